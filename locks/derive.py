@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Derive every lock from `constraints.txt`: `make lock`.
+
+`main.txt` is the environment of the workshop and the cloud; `device-<engine>.txt`
+is all that a device has. Device locks carry hashes and hold for every platform;
+the main lock does not, because torch comes as a different file from each index
+(CPU or CUDA) under one version.
+"""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+UV = Path(sys.executable).with_name("uv")
+
+
+def main() -> None:
+    """Write all locks."""
+    edge = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    cloud = tomllib.loads((ROOT / "cloud/pyproject.toml").read_text())
+    extras = edge["project"]["optional-dependencies"]
+    base = edge["project"]["dependencies"]
+    workshop = [r for name in extras for r in extras[name]]
+    own = [r for r in cloud["project"]["dependencies"] if not r.startswith("insight-edge")]
+    training = cloud["project"]["optional-dependencies"]["train"]
+    everything = [*base, *workshop, *own, *training, *edge["dependency-groups"]["dev"]]
+    _write("main", everything, [])
+    for engine in ("onnxruntime", "openvino"):
+        _write(f"device-{engine}", [*base, *extras[engine]], ["--generate-hashes", "--universal"])
+
+
+def _write(name: str, requirements: list[str], options: list[str]) -> None:
+    command = [
+        str(UV), "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate",
+        "--python-version", "3.11", "--constraints", str(ROOT / "constraints.txt"),
+        *_wheel_folders(), *options,
+    ]  # fmt: skip
+    found = subprocess.run(
+        command, input="\n".join(requirements), capture_output=True, text=True, check=False
+    )
+    if found.returncode:
+        sys.exit(found.stderr)
+    pins = re.sub(r"(==[0-9][^\s+]*)\+\w+", r"\1", found.stdout)
+    (ROOT / "locks" / f"{name}.txt").write_text(pins)
+
+
+def _wheel_folders() -> list[str]:
+    """Return the folders of wheels that pip is told of, which uv does not read by itself."""
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    folders = re.findall(r"find-links='([^']+)'", listed)
+    return [argument for folder in dict.fromkeys(folders) for argument in ("--find-links", folder)]
+
+
+if __name__ == "__main__":
+    main()
