@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Evidence: measurements and verdicts that travel with a bundle.
+
+A trial is what became of one target. A failed trial is evidence like any other.
+"""
+
+from typing import Literal
+
+from insight_edge.documents.codec import Document, Versioned
+from insight_edge.documents.facts import Facts
+from insight_edge.documents.target import Target
+
+MeasurementVerdict = Literal["VALID", "NOISY", "THROTTLED", "INVALID"]
+TrialStatus = Literal["refused", "failed", "built"]
+ProofVerdict = Literal["PROVEN", "UNPROVEN", "FAILED"]
+
+
+class Interval(Document, frozen=True, kw_only=True):
+    """An estimate with a two-sided confidence interval."""
+
+    value: float
+    low: float
+    high: float
+    confidence: float = 0.95
+
+
+class Noise(Document, frozen=True, kw_only=True):
+    """What disturbed a measurement.
+
+    Attributes:
+        load_1min: load average when it ended.
+        steal_share: share of the CPU time the hypervisor took, 0 to 1.
+        involuntary_switches: of the measuring process, while measuring.
+        clock_drop: 1 - slowest/fastest clock seen, or None where the kernel does not tell.
+        temperature_c: hottest sensor, or None.
+        governor: CPU frequency governor, or None.
+        round_spread: relative spread (max/min - 1) of the medians of rounds.
+    """
+
+    load_1min: float
+    steal_share: float
+    involuntary_switches: int
+    clock_drop: float | None = None
+    temperature_c: float | None = None
+    governor: str | None = None
+    round_spread: float
+
+
+class Measurement(Document, frozen=True, kw_only=True):
+    """Latency of one thing under one scenario; every figure in milliseconds.
+
+    Attributes:
+        scenario: MLPerf's word for how it was asked.
+        region: what the clock stands around, in words.
+        iterations: timed inferences.
+        rounds: blocks they were interleaved in; intervals resample whole rounds.
+        percentiles_ms: by name (`p99`); a percentile that the iterations cannot support is
+            absent.
+        peak_rss_bytes: of the measuring process.
+        kind: `measured`, or `bound` when the machine is not of the profile's own class.
+        verdict: whether it may be used, with `reasons`.
+    """
+
+    scenario: str = "single-stream"
+    region: str
+    iterations: int
+    rounds: int
+    threads: int
+    p50_ms: Interval
+    mean_ms: float
+    percentiles_ms: dict[str, float] = {}
+    load_ms: float
+    first_ms: float
+    peak_rss_bytes: int
+    kind: Literal["measured", "bound"] = "measured"
+    noise: Noise
+    verdict: MeasurementVerdict
+    reasons: tuple[str, ...] = ()
+
+
+class Proof(Document, frozen=True, kw_only=True):
+    """How an artifact's answers compare with the source model's on the same rows.
+
+    Attributes:
+        rows: verification rows, disjoint from the calibration rows.
+        labelled: whether the task metric was used; otherwise agreement with the source model.
+        metric: name of the task metric, e.g. `accuracy`.
+        source_value, target_value: the metric of either, 0 to 1.
+        drop_pp: percentage points lost.
+        drop_upper_pp: one-sided 95 % upper bound of the paired loss.
+        budget_pp: what is allowed.
+        need_rows: how many more rows would settle it, where the verdict is UNPROVEN.
+        agreement: share of rows with the same top class.
+        max_abs_error, sqnr_db: of the raw model outputs.
+        worst_row: the row with the largest error.
+    """
+
+    rows: int
+    labelled: bool
+    metric: str
+    source_value: float
+    target_value: float
+    drop_pp: float
+    drop_upper_pp: float
+    budget_pp: float
+    need_rows: int = 0
+    agreement: float
+    max_abs_error: float
+    sqnr_db: float | None
+    worst_row: int
+    verdict: ProofVerdict
+    reason: str
+
+
+class Trial(Document, frozen=True, kw_only=True):
+    """What became of one target.
+
+    Attributes:
+        reason: why it was refused, why it failed, why it lost or why it won.
+        chosen: whether its artifact is in the bundle.
+        build_s: wall time of the build.
+        artifact_bytes: of its files.
+        log: the last lines of its child process.
+        reproduce: the command that builds it again.
+    """
+
+    target: Target
+    status: TrialStatus
+    reason: str
+    chosen: bool = False
+    build_s: float | None = None
+    artifact_bytes: int | None = None
+    proof: Proof | None = None
+    measurement: Measurement | None = None
+    log: str = ""
+    reproduce: str = ""
+
+
+class Evidence(Versioned, frozen=True, kw_only=True):
+    """Everything known about the trials of one model for one profile.
+
+    Attributes:
+        measured_on: facts of the machine that measured.
+        environment: package versions of the environment each engine was measured in, by token.
+    """
+
+    model_digest: str
+    profile: str
+    measured_on: Facts
+    environment: dict[str, dict[str, str]] = {}
+    trials: tuple[Trial, ...]
+    created: str

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The manifest: what is in a bundle and what it promises.
+
+It is the one signed thing: everything else in the bundle is named here by
+digest. This module does not open bundles (`bundle.open` does).
+"""
+
+from typing import Literal
+
+from insight_edge.documents.codec import Document, Versioned
+from insight_edge.documents.statistics import GridDocument, SummaryDocument
+from insight_edge.documents.steps import AnyStep, Observe
+from insight_edge.documents.target import Target
+from insight_edge.documents.tensors import TensorSpec
+
+
+class ModelInfo(Document, frozen=True, kw_only=True):
+    """Which model this is.
+
+    Attributes:
+        version: grows by one a training; 0 for a model that no registry knows.
+        digest: of the source ONNX.
+        task: e.g. `image-classification`; `unspecified` for a bare ONNX.
+    """
+
+    name: str
+    version: int = 0
+    digest: str
+    task: str = "unspecified"
+    classes: tuple[str, ...] = ()
+
+
+class Io(Document, frozen=True, kw_only=True):
+    """Both faces of the bundle.
+
+    Attributes:
+        inputs, outputs: what callers of `infer` pass and receive.
+        model_inputs, model_outputs: what the artifact is fed and answers, between `pre` and
+            `post`.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    model_inputs: tuple[TensorSpec, ...]
+    model_outputs: tuple[TensorSpec, ...]
+
+
+class FileEntry(Document, frozen=True, kw_only=True):
+    """One file of the bundle.
+
+    Attributes:
+        path: a flat name, no directories.
+        sha256: 64 hexadecimal digits.
+    """
+
+    path: str
+    sha256: str
+    length_bytes: int
+
+
+class Variant(Document, frozen=True, kw_only=True):
+    """One artifact of the bundle and what it runs on.
+
+    Attributes:
+        name: unique in the bundle, e.g. `openvino-int8`.
+        entry: path of the file that the engine is pointed at.
+        engine_versions: a requirement on the engine, e.g. `>=1.22,<2`.
+        isa: CPU extensions it must have.
+        settings: what the engine is configured with (precision hint), plain strings.
+        role: `winner`, or the FP32 `fallback`.
+        decision: one sentence that says why it is here.
+        tolerance: largest absolute difference from the golden outputs on model outputs.
+    """
+
+    name: str
+    target: Target
+    entry: str
+    files: tuple[FileEntry, ...]
+    engine_versions: str = ""
+    isa: tuple[str, ...] = ()
+    settings: dict[str, str] = {}
+    role: Literal["winner", "fallback"] = "winner"
+    decision: str = ""
+    tolerance: float
+
+
+class Golden(Document, frozen=True, kw_only=True):
+    """A few inputs and the source model's outputs, kept in an .npz of plain arrays.
+
+    Attributes:
+        file: holds `input.<name>` (as callers pass them) and `output.<name>` (raw model
+            outputs of the source model).
+        rows: how many.
+        source: `data` where they are real rows, `random` where only shape and dtype are right.
+    """
+
+    file: FileEntry
+    rows: int
+    source: Literal["data", "random"]
+
+
+class Reference(Document, frozen=True, kw_only=True):
+    """The bin grid, and the training inputs and outputs counted over it."""
+
+    grid: GridDocument
+    summary: SummaryDocument
+    rows: int
+
+
+class Provenance(Document, frozen=True, kw_only=True):
+    """How the bundle came to be.
+
+    Attributes:
+        toolchain: package versions of the build environment.
+        lock_digests: by engine token, of the lock its device environment was made from.
+        reproduce: the command that makes this bundle again.
+        created: ISO time.
+    """
+
+    toolchain: dict[str, str] = {}
+    lock_digests: dict[str, str] = {}
+    reproduce: str = ""
+    created: str = ""
+
+
+class Manifest(Versioned, frozen=True, kw_only=True):
+    """What is in a bundle and what it promises.
+
+    Attributes:
+        profile: id of the hardware profile it was built for.
+        pre, post: steps from the caller's inputs to the model's and back; possibly empty.
+        variants: the winner first.
+        reference: absent for a bare ONNX without calibration data.
+        evidence: the file that holds the trials.
+    """
+
+    model: ModelInfo
+    profile: str
+    io: Io
+    pre: tuple[AnyStep, ...] = ()
+    post: tuple[AnyStep, ...] = ()
+    observe: Observe = Observe()
+    variants: tuple[Variant, ...]
+    golden: Golden
+    reference: Reference | None = None
+    evidence: FileEntry
+    provenance: Provenance = Provenance()

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A report: the telemetry of one window of one deployment, and nothing else."""
+
+from insight_edge.documents.codec import Document, Versioned
+from insight_edge.documents.statistics import LatencyDocument, SummaryDocument
+
+
+class Window(Document, frozen=True, kw_only=True):
+    """When the window was open, in seconds since the epoch by the device's clock."""
+
+    opened_s: float
+    closed_s: float
+
+
+class Counts(Document, frozen=True, kw_only=True):
+    """What happened in the window.
+
+    Attributes:
+        asked: calls of `infer` with a checked input.
+        answered: those that returned.
+        failed: those in which the engine failed.
+        observed: rows that the statistics have seen; less than asked where it had to sample.
+        flagged: results with NaN or out-of-range input, seen by the flush.
+    """
+
+    asked: int = 0
+    answered: int = 0
+    failed: int = 0
+    observed: int = 0
+    flagged: int = 0
+
+
+class Report(Versioned, frozen=True, kw_only=True):
+    """One window; (device, deployment, boot, sequence) identifies it for ever.
+
+    Attributes:
+        device: `local` before enrolment.
+        boot: grows by one each time the host starts.
+        sequence: grows by one a window within a boot.
+        bundle: digest of the manifest that served.
+        signed: whether that manifest was signed and checked.
+        recovered: the window was found open after a crash.
+    """
+
+    device: str = "local"
+    deployment: str = "default"
+    boot: int
+    sequence: int
+    bundle: str
+    variant: str
+    signed: bool = False
+    recovered: bool = False
+    window: Window
+    counts: Counts
+    latency: LatencyDocument
+    inputs: SummaryDocument | None = None
+    outputs: SummaryDocument | None = None

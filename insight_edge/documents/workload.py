@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a model asks of the hardware: operations, arithmetic, bytes, live memory."""
+
+from insight_edge.documents.codec import Document, Versioned
+from insight_edge.documents.tensors import TensorSpec
+
+
+class Operation(Document, frozen=True, kw_only=True):
+    """One node of the graph at batch 1.
+
+    Attributes:
+        flops: floating-point operations (a multiply-add is two).
+        read_bytes: activations and weights read.
+        written_bytes: activations written.
+        parameter_bytes: weights it owns.
+    """
+
+    name: str
+    op: str
+    flops: int
+    read_bytes: int
+    written_bytes: int
+    parameter_bytes: int = 0
+
+
+class Workload(Versioned, frozen=True, kw_only=True):
+    """The whole graph at batch 1, symbolic dimensions taken as 1.
+
+    Attributes:
+        model_digest: of the ONNX file it was read from.
+        peak_live_bytes: the largest sum of activations alive at once, in graph order.
+        unknown_ops: op types whose arithmetic is not known; their flops count as 0.
+    """
+
+    model_digest: str
+    opset: int
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    operations: tuple[Operation, ...]
+    flops: int
+    parameter_bytes: int
+    peak_live_bytes: int
+    unknown_ops: tuple[str, ...] = ()

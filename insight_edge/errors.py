@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every error this distribution raises on purpose, split by who must act.
+
+    InsightEdgeError                 exit 1
+      InputError                     exit 2   whoever wrote the input: fix it and try again
+        ConfigurationError                    a flag, a TOML key, an environment that cannot be meant
+        DocumentError                         a manifest, profile, report or bundle is malformed
+          UnsupportedVersionError             written by a newer release
+          LimitExceededError                  larger, deeper or more than what is ever read
+          DigestMismatchError                 the bytes are not the ones the manifest names
+        ModelError                            the source model cannot be read or must not be
+        TensorMismatchError                   wrong name, rank, dimension or dtype of a tensor
+        StorageError                          the disk is full or cannot be written
+      TrustError                     exit 1   well formed, and not to be believed
+        UnsignedError                         nothing unsigned runs without being allowed to
+      CompileError                   exit 1   the engineer: another target, more data, other limits
+        BuildFailedError                      one target's child process failed, hung or was killed
+        NothingShippableError                 no trial survived its gates
+      MissingError                   exit 4   whoever set up the machine: install something
+        ToolchainMissingError                 a compiler or its environment is not there
+        EngineMissingError                    an engine is not installed on this device
+      EngineError                    exit 1   the device: an engine refused or failed
+        LoadFailedError                       the artifact did not load
+        InferenceFailedError                  the engine failed on a checked input
+      UpdateError                    exit 1   the fleet: a swap did not happen, the old model serves
+        SelfCheckError                        the golden samples disagree
+        SlotError                             the slots on disk are not usable
+      MeasurementError               exit 3   the engineer: a quieter machine, more iterations
+
+A plug-in may raise anything; the seam that called it wraps that once, `from`
+the cause. Expected outcomes (a refused target, too few samples) are return
+values, never errors. A programmer's mistake inside one process stays
+`ValueError` or `TypeError`.
+"""
+
+from typing import ClassVar
+
+
+class InsightEdgeError(Exception):
+    """One clear line for a person, and a hint that says what to do next.
+
+    Attributes:
+        hint: what to do about it, or None where nothing better is known than the message.
+        exit_code: what a command line program exits with.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class InputError(InsightEdgeError):
+    """What was handed in is wrong."""
+
+    exit_code = 2
+
+
+class ConfigurationError(InputError):
+    """A flag, a configuration key or an environment cannot be meant."""
+
+
+class DocumentError(InputError):
+    """A document is malformed."""
+
+
+class UnsupportedVersionError(DocumentError):
+    """A document was written by a newer release."""
+
+
+class LimitExceededError(DocumentError):
+    """A document or bundle is larger, deeper or more than what is ever read."""
+
+
+class DigestMismatchError(DocumentError):
+    """A file's bytes are not the ones its manifest names."""
+
+
+class ModelError(InputError):
+    """A source model cannot be read, or must not be."""
+
+
+class TensorMismatchError(InputError):
+    """A tensor has the wrong name, rank, dimension or dtype."""
+
+
+class StorageError(InputError):
+    """The disk is full or cannot be written."""
+
+
+class TrustError(InsightEdgeError):
+    """Well formed, and not to be believed."""
+
+
+class UnsignedError(TrustError):
+    """An unsigned bundle was opened where that is not allowed."""
+
+
+class CompileError(InsightEdgeError):
+    """A compilation did not end in a bundle."""
+
+
+class BuildFailedError(CompileError):
+    """The child process of one target failed, hung or was killed."""
+
+
+class NothingShippableError(CompileError):
+    """No trial survived its gates."""
+
+
+class MissingError(InsightEdgeError):
+    """Something that must be installed is not."""
+
+    exit_code = 4
+
+
+class ToolchainMissingError(MissingError):
+    """A compiler or its environment is not installed."""
+
+
+class EngineMissingError(MissingError):
+    """An engine is not installed on this device."""
+
+
+class EngineError(InsightEdgeError):
+    """An engine refused or failed."""
+
+
+class LoadFailedError(EngineError):
+    """An artifact did not load."""
+
+
+class InferenceFailedError(EngineError):
+    """An engine failed on an input that passed every check."""
+
+
+class UpdateError(InsightEdgeError):
+    """A swap did not happen; the old model keeps serving."""
+
+
+class SelfCheckError(UpdateError):
+    """The golden samples disagree with what the manifest promises."""
+
+
+class SlotError(UpdateError):
+    """The slots on disk are not usable."""
+
+
+class MeasurementError(InsightEdgeError):
+    """A measurement is not valid, and says so."""
+
+    exit_code = 3
