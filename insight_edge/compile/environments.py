@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Environments of their own: for each engine what a device has, pinned by a lock.
+
+Evidence is taken in the device's environment, not in the workshop's: an
+artifact that needs a newer library than the device has fails here. An
+environment holds what `locks/<name>.txt` pins and, by link, this very package
+with its entry points; nothing else of the workshop can be imported in it. It
+lives under the environment it was made from and goes with it.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import venv
+from importlib.metadata import distribution
+from pathlib import Path
+
+import insight_edge
+from insight_edge.compile.shipped import shipped_folder
+from insight_edge.errors import ConfigurationError, ToolchainMissingError
+
+INSTALL_TIMEOUT_S = 1800
+
+
+def environment_names() -> tuple[str, ...]:
+    """Return the names of all environments that have a lock, sorted."""
+    return tuple(sorted(p.stem for p in shipped_folder("locks").glob("device-*.txt")))
+
+
+def lock_digest(name: str) -> str:
+    """Return `sha256:…` of a lock.
+
+    Raises:
+        ConfigurationError: there is no lock of this name.
+    """
+    return "sha256:" + hashlib.sha256(_lock(name).read_bytes()).hexdigest()
+
+
+def environment_python(name: str) -> Path:
+    """Return the interpreter of an installed environment.
+
+    Raises:
+        ConfigurationError: there is no lock of this name.
+        ToolchainMissingError: it is not installed, or its lock has changed since.
+    """
+    folder = _folder(name)
+    python = folder / "bin" / "python"
+    hint = f"insight-edge toolchain install {name}"
+    if not python.exists() or not _stamp(name).exists():
+        raise ToolchainMissingError(f"the environment '{name}' is not installed", hint=hint)
+    if _stamp(name).read_text() != lock_digest(name):
+        raise ToolchainMissingError(f"the environment '{name}' is of an older lock", hint=hint)
+    return python
+
+
+def install_environment(name: str) -> Path:
+    """Make an environment anew from its lock and return its interpreter.
+
+    Raises:
+        ConfigurationError: there is no lock of this name.
+        ToolchainMissingError: pip could not install what the lock names.
+    """
+    lock, folder = _lock(name), _folder(name)
+    shutil.rmtree(folder, ignore_errors=True)
+    venv.create(folder, with_pip=True)
+    python = folder / "bin" / "python"
+    _pip_install(python, lock)
+    _link_package(folder)
+    _stamp(name).write_text(lock_digest(name))
+    return python
+
+
+def _pip_install(python: Path, lock: Path) -> None:
+    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    done = subprocess.run(
+        [*command, "-r", lock],
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_TIMEOUT_S,
+        check=False,
+    )
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+        raise ToolchainMissingError(
+            f"pip could not install {lock.name}: {' '.join(last)}",
+            hint="check that this machine reaches a package index",
+        )
+
+
+def _link_package(folder: Path) -> None:
+    """Make this package and its entry points, and nothing beside them, importable there."""
+    links = folder / "linked"
+    links.mkdir()
+    (links / "insight_edge").symlink_to(Path(insight_edge.__file__).resolve().parent)
+    metadata = Path(str(distribution("insight-edge").locate_file("."))).resolve()
+    found = next(metadata.glob("insight_edge-*.dist-info"), None)
+    if found is None:
+        raise ToolchainMissingError(
+            "insight-edge is not installed, only importable", hint="pip install insight-edge"
+        )
+    (links / found.name).symlink_to(found)
+    packages = next((folder / "lib").glob("python*")) / "site-packages"
+    (packages / "insight_edge.pth").write_text(f"{links.resolve()}\n")
+
+
+def _lock(name: str) -> Path:
+    lock = shipped_folder("locks") / f"{name}.txt"
+    if name not in environment_names():
+        known = ", ".join(environment_names())
+        raise ConfigurationError(f"no lock is named '{name}'", hint=f"known: {known}")
+    return lock
+
+
+def _folder(name: str) -> Path:
+    return Path(sys.prefix) / "environments" / name
+
+
+def _stamp(name: str) -> Path:
+    return _folder(name) / "lock.digest"
