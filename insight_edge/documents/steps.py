@@ -83,6 +83,21 @@ class Label(Step, frozen=True, kw_only=True, tag="label"):
 AnyStep = Resize | Scale | Normalize | Layout | Cast | Softmax | Argmax | Label
 
 
+Measure = Literal[
+    "value",
+    "mean",
+    "std",
+    "min",
+    "max",
+    "contrast",
+    "sharpness",
+    "confidence",
+    "margin",
+    "entropy",
+    "top",
+]
+
+
 class Feature(Document, frozen=True, kw_only=True):
     """One number a row that the observer counts.
 
@@ -93,15 +108,14 @@ class Feature(Document, frozen=True, kw_only=True):
             summarise the row (of channel `index` where it is not None).
             `confidence` is the largest softmax-like probability, `margin` the largest less
             the second, `entropy` in nats, `top` the index of the largest value.
+        axis: the dimension of the channels, in tensors that have one.
     """
 
     name: str
     tensor: str
-    measure: Literal[
-        "value", "mean", "std", "min", "max", "contrast", "sharpness",
-        "confidence", "margin", "entropy", "top",
-    ]
+    measure: Measure
     index: int | None = None
+    axis: int = 1
 
 
 class Observe(Document, frozen=True, kw_only=True):
@@ -120,6 +134,17 @@ class Observe(Document, frozen=True, kw_only=True):
 
 
 __all__ = [
-    "AnyStep", "Argmax", "Cast", "Feature", "Label", "Layout",
-    "Normalize", "Observe", "Resize", "Scale", "Softmax", "Step",
+    "AnyStep",
+    "Argmax",
+    "Cast",
+    "Feature",
+    "Label",
+    "Layout",
+    "Measure",
+    "Normalize",
+    "Observe",
+    "Resize",
+    "Scale",
+    "Softmax",
+    "Step",
 ]

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each step computes (rules T1 to T8 in docs/formats/transforms.md).
+
+Only element-wise arithmetic, gathers and sums along contiguous rows: no matrix
+product, whose rounding depends on the library and on the batch. This module
+checks nothing (`shapes` has done so once).
+"""
+
+from functools import lru_cache, singledispatch
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insight_edge.documents.steps import (
+    Argmax,
+    Cast,
+    Label,
+    Layout,
+    Normalize,
+    Resize,
+    Scale,
+    Softmax,
+    Step,
+)
+from insight_edge.errors import TensorMismatchError
+from insight_edge.transforms.bilinear import resize
+
+Array = NDArray[Any]
+
+
+@singledispatch
+def apply(step: Step, array: Array) -> Array:
+    """Return what the step makes of one tensor, batch first, C-contiguous.
+
+    Raises:
+        TensorMismatchError: a `label` step meets an index that has no class.
+    """
+    raise TypeError(f"{type(step).__name__} is not a step for {array.dtype}")
+
+
+@apply.register
+def _resize(step: Resize, array: Array) -> Array:
+    return resize(np.asarray(array, dtype=np.float32), step.height, step.width)
+
+
+@apply.register
+def _scale(step: Scale, array: Array) -> Array:
+    scaled = np.multiply(array, np.float32(step.factor), dtype=np.float32, casting="unsafe")
+    if step.offset:
+        scaled += np.float32(step.offset)
+    return scaled
+
+
+@apply.register
+def _normalize(step: Normalize, array: Array) -> Array:
+    shape = [1] * array.ndim
+    shape[step.axis] = -1
+    mean = np.array(step.mean, dtype=np.float32).reshape(shape)
+    std = np.array(step.std, dtype=np.float32).reshape(shape)
+    centred = np.subtract(array, mean, dtype=np.float32, casting="unsafe")
+    return np.divide(centred, std, out=centred)
+
+
+@apply.register
+def _layout(step: Layout, array: Array) -> Array:
+    order, index = _moves(step.origin, step.to)
+    return np.ascontiguousarray(array.transpose(order)[index])
+
+
+@lru_cache(maxsize=64)
+def _moves(origin: str, to: str) -> tuple[tuple[int, ...], tuple[slice | None, ...]]:
+    """Return how to transpose, and the index that then inserts the new dimensions."""
+    order = tuple(origin.index(letter) for letter in to if letter in origin)
+    return order, tuple(slice(None) if letter in origin else None for letter in to)
+
+
+@apply.register
+def _cast(step: Cast, array: Array) -> Array:
+    return np.ascontiguousarray(array, dtype=step.dtype)
+
+
+@apply.register
+def _softmax(step: Softmax, array: Array) -> Array:
+    # Contiguous rows, so that NumPy's order of summation does not depend on the batch.
+    rows = np.ascontiguousarray(array.swapaxes(step.axis, -1), dtype=np.float32)
+    powers = np.exp(rows - rows.max(axis=-1, keepdims=True))
+    powers /= powers.sum(axis=-1, keepdims=True)
+    return np.ascontiguousarray(powers.swapaxes(step.axis, -1))
+
+
+@apply.register
+def _argmax(step: Argmax, array: Array) -> Array:
+    del step
+    indices: Array = np.argmax(array, axis=-1)
+    return indices.astype(np.int64, copy=False)
+
+
+@apply.register
+def _label(step: Label, array: Array) -> Array:
+    if array.size and not (array.min() >= 0 and array.max() < len(step.classes)):
+        wrong = int(array.min()) if array.min() < 0 else int(array.max())
+        raise TensorMismatchError(
+            f"'{step.source}' holds class {wrong}, and there are {len(step.classes)} classes"
+        )
+    return _names(step.classes).take(array)
+
+
+@lru_cache(maxsize=16)
+def _names(classes: tuple[str, ...]) -> Array:
+    return np.array(classes)

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Features: the few numbers a row that the observer counts.
+
+`extract` computes them for a chunk of rows; the other functions name the
+default ones for images, tables and class probabilities. What a measure
+computes is in `measures`; counting is the business of `stats`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insight_edge.documents.steps import Feature, Measure
+from insight_edge.errors import ConfigurationError
+from insight_edge.transforms.measures import MEASURES, Rows, flattened
+
+MAX_INPUT_FEATURES = 64
+"""Each costs the device time and memory, and each is one more test that can raise a false alarm."""
+
+IMAGE_MEASURES: tuple[Measure, ...] = ("mean", "std", "min", "max", "contrast", "sharpness")
+CHANNEL_MEASURES: tuple[Measure, ...] = ("mean", "std")
+PROBABILITY_MEASURES: tuple[Measure, ...] = ("confidence", "margin", "entropy", "top")
+
+
+def extract(features: Sequence[Feature], tensors: Mapping[str, NDArray[Any]]) -> Rows:
+    """Return one column a feature and one row a batch entry, float64 (n, features).
+
+    `value` is the element at `index` of the flattened row. The other measures
+    summarise the row, or its channel `index` along dimension `axis`. NaN in what
+    a feature reads makes that feature NaN in that row; nothing warns or raises
+    for a value. Each row depends on itself alone, bit for bit.
+
+    Raises:
+        ValueError: there is no tensor, so that the number of rows is unknown.
+    """
+    if not tensors:
+        raise ValueError("no tensors to extract features from")
+    table = np.empty((len(next(iter(tensors.values()))), len(features)))
+    selected: dict[tuple[str, int | None, int], Rows] = {}
+    with np.errstate(all="ignore"):
+        _values(features, tensors, table)
+        for column, feature in enumerate(features):
+            if feature.measure == "value":
+                continue
+            key = (feature.tensor, feature.index, feature.axis)
+            if key not in selected:
+                selected[key] = _select(tensors[feature.tensor], feature)
+            table[:, column] = MEASURES[feature.measure](selected[key])
+    return table
+
+
+def image_features(tensor: str, channels: int = 1, *, axis: int = 1) -> tuple[Feature, ...]:
+    """Return the default features of images: of the whole image, and of each of several channels.
+
+    Raises:
+        ConfigurationError: more than `MAX_INPUT_FEATURES`.
+    """
+    whole = [
+        Feature(name=f"{tensor}.{measure}", tensor=tensor, measure=measure, axis=axis)
+        for measure in IMAGE_MEASURES
+    ]
+    each = [
+        Feature(
+            name=f"{tensor}.{measure}.{channel}",
+            tensor=tensor,
+            measure=measure,
+            index=channel,
+            axis=axis,
+        )
+        for channel in range(channels if channels > 1 else 0)
+        for measure in CHANNEL_MEASURES
+    ]
+    return _within_limit(tensor, (*whole, *each))
+
+
+def column_features(tensor: str, names: Sequence[str]) -> tuple[Feature, ...]:
+    """Return one feature for each named column of a table (n, columns).
+
+    Raises:
+        ConfigurationError: more than `MAX_INPUT_FEATURES`, or a name is there twice.
+    """
+    if len(set(names)) < len(names):
+        raise ConfigurationError(f"a column of '{tensor}' is named twice")
+    columns = (
+        Feature(name=name, tensor=tensor, measure="value", index=index)
+        for index, name in enumerate(names)
+    )
+    return _within_limit(tensor, tuple(columns))
+
+
+def output_features(tensor: str) -> tuple[Feature, ...]:
+    """Return the default features of class probabilities (n, classes)."""
+    return tuple(
+        Feature(name=f"{tensor}.{measure}", tensor=tensor, measure=measure)
+        for measure in PROBABILITY_MEASURES
+    )
+
+
+def _values(features: Sequence[Feature], tensors: Mapping[str, NDArray[Any]], table: Rows) -> None:
+    """Gather the `value` features, all those of a tensor at once."""
+    gathered: dict[str, list[tuple[int, int]]] = {}
+    for column, feature in enumerate(features):
+        if feature.measure == "value":
+            gathered.setdefault(feature.tensor, []).append((column, feature.index or 0))
+    for name, pairs in gathered.items():
+        columns, indices = zip(*pairs, strict=True)
+        table[:, columns] = flattened(tensors[name])[:, indices]
+
+
+def _select(tensor: NDArray[Any], feature: Feature) -> Rows:
+    """Return the rows a feature reads, channels ahead of the spatial dimensions, contiguous."""
+    if feature.index is not None:
+        tensor = tensor.take(feature.index, axis=feature.axis)
+    elif tensor.ndim == 4:
+        tensor = np.moveaxis(tensor, feature.axis, 1)
+    # Contiguous once, or every measure would copy; the order of summation is that of the rows.
+    return np.ascontiguousarray(tensor, dtype=np.float64)
+
+
+def _within_limit(tensor: str, features: tuple[Feature, ...]) -> tuple[Feature, ...]:
+    if len(features) > MAX_INPUT_FEATURES:
+        raise ConfigurationError(
+            f"{len(features)} features of '{tensor}', at most {MAX_INPUT_FEATURES} are observed",
+            hint="name the features that matter in `observe`",
+        )
+    return features
