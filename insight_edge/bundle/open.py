@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Open a bundle: everything is checked before anything of it is used.
+
+In order: the manifest within its limit, whether it may be believed at all, the
+files it names, the files that are there, their lengths, their digests. An
+opened bundle holds no descriptor and no file's bytes; what was checked is what
+lay there then, so the directory belongs in hands that are trusted.
+
+This module loads no artifact and does not look into `pre` and `post`.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from insight_edge.bundle.contents import contents
+from insight_edge.bundle.folder import Folder
+from insight_edge.bundle.golden import GoldenSamples, golden_from_bytes
+from insight_edge.bundle.limits import MANIFEST_NAME, Limits
+from insight_edge.documents.codec import decode_json, digest
+from insight_edge.documents.evidence import Evidence
+from insight_edge.documents.manifest import FileEntry, Manifest, Variant
+from insight_edge.errors import (
+    ConfigurationError,
+    DigestMismatchError,
+    DocumentError,
+    UnsignedError,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A bundle whose every byte was the manifest's when it was opened.
+
+    Attributes:
+        path: its directory.
+        digest: `sha256:` of the manifest's bytes; the identity of the bundle.
+        signed: whether the manifest was signed and checked.
+    """
+
+    path: Path
+    manifest: Manifest
+    digest: str
+    signed: bool
+    limits: Limits = field(default_factory=Limits)
+
+    def file(self, name: str) -> Path:
+        """Return the path of a file.
+
+        Raises:
+            DocumentError: the manifest does not name it.
+        """
+        if name not in contents(self.manifest, self.limits):
+            raise DocumentError(f"{self.path}: the manifest does not name '{name}'")
+        return self.path / name
+
+    def variant(self, name: str | None = None) -> Variant:
+        """Return the variant called `name`, or the winner.
+
+        Raises:
+            ConfigurationError: there is no such variant.
+        """
+        for variant in self.manifest.variants:
+            if name in {None, variant.name}:
+                return variant
+        names = ", ".join(variant.name for variant in self.manifest.variants)
+        raise ConfigurationError(f"there is no variant '{name}'", hint=f"one of {names}")
+
+    def golden(self) -> GoldenSamples:
+        """Return the golden samples, checked against the manifest.
+
+        Raises:
+            LimitExceededError: they are or unpack to more than the limits allow.
+            DigestMismatchError: the file changed since the bundle was opened.
+            TensorMismatchError: a name, dtype or shape is not the manifest's.
+            DocumentError: not readable, or not an .npz of plain arrays.
+        """
+        data = self._read(self.manifest.golden.file, at_most=self.limits.max_golden_bytes)
+        return golden_from_bytes(data, self.manifest, self.limits)
+
+    def evidence(self) -> Evidence:
+        """Return the measurements and verdicts that travel with the bundle.
+
+        Raises:
+            LimitExceededError: longer than the limits allow.
+            DigestMismatchError: the file changed since the bundle was opened.
+            UnsupportedVersionError: written by a newer release.
+            DocumentError: not readable, or malformed.
+        """
+        data = self._read(self.manifest.evidence, at_most=self.limits.max_evidence_bytes)
+        return decode_json(Evidence, data)
+
+    def _read(self, entry: FileEntry, *, at_most: int) -> bytes:
+        with Folder(self.path) as folder:
+            data = folder.read(entry.path, at_most=at_most)
+        if digest(data) != f"sha256:{entry.sha256}":
+            raise _digest_mismatch(self.path / entry.path)
+        return data
+
+
+def open_bundle(path: Path | str, *, allow_unsigned: bool, limits: Limits | None = None) -> Bundle:
+    """Return the bundle in the directory `path`, every file read and compared with its digest.
+
+    Raises:
+        UnsignedError: nothing unsigned is allowed, and it is unsigned.
+        LimitExceededError: more or larger files than `limits` allow.
+        DigestMismatchError: a file's bytes are not those of the manifest.
+        UnsupportedVersionError: the manifest was written by a newer release.
+        DocumentError: anything else that is wrong with it, a link or a file too many included.
+    """
+    bundle = open_manifest(path, allow_unsigned=allow_unsigned, limits=limits)
+    files = contents(bundle.manifest, bundle.limits)
+    with Folder(bundle.path) as folder:
+        for entry in files.values():
+            if folder.sha256(entry.path, at_most=entry.length_bytes) != entry.sha256:
+                raise _digest_mismatch(bundle.path / entry.path)
+    return bundle
+
+
+def open_manifest(
+    path: Path | str, *, allow_unsigned: bool, limits: Limits | None = None
+) -> Bundle:
+    """Return the bundle in the directory `path` without comparing digests.
+
+    Names and lengths of the files are compared; enough to tell a bundle from
+    something else and a whole one from a part, in no time.
+
+    Raises:
+        UnsignedError, LimitExceededError, UnsupportedVersionError, DocumentError: as
+            `open_bundle`.
+    """
+    limits = limits or Limits()
+    path = Path(path)
+    with Folder(path) as folder:
+        data = folder.read(MANIFEST_NAME, at_most=limits.max_manifest_bytes)
+        if not allow_unsigned:
+            # Before it is parsed: nothing that nobody vouches for reaches a decoder.
+            raise UnsignedError(
+                f"{path}: the bundle is not signed",
+                hint="allow it with allow_unsigned=True (--allow-unsigned) if you built it",
+            )
+        manifest = decode_json(Manifest, data)
+        files = contents(manifest, limits)
+        _refuse_difference(folder, files, limits)
+    return Bundle(path=path, manifest=manifest, digest=digest(data), signed=False, limits=limits)
+
+
+def _refuse_difference(folder: Folder, files: dict[str, FileEntry], limits: Limits) -> None:
+    """Refuse a directory that is not exactly the manifest and what it names."""
+    found = set(folder.names(at_most=limits.max_files + 1)) - {MANIFEST_NAME}
+    for name in sorted(found - files.keys()):
+        raise DocumentError(f"{folder.path}: the manifest does not name {name!r}")
+    for name in sorted(files.keys() - found):
+        raise DocumentError(f"{folder.path}: '{name}' is missing")
+    for entry in files.values():
+        length_bytes = folder.length_bytes(entry.path)
+        if length_bytes != entry.length_bytes:
+            raise DigestMismatchError(
+                f"{folder.path / entry.path}: {length_bytes} bytes, the manifest says "
+                f"{entry.length_bytes}"
+            )
+
+
+def _digest_mismatch(path: Path) -> DigestMismatchError:
+    return DigestMismatchError(
+        f"{path}: its SHA-256 is not the manifest's", hint="copy or download the bundle again"
+    )

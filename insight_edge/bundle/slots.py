@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two slots on a device: one committed, one idle, and a counter of boots.
+
+    <state_dir>/slots/a/    a bundle, or nothing
+    <state_dir>/slots/b/    a bundle, or nothing
+    <state_dir>/committed   the slot that is served after a restart
+    <state_dir>/boot        how often a host has started
+
+A slot holds a whole bundle or nothing, at every instant: it is filled and
+emptied by one rename. The committed slot is never filled or emptied. One process
+stages and commits; one process counts boots.
+
+This module does not decide when to commit (the swap does) or whom to believe
+(whoever opens a slot does).
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Final
+
+from insight_edge.bundle.durable import replace_file, sibling, storing, sync_directory
+from insight_edge.bundle.open import Bundle, open_bundle, open_manifest
+from insight_edge.bundle.write import copy_bundle
+from insight_edge.errors import DocumentError, SlotError
+
+SLOTS: Final = ("a", "b")
+
+
+class Slots:
+    """The slots under a state directory.
+
+    Raises:
+        StorageError: the directory cannot be made.
+    """
+
+    def __init__(self, state_dir: Path | str) -> None:
+        self._state = Path(state_dir)
+        self._slots = self._state / "slots"
+        with storing(self._slots):
+            self._slots.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def committed(self) -> str | None:
+        """The slot that is served after a restart, or None before the first commit.
+
+        Raises:
+            SlotError: what is written there is not a slot.
+        """
+        text = self._read("committed")
+        if text is None or text in SLOTS:
+            return text
+        raise SlotError(f"{self._state / 'committed'}: {text[:20]!r} is not a slot")
+
+    @property
+    def idle(self) -> str:
+        """The slot that the next bundle is staged in.
+
+        Raises:
+            SlotError: as `committed`.
+        """
+        return "b" if self.committed == "a" else "a"
+
+    def stage(self, bundle_path: Path | str) -> str:
+        """Copy a bundle into the idle slot, compare every digest, and return the slot.
+
+        What the slot held before is gone. Nothing is believed here: a signature
+        is asked for when the slot is opened.
+
+        Raises:
+            StorageError: the disk is full or cannot be written; the slot is empty.
+            SlotError: as `committed`.
+            DocumentError: the bundle is malformed, as `open_bundle`.
+        """
+        slot = self.idle
+        bundle = open_bundle(bundle_path, allow_unsigned=True)
+        self.clear(slot)
+        copy_bundle(bundle, self._slots / slot)
+        return slot
+
+    def bundle(self, slot: str, *, allow_unsigned: bool) -> Bundle:
+        """Return the opened bundle in a slot.
+
+        Raises:
+            SlotError: the slot is empty, or there is no such slot.
+            TrustError, DocumentError: as `open_bundle`.
+        """
+        return open_bundle(self._filled(slot), allow_unsigned=allow_unsigned)
+
+    def commit(self, slot: str) -> None:
+        """Serve this slot after a restart.
+
+        Raises:
+            SlotError: the slot is empty or does not hold a whole bundle.
+            StorageError: the disk is full or cannot be written; the old slot stays committed.
+        """
+        path = self._filled(slot)
+        try:
+            open_manifest(path, allow_unsigned=True)
+        except DocumentError as error:
+            raise SlotError(f"slot {slot} does not hold a whole bundle: {error}") from error
+        self._write("committed", slot)
+
+    def clear(self, slot: str) -> None:
+        """Empty a slot, and sweep up what a crash has left beside it.
+
+        Raises:
+            SlotError: it is the committed slot, or there is no such slot.
+            StorageError: it cannot be removed.
+        """
+        path = self._path(slot)
+        if slot == self.committed:
+            raise SlotError(f"slot {slot} is committed", hint="commit the other slot first")
+        with storing(path):
+            if os.path.lexists(path):
+                path.rename(sibling(path))
+                sync_directory(self._slots)
+            for left in self._slots.glob(f".{slot}.*"):
+                shutil.rmtree(left)
+
+    def next_boot(self) -> int:
+        """Count one boot and return it, from 1; no number is ever returned twice.
+
+        Raises:
+            SlotError: the counter is not a number.
+            StorageError: it cannot be written.
+        """
+        text = self._read("boot") or "0"
+        if not (text.isascii() and text.isdigit()):
+            raise SlotError(f"{self._state / 'boot'}: {text[:20]!r} is not a number")
+        boot = int(text) + 1
+        self._write("boot", str(boot))
+        return boot
+
+    def _read(self, name: str) -> str | None:
+        path = self._state / name
+        try:
+            return path.read_text(encoding="ascii", errors="replace").strip()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise SlotError(f"{path}: cannot be read: {error.strerror}") from error
+
+    def _write(self, name: str, text: str) -> None:
+        path = self._state / name
+        with storing(path):
+            for left in self._state.glob(f".{name}.*"):
+                left.unlink()
+        replace_file(path, f"{text}\n".encode())
+
+    def _path(self, slot: str) -> Path:
+        if slot not in SLOTS:
+            raise SlotError(f"there is no slot {slot[:20]!r}", hint=f"one of {', '.join(SLOTS)}")
+        return self._slots / slot
+
+    def _filled(self, slot: str) -> Path:
+        path = self._path(slot)
+        if not os.path.lexists(path):
+            raise SlotError(f"slot {slot} is empty")
+        return path
