@@ -7,7 +7,10 @@ module does not detect anything (`bench.machine` does) and reads no files
 (`compile.profiles` does).
 """
 
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any, Generic, TypeVar
+
+import msgspec
 
 from insight_edge.documents.codec import Document, Versioned
 from insight_edge.documents.facts import Facts
@@ -127,6 +130,7 @@ class HardwareProfile(Versioned, frozen=True, kw_only=True):
     id: str
     name: str
     cpu: Cpu
+    threads: int | None = None
     dram: Dram
     accelerators: tuple[Accelerator, ...] = ()
     peak_ops_per_s: dict[Precision, Figure[float]] = {}
@@ -161,6 +165,33 @@ def mismatch(profile: HardwareProfile, facts: Facts) -> str | None:
     if absent:
         return f"has {', '.join(absent)}, which this machine has not"
     return None
+
+
+def figures(profile: HardwareProfile) -> dict[str, Figure[Any]]:
+    """Return every figure by its dotted name (`dram.length_bytes`), in document order."""
+    return dict(_figures(profile, ""))
+
+
+def unsourced(profile: HardwareProfile) -> tuple[str, ...]:
+    """Return the dotted names of the figures whose source the profile does not list."""
+    listed = profile.sources
+    return tuple(name for name, figure in figures(profile).items() if figure.source not in listed)
+
+
+def _figures(value: object, name: str) -> Iterator[tuple[str, Figure[Any]]]:
+    if isinstance(value, Figure):
+        yield name, value
+        return
+    items: Iterable[tuple[object, object]] = ()
+    if isinstance(value, Document):
+        fields = msgspec.structs.fields(value)
+        items = ((field.encode_name, getattr(value, field.name)) for field in fields)
+    elif isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, tuple):
+        items = enumerate(value)
+    for key, item in items:
+        yield from _figures(item, f"{name}.{key}" if name else str(key))
 
 
 def exceeds(profile: HardwareProfile, facts: Facts) -> bool:
