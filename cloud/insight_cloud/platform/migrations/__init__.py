@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Alembic environment; `platform.migration` is its only door."""
