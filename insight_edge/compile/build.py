@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Run one build in a child process within limits; whatever becomes of it is data.
+
+A build that crashes, hangs, takes all memory, or ends well and leaves nothing
+is a `Failed` with one line that says so. The child leads its own process group,
+and nothing of that is alive afterwards. Whether an artifact is any good is not
+asked here (`compile.verify` does).
+"""
+
+import os
+import re
+import select
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from insight_edge.bundle.durable import storing
+from insight_edge.bundle.write import file_entry
+from insight_edge.compile.child import DISK_FULL_EXIT_CODE
+from insight_edge.compile.job import Artifact, BuildJob
+from insight_edge.compile.outcome import GIB, BuildLimits, BuildOutcome, Built, Failed
+from insight_edge.compile.processes import kill_tree, process_tree, resident_bytes
+from insight_edge.documents.codec import decode_json, encode_json
+from insight_edge.documents.manifest import FileEntry
+from insight_edge.errors import BuildFailedError, DocumentError, StorageError
+
+POLL_S = 0.05
+LOG_TAIL_BYTES = 4096
+FULL_BYTES = 1024 * 1024
+"""With less left a disk is full, whatever the toolchain made of the failed write."""
+
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _End:
+    """How a child ended; `stopped` says why, where it was the parent that ended it."""
+
+    returncode: int
+    stopped: str | None
+    peak_rss_bytes: int
+
+
+def build(
+    job: BuildJob,
+    directory: Path,
+    *,
+    limits: BuildLimits | None = None,
+    python: str = sys.executable,
+) -> BuildOutcome:
+    """Build a job in a child process and return what became of it.
+
+    The calling thread must live as long as the call: the kernel kills the child with it.
+
+    Args:
+        job: what to build; its paths are absolute.
+        directory: new or empty; gets `job.json`, `build.log` and, when built, `artifact/`.
+        limits: beyond which the child is killed.
+        python: interpreter of the environment that has the toolchain.
+
+    Raises:
+        StorageError: the disk is full or cannot be written, so that no target could be built.
+        ValueError: the directory is not empty.
+    """
+    limits = limits or BuildLimits()
+    started = time.monotonic()
+    with storing(directory):
+        _prepare(job, directory)
+        end = _run(directory, limits, python)
+    build_s = time.monotonic() - started
+    log = _tail(directory / "build.log")
+    try:
+        _refuse_end(end, directory, log)
+        artifact, files = _collect(directory, limits)
+    except (BuildFailedError, StorageError) as error:
+        shutil.rmtree(directory / "artifact")
+        if isinstance(error, StorageError):
+            raise
+        peak = end.peak_rss_bytes
+        return Failed(reason=str(error), build_s=build_s, peak_rss_bytes=peak, log=log)
+    return Built(
+        artifact=artifact,
+        files=files,
+        directory=directory / "artifact",
+        build_s=build_s,
+        peak_rss_bytes=end.peak_rss_bytes,
+        log=log,
+    )
+
+
+def _prepare(job: BuildJob, directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    if any(directory.iterdir()):
+        raise ValueError(f"{directory} is not empty")
+    for name in ("artifact", "tmp"):
+        (directory / name).mkdir()
+    (directory / "job.json").write_bytes(encode_json(job))
+
+
+def _run(directory: Path, limits: BuildLimits, python: str) -> _End:
+    try:
+        with _child(directory, limits, python) as process:
+            stopped, peak = _watch(process.pid, limits)
+    finally:
+        shutil.rmtree(directory / "tmp")
+    return _End(returncode=process.returncode, stopped=stopped, peak_rss_bytes=peak)
+
+
+@contextmanager
+def _child(
+    directory: Path, limits: BuildLimits, python: str
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start the child; leave with it and all of its group dead and reaped."""
+    paths = (str(directory / name) for name in ("job.json", "artifact", "artifact.json"))
+    bounds = (str(os.getpid()), str(limits.artifact_bytes))
+    command = [python, "-P", "-m", "insight_edge.compile.child", *paths, *bounds]
+    # Sets have one order in every build, and what a killed toolchain leaves lies in `tmp`.
+    environment = os.environ | {"PYTHONHASHSEED": "0", "TMPDIR": str(directory / "tmp")}
+    with (directory / "build.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        kill_tree(process.pid)
+        process.wait()
+
+
+def _watch(pid: int, limits: BuildLimits) -> tuple[str | None, int]:
+    """Wait for the child's end or a limit; return which limit, and the peak memory seen."""
+    deadline = time.monotonic() + limits.wall_s
+    peak = 0
+    ended = os.pidfd_open(pid)
+    try:
+        while not select.select([ended], [], [], POLL_S)[0]:
+            peak = max(peak, resident_bytes(process_tree(pid)))
+            if peak > limits.memory_bytes:
+                return f"over the memory limit of {limits.memory_bytes / GIB:.1f} GiB", peak
+            if time.monotonic() > deadline:
+                return f"over the time limit of {limits.wall_s:g} s", peak
+    finally:
+        os.close(ended)
+    return None, peak
+
+
+def _refuse_end(end: _End, directory: Path, log: str) -> None:
+    """Raise unless the child ended well.
+
+    Raises:
+        BuildFailedError: why not.
+        StorageError: for lack of space.
+    """
+    if end.stopped is not None:
+        raise BuildFailedError(end.stopped)
+    if end.returncode == 0:
+        return
+    space = os.statvfs(directory)
+    if end.returncode == DISK_FULL_EXIT_CODE or space.f_bavail * space.f_frsize < FULL_BYTES:
+        raise StorageError(f"{directory}: the disk is full", hint="free some space and try again")
+    if end.returncode < 0:
+        number = -end.returncode
+        raise BuildFailedError(f"killed by signal {number} ({signal.strsignal(number)})")
+    lines = log.strip().splitlines() or ["it said nothing"]
+    raise BuildFailedError(f"exit code {end.returncode}: {lines[-1]}")
+
+
+def _collect(directory: Path, limits: BuildLimits) -> tuple[Artifact, tuple[FileEntry, ...]]:
+    """Return what the child says it built, after looking.
+
+    Raises:
+        BuildFailedError: it is not there, or is not what an artifact may be.
+    """
+    try:
+        artifact = decode_json(Artifact, (directory / "artifact.json").read_bytes())
+    except FileNotFoundError as error:
+        raise BuildFailedError("exited normally without an artifact") from error
+    except DocumentError as error:
+        raise BuildFailedError(f"exited normally with a malformed answer: {error}") from error
+    if artifact.entry not in artifact.files:
+        raise BuildFailedError(f"its entry '{artifact.entry}' is not one of its files")
+    for name in artifact.files:
+        _refuse_stray(directory / "artifact", name)
+    files = tuple(file_entry(name, directory / "artifact" / name) for name in artifact.files)
+    length_bytes = sum(entry.length_bytes for entry in files)
+    if length_bytes > limits.artifact_bytes:
+        raise BuildFailedError(
+            f"the artifact is {length_bytes} bytes, at most {limits.artifact_bytes} are taken"
+        )
+    return artifact, files
+
+
+def _refuse_stray(directory: Path, name: str) -> None:
+    """Raise unless `name` is a non-empty regular file right in the directory."""
+    if Path(name).name != name:
+        raise BuildFailedError(f"its file '{name}' is not a plain name")
+    try:
+        status = (directory / name).lstat()
+    except FileNotFoundError as error:
+        raise BuildFailedError(f"exited normally without an artifact: no {name}") from error
+    if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
+        raise BuildFailedError(f"exited normally without an artifact: {name} is no file, or empty")
+
+
+def _tail(path: Path) -> str:
+    """Return the last lines of a log, without what only a terminal understands."""
+    with path.open("rb") as log:
+        log.seek(max(0, path.stat().st_size - LOG_TAIL_BYTES))
+        return _TERMINAL_CODES.sub("", log.read().decode(errors="replace")).strip()

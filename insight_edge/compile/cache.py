@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds by what they depend on, so that profiles with the same processor build once.
+
+A build is cached under the digest of its job, the toolchain's versions and the
+processor of this machine. Files are checked by digest each time; what does not
+agree is built again. Failures are not kept. Nothing is ever evicted.
+"""
+
+import errno
+import platform
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from insight_edge import __version__
+from insight_edge.bundle.durable import replace_file, sibling, storing
+from insight_edge.bundle.write import file_entry
+from insight_edge.compile.build import build
+from insight_edge.compile.job import Artifact, BuildJob
+from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built, Failed
+from insight_edge.documents.codec import Versioned, decode_json, digest, encode_json, to_plain
+from insight_edge.documents.manifest import FileEntry
+from insight_edge.errors import DocumentError
+from insight_edge.runtime.processor import isa_extensions
+
+
+class CacheEntry(Versioned, frozen=True, kw_only=True):
+    """What is remembered of a build beside its files."""
+
+    artifact: Artifact
+    files: tuple[FileEntry, ...]
+    build_s: float
+    peak_rss_bytes: int
+    log: str
+
+
+def build_once(
+    job: BuildJob,
+    cache: Path,
+    *,
+    toolchain: Mapping[str, str],
+    limits: BuildLimits | None = None,
+    python: str = sys.executable,
+) -> BuildOutcome:
+    """Return the cached build of a job, or build it; see `build`.
+
+    Args:
+        job: what to build.
+        cache: a directory that only this function writes to; several processes may.
+        toolchain: versions that the artifact depends on, as the backend says.
+        limits: of a build that has to be made.
+        python: interpreter of the environment that has the toolchain.
+
+    Raises:
+        StorageError: the disk is full or cannot be written.
+    """
+    place = cache.absolute() / build_key(job, toolchain)[len("sha256:") :]
+    known = _read(place)
+    if known is not None:
+        return known
+    staged = sibling(place)
+    try:
+        outcome = build(job, staged, limits=limits, python=python)
+        return outcome if isinstance(outcome, Failed) else _keep(outcome, staged, place)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def build_key(job: BuildJob, toolchain: Mapping[str, str]) -> str:
+    """Return the digest of everything that the artifact of a job depends on."""
+    where_it_lay = {"model": "", "calibration": None}
+    depends_on = {
+        "job": to_plain(job) | where_it_lay,
+        "toolchain": dict(toolchain),
+        "insight_edge": __version__,
+        "machine": [platform.machine(), *sorted(isa_extensions())],
+    }
+    return digest(msgspec.json.encode(depends_on, order="sorted"))
+
+
+def _keep(built: Built, staged: Path, place: Path) -> Built:
+    """Give a fresh build its place; where another process was first, theirs is as good."""
+    entry = CacheEntry(
+        artifact=built.artifact,
+        files=built.files,
+        build_s=built.build_s,
+        peak_rss_bytes=built.peak_rss_bytes,
+        log=built.log,
+    )
+    replace_file(staged / "build.json", encode_json(entry))
+    with storing(place):
+        try:
+            staged.rename(place)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+    return replace(built, directory=place / "artifact")
+
+
+def _read(place: Path) -> Built | None:
+    """Return the build in its place; remove one that is damaged."""
+    try:
+        entry = decode_json(CacheEntry, (place / "build.json").read_bytes())
+        agrees = all(file_entry(f.path, place / "artifact" / f.path) == f for f in entry.files)
+    except (OSError, DocumentError):
+        agrees = False
+    if not agrees:
+        shutil.rmtree(place, ignore_errors=True)
+        return None
+    return Built(
+        artifact=entry.artifact,
+        files=entry.files,
+        directory=place / "artifact",
+        build_s=entry.build_s,
+        peak_rss_bytes=entry.peak_rss_bytes,
+        log=entry.log,
+        cached=True,
+    )

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The child process of one build: `python -m insight_edge.compile.child`.
+
+It gives itself bounds before it loads a toolchain, runs one backend's `build`
+and writes what that says as a document. It outlives neither its parent nor its
+memory; how it ended is for the parent to say (`compile.build`).
+"""
+
+import errno
+import faulthandler
+import importlib
+import resource
+import sys
+from pathlib import Path
+
+from insight_edge.bench.lifeline import die_with
+from insight_edge.compile.job import Artifact, BuildJob
+from insight_edge.documents.codec import decode_json, encode_json
+
+DISK_FULL_EXIT_CODE = 74
+"""EX_IOERR of sysexits.h: the build failed for lack of space, not for its own fault."""
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def main(arguments: list[str]) -> int:
+    """Build the job in file 1 into directory 2, write the artifact document to file 3.
+
+    Arguments 4 and 5 are the parent's process number and the largest file in bytes.
+    """
+    job_path, directory, result_path = map(Path, arguments[:3])
+    parent, file_bytes = map(int, arguments[3:5])
+    die_with(parent)
+    _bound(file_bytes)
+    faulthandler.enable()
+    try:
+        job = decode_json(BuildJob, job_path.read_bytes())
+        artifact = _build(job, directory)
+        result_path.write_bytes(encode_json(artifact))
+    except Exception as error:
+        if _is_full(error):
+            return DISK_FULL_EXIT_CODE
+        raise
+    return 0
+
+
+def _build(job: BuildJob, directory: Path) -> Artifact:
+    module, _, name = job.plugin.partition(":")
+    artifact: Artifact = getattr(importlib.import_module(module), name)().build(job, directory)
+    return artifact
+
+
+def _bound(file_bytes: int) -> None:
+    """Bound files, write no core, and be what the kernel kills first when memory runs out."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Return whether a full disk is anywhere in the chain of causes."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

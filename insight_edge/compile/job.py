@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a build is asked and what it answers: two documents, exchanged as files.
+
+Parent and child may be different environments, or different machines. Nothing
+here starts a process (`compile.build` does).
+"""
+
+from insight_edge.documents.codec import Versioned
+from insight_edge.documents.target import Target
+
+
+class BuildJob(Versioned, frozen=True, kw_only=True):
+    """One target of one model for one kind of processor.
+
+    Everything the artifact depends on is in here, the toolchain's versions and the processor
+    of the build machine apart.
+
+    Attributes:
+        plugin: the backend as its entry point writes it, `module:Class`.
+        model: path of the ONNX file.
+        model_digest, calibration_digest: of the files.
+        arch: of the processor it is for, as `uname -m` says.
+        isa: the extensions that processor has.
+        calibration: path of an .npz with rows of the *model's* inputs, by name.
+    """
+
+    plugin: str
+    target: Target
+    model: str
+    model_digest: str
+    arch: str
+    isa: tuple[str, ...] = ()
+    calibration: str | None = None
+    calibration_digest: str | None = None
+
+
+class Artifact(Versioned, frozen=True, kw_only=True):
+    """What a backend says it has written.
+
+    Attributes:
+        entry: the file that the engine is pointed at.
+        files: all flat names, the entry among them; unique to the target, so that the files of
+            two artifacts lie in one bundle.
+        settings: what the engine must be configured with.
+        engine_versions: a requirement on the engine, e.g. `>=1.31`.
+        isa: CPU extensions without which it would not load or not answer the same.
+    """
+
+    entry: str
+    files: tuple[str, ...]
+    settings: dict[str, str] = {}  # noqa: RUF012 (msgspec copies it)
+    engine_versions: str = ""
+    isa: tuple[str, ...] = ()

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which targets are worth building for a profile, and why the others are not.
+
+`plan` is pure: it judges what backends offer by the profile and by the rows at
+hand. `offers` asks the backends, which load no toolchain for it. Whether a
+target is good is decided later, by proof and measurement.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+
+from insight_edge.compile.seam import Backend
+from insight_edge.compile.source import SourceModel
+from insight_edge.documents.facts import Missing
+from insight_edge.documents.profile import HardwareProfile
+from insight_edge.documents.target import Target
+from insight_edge.errors import ConfigurationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """One target, and why it is not built.
+
+    Attributes:
+        refusal: None where it is to be built.
+        toolchain_missing: the refusal is that something is not installed here.
+    """
+
+    target: Target
+    refusal: str | None = None
+    toolchain_missing: bool = False
+
+
+def offers(
+    backends: Mapping[str, Backend | Missing], source: SourceModel, profile: HardwareProfile
+) -> tuple[Planned, ...]:
+    """Return every target of every backend with the backend's own refusal.
+
+    A backend that cannot be loaded has no targets to show; `discovery.backends` says why.
+    """
+    return tuple(
+        _offer(backend, source, target, profile)
+        for backend in backends.values()
+        if not isinstance(backend, Missing)
+        for target in backend.targets()
+    )
+
+
+def plan(
+    offered: Iterable[Planned],
+    profile: HardwareProfile,
+    *,
+    calibrated: bool,
+    only: Sequence[Target] = (),
+) -> tuple[Planned, ...]:
+    """Return the offers in order of backend and falling precision, each with its refusal if any.
+
+    Args:
+        offered: what `offers` returned.
+        profile: what it is for.
+        calibrated: whether there are rows to calibrate with.
+        only: the targets asked for; none means all.
+
+    Raises:
+        ConfigurationError: a target asked for is none that anyone offers.
+    """
+    found = {planned.target.token: planned for planned in offered}
+    _refuse_unoffered(only, found)
+    asked = {target.token for target in only} or set(found)
+    ordered = sorted(found.values(), key=lambda p: (p.target.backend, p.target.rank))
+    return tuple(
+        _judged(planned, profile, calibrated=calibrated)
+        for planned in ordered
+        if planned.target.token in asked
+    )
+
+
+def _offer(
+    backend: Backend, source: SourceModel, target: Target, profile: HardwareProfile
+) -> Planned:
+    try:
+        toolchain = backend.toolchain()
+        if isinstance(toolchain, Missing):
+            reason = f"toolchain missing: {toolchain.reason}"
+            return Planned(target=target, refusal=reason, toolchain_missing=True)
+        return Planned(target=target, refusal=backend.refuse(source, target, profile))
+    except Exception as error:  # noqa: BLE001 (a plug-in may raise anything; it becomes data)
+        return Planned(
+            target=target, refusal=f"the backend failed: {type(error).__name__}: {error}"
+        )
+
+
+def _refuse_unoffered(only: Sequence[Target], found: Mapping[str, Planned]) -> None:
+    for target in only:
+        if target.token not in found:
+            near = get_close_matches(target.token, found, n=1)
+            raise ConfigurationError(
+                f"no backend offers '{target.token}'",
+                hint=f"did you mean '{near[0]}'?" if near else f"offered: {', '.join(found)}",
+            )
+
+
+def _judged(planned: Planned, profile: HardwareProfile, *, calibrated: bool) -> Planned:
+    """Return the offer with the first refusal: the profile's, the rows', the backend's."""
+    refusal = _profile_refusal(planned.target, profile)
+    if refusal is None and planned.target.precision == "int8" and not calibrated:
+        refusal = "INT8 needs rows to calibrate with (--calibration x.npz)"
+    if refusal is None:
+        return planned
+    return replace(planned, refusal=refusal, toolchain_missing=False)
+
+
+def _profile_refusal(target: Target, profile: HardwareProfile) -> str | None:
+    support = profile.engines.get(target.backend)
+    if support is None:
+        return f"{profile.id} does not run {target.backend}"
+    if target.precision not in support.precisions:
+        worth = ", ".join(support.precisions)
+        return f"{profile.id} gains nothing from {target.precision} on {target.backend} ({worth})"
+    return None

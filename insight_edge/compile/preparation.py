@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Make the job of a planned target: its files on disk, and everything it depends on by digest."""
+
+from pathlib import Path
+
+from insight_edge.bundle.durable import replace_file
+from insight_edge.compile.calibration import Calibration
+from insight_edge.compile.discovery import backend_plugin
+from insight_edge.compile.job import BuildJob
+from insight_edge.compile.source import SourceModel
+from insight_edge.documents.profile import HardwareProfile
+from insight_edge.documents.target import Target
+
+
+def prepare_job(
+    source: SourceModel,
+    target: Target,
+    profile: HardwareProfile,
+    directory: Path,
+    *,
+    calibration: Calibration | None = None,
+) -> BuildJob:
+    """Return the job that builds a target of a model for a profile.
+
+    Calibration rows are part of the job where the precision needs them, and only there.
+
+    Args:
+        source: written into `directory` under its digest, unless it is there.
+        target: of a declared backend.
+        profile: whose processor it is for.
+        directory: for the model; it exists.
+        calibration: rows of the model's inputs.
+
+    Raises:
+        StorageError: the disk is full or cannot be written.
+    """
+    model = directory.absolute() / f"{source.digest[7:23]}.onnx"
+    if not model.exists():
+        replace_file(model, source.data)
+    used = calibration if target.precision == "int8" else None
+    return BuildJob(
+        plugin=backend_plugin(target.backend),
+        target=target,
+        model=str(model),
+        model_digest=source.digest,
+        arch=profile.cpu.arch,
+        isa=tuple(sorted(profile.cpu.isa.value)),
+        calibration=str(used.path) if used else None,
+        calibration_digest=used.digest if used else None,
+    )

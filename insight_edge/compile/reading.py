@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Read any model file: the public side of the importer seam."""
+
+from pathlib import Path
+
+from insight_edge.compile.discovery import importers
+from insight_edge.compile.seam import Importer
+from insight_edge.compile.source import SourceModel, describe, read_description
+from insight_edge.documents.facts import Missing
+from insight_edge.errors import InsightEdgeError, ModelError, ToolchainMissingError
+
+
+def read_source(path: Path, *, trust_pickle: bool = False) -> SourceModel:
+    """Return the source model in a file, with the description beside it if there is one.
+
+    Args:
+        path: of the model; what reads it is chosen by its suffix.
+        trust_pickle: let code in the file run, where its format can carry code.
+
+    Raises:
+        ModelError: no such file, nothing reads it, or it must not be compiled.
+        DocumentError: the description beside it is malformed.
+        ToolchainMissingError: what reads this format is not installed.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path}: no such file")
+    source = _import(_importer(path), path, trust_pickle=trust_pickle)
+    description = read_description(path)
+    return source if description is None else describe(source, description)
+
+
+def _importer(path: Path) -> Importer:
+    found = importers()
+    for importer in found.values():
+        if not isinstance(importer, Missing) and importer.accepts(path):
+            return importer
+    lost = [f"{m.name} ({m.reason})" for m in found.values() if isinstance(m, Missing)]
+    raise ModelError(
+        f"{path.name}: nothing here reads '{path.suffix}' files",
+        hint="export the model to ONNX" + (f"; not loaded: {', '.join(lost)}" if lost else ""),
+    )
+
+
+def _import(importer: Importer, path: Path, *, trust_pickle: bool) -> SourceModel:
+    try:
+        return importer.read(path, trust_pickle=trust_pickle)
+    except ModelError as error:
+        raise ModelError(f"{path.name}: {error}", hint=error.hint) from error
+    except InsightEdgeError:
+        raise
+    except ImportError as error:
+        raise ToolchainMissingError(
+            f"{path.name}: cannot be read without {error.name}",
+            hint="pip install 'insight-edge[compile]'",
+        ) from error
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [""]
+        raise ModelError(
+            f"{path.name}: could not be read: {type(error).__name__}: {lines[0]}"
+        ) from error
