@@ -18,7 +18,7 @@ $(STAMP): locks/main.txt $(ENGINES:%=locks/device-%.txt) pyproject.toml cloud/py
 	touch $@
 
 demo: setup  ## train, compile for three machines, prove, run, and swap under load
-	$(BIN)/insight-cloud demo
+	$(BIN)/insight-cloud demo examples/train.toml
 
 test: setup  ## every suite that needs no special hardware
 	$(BIN)/pytest
