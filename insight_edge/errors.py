@@ -3,7 +3,7 @@
 
     InsightEdgeError                 exit 1
       InputError                     exit 2   whoever wrote the input: fix it and try again
-        ConfigurationError                    a flag, a TOML key, an environment that cannot be meant
+        ConfigurationError                    a flag, a TOML key that cannot be meant
         DocumentError                         a manifest, profile, report or bundle is malformed
           UnsupportedVersionError             written by a newer release
           LimitExceededError                  larger, deeper or more than what is ever read
@@ -33,6 +33,7 @@ values, never errors. A programmer's mistake inside one process stays
 `ValueError` or `TypeError`.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -106,7 +107,17 @@ class BuildFailedError(CompileError):
 
 
 class NothingShippableError(CompileError):
-    """No trial survived its gates."""
+    """No trial survived its gates.
+
+    Attributes:
+        trials: what became of each target, with its reason (`documents.evidence.Trial`).
+    """
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, trials: Sequence[object] = ()
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.trials = tuple(trials)
 
 
 class MissingError(InsightEdgeError):
@@ -136,7 +147,15 @@ class InferenceFailedError(EngineError):
 
 
 class UpdateError(InsightEdgeError):
-    """A swap did not happen; the old model keeps serving."""
+    """A swap did not happen; the old model keeps serving.
+
+    Attributes:
+        phase: `request`, `stage`, `verify`, `warm` or `flip`; None where no swap was under way.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None, phase: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.phase = phase
 
 
 class SelfCheckError(UpdateError):

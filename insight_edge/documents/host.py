@@ -99,7 +99,7 @@ class PredictionRow(Document, frozen=True, kw_only=True):
     key: str | None
     bundle: str
     at_s: float
-    outputs: dict[str, list[float] | list[str] | list[int]]
+    outputs: dict[str, list[float | int | str]]
 
 
 class Retire(Message, frozen=True, kw_only=True, tag="retire"):
@@ -133,6 +133,16 @@ class SwapRecord(Document, frozen=True, kw_only=True):
 
 
 AnyMessage = (
-    Hello | Activate | Activated | Refused | AskHealth | Health | TakeWindow | TakenWindow
-    | TakePredictions | TakenPredictions | Retire | Retired
+    Hello
+    | Activate
+    | Activated
+    | Refused
+    | AskHealth
+    | Health
+    | TakeWindow
+    | TakenWindow
+    | TakePredictions
+    | TakenPredictions
+    | Retire
+    | Retired
 )

@@ -20,7 +20,8 @@ class Counts(Document, frozen=True, kw_only=True):
         answered: those that returned.
         failed: those in which the engine failed.
         observed: rows that the statistics have seen; less than asked where it had to sample.
-        flagged: results with NaN or out-of-range input, seen by the flush.
+        flagged: rows with NaN or out-of-range input, seen by the flush.
+        broken: failures of the observer itself, which never reach a caller.
     """
 
     asked: int = 0
@@ -28,6 +29,7 @@ class Counts(Document, frozen=True, kw_only=True):
     failed: int = 0
     observed: int = 0
     flagged: int = 0
+    broken: int = 0
 
 
 class Report(Versioned, frozen=True, kw_only=True):

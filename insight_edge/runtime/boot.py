@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One boot of a runtime host: what all bundles served in one process share."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from insight_edge.runtime.predictions import PredictionLog
+from insight_edge.runtime.shelf import Shelf
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boot:
+    """The identity of one process, and what outlives a swap in it.
+
+    Attributes:
+        device: `local` before enrolment.
+        number: grows by one each time a host starts on its state directory; 0 without one.
+        shelf: closed windows.
+        predictions: sampled results.
+        counter: numbers results; `next` of it is atomic.
+    """
+
+    device: str
+    number: int
+    shelf: Shelf
+    predictions: PredictionLog = field(default_factory=PredictionLog)
+    counter: Iterator[int] = field(default_factory=itertools.count)

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A candidate: a loaded bundle that nobody calls yet, and what it must pass to serve.
+
+Stage opens and loads, verify asks the golden samples, warm makes the first
+calls. All of it happens beside whatever serves.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insight_edge.bundle.open import Bundle
+from insight_edge.documents.manifest import Variant
+from insight_edge.documents.tensors import TensorSpec
+from insight_edge.errors import EngineMissingError, SelfCheckError
+from insight_edge.runtime.loading import load_session
+from insight_edge.runtime.observation import Observation, observation_from_manifest
+from insight_edge.runtime.pipeline import Pipeline
+from insight_edge.runtime.processor import isa_extensions
+from insight_edge.runtime.seam import Session
+from insight_edge.runtime.selfcheck import disagreement
+
+WARM_CALLS = 3
+"""Engines allocate on the first call of a shape, some choose kernels on the second."""
+
+Arrays = dict[str, NDArray[Any]]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A bundle with a session of one of its variants."""
+
+    bundle: Bundle
+    variant: Variant
+    session: Session
+    pipeline: Pipeline
+    observation: Observation
+
+    def verify(self) -> None:
+        """Ask the golden samples.
+
+        Raises:
+            SelfCheckError: the artifact does not answer as it did when it was proven, or the
+                steps after it do not give the outputs of the manifest.
+            InferenceFailedError: the engine failed on a golden sample.
+        """
+        golden = self.bundle.golden()
+        found, outputs = self._answer_all(golden.inputs)
+        reason = disagreement(
+            golden.expected(self.variant.name),
+            found,
+            tolerance=self.variant.tolerance,
+            mean_tolerances=self.variant.mean_tolerances,
+        )
+        reason = reason or _misfit(outputs, self.bundle.manifest.io.outputs)
+        if reason is not None:
+            raise SelfCheckError(
+                f"{self.variant.name}: golden samples: {reason}",
+                hint="build the bundle again for this machine's engine version and CPU",
+            )
+
+    def warm(self) -> None:
+        """Make the first calls, one row each where the batch is free.
+
+        Raises:
+            InferenceFailedError: the engine failed on a golden sample.
+        """
+        inputs = self.bundle.golden().inputs
+        first = _rows(inputs, 0, self._step(1))
+        for _ in range(WARM_CALLS):
+            self.pipeline.answer(first)
+
+    def discard(self) -> None:
+        """Free the artifact; what the engine raises then is logged, nobody can act on it."""
+        try:
+            self.session.close()
+        except Exception:  # noqa: BLE001 (a plug-in may raise anything; nobody can act on it)
+            _log.exception("%s: the engine failed to free its artifact", self.bundle.digest)
+
+    def _answer_all(self, inputs: Arrays) -> tuple[Arrays, Arrays]:
+        """Return what the model and the steps after it answer, in batches that it accepts."""
+        count = self.bundle.manifest.golden.rows
+        step = self._step(count)
+        answers = [
+            self.pipeline.answer(_rows(inputs, start, start + step))
+            for start in range(0, count, step)
+        ]
+        _, found, _, outputs = zip(*answers, strict=True)
+        return _joined(found), _joined(outputs)
+
+    def _step(self, wanted: int) -> int:
+        """Return the size of a batch: what is wanted, or what the manifest fixes."""
+        fixed = [spec.shape[0] for spec in self.bundle.manifest.io.inputs if spec.shape]
+        return next((size for size in fixed if isinstance(size, int)), wanted)
+
+
+def stage(bundle: Bundle, *, variant: str | None, threads: int) -> Candidate:
+    """Return the candidate of an opened bundle, its artifact loaded.
+
+    The winner is taken, or the fallback where this machine lacks the winner's
+    engine or a CPU extension. A variant asked for by name is taken or refused.
+
+    Raises:
+        ConfigurationError: there is no such variant.
+        EngineMissingError, LoadFailedError: as `load_session`, of the last variant tried.
+        DocumentError: the manifest asks for what it does not have.
+    """
+    observation = observation_from_manifest(bundle.manifest)
+    chosen, session = _load(bundle, variant, threads)
+    return Candidate(
+        bundle=bundle,
+        variant=chosen,
+        session=session,
+        pipeline=Pipeline(bundle.manifest, session),
+        observation=observation,
+    )
+
+
+def _load(bundle: Bundle, name: str | None, threads: int) -> tuple[Variant, Session]:
+    *preferred, last = bundle.manifest.variants if name is None else (bundle.variant(name),)
+    extensions = set(isa_extensions())
+    for variant in preferred:
+        if extensions.issuperset(variant.isa):
+            try:
+                return variant, load_session(bundle, variant, threads=threads)
+            except EngineMissingError:
+                continue
+    return last, load_session(bundle, last, threads=threads)
+
+
+def _misfit(outputs: Mapping[str, NDArray[Any]], specs: tuple[TensorSpec, ...]) -> str | None:
+    for spec in specs:
+        if spec.name not in outputs:
+            return f"there is no output '{spec.name}'"
+        found = outputs[spec.name]
+        if found.ndim != len(spec.shape) or found.dtype.kind != np.dtype(spec.dtype).kind:
+            return f"output '{spec.name}' is {found.dtype} of rank {found.ndim}, not {spec.dtype}"
+    return None
+
+
+def _rows(arrays: Arrays, start: int, stop: int) -> Arrays:
+    return {name: array[start:stop] for name, array in arrays.items()}
+
+
+def _joined(parts: tuple[Arrays, ...]) -> Arrays:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the agent may ask of a runtime, as the host protocol's requests.
+
+It translates: the deciding and the doing are in `swap`, `shelf` and `serving`.
+"""
+
+import os
+import threading
+from pathlib import Path
+
+from insight_edge.bundle.slots import Slots
+from insight_edge.documents.facts import EngineFacts
+from insight_edge.documents.host import Health, Hello, PredictionRow, SwapRecord
+from insight_edge.documents.report import Counts, Report
+from insight_edge.runtime.boot import Boot
+from insight_edge.runtime.loading import engine_facts
+from insight_edge.runtime.swap import Succession
+
+
+class Doors:
+    """The requests of the host protocol; every one may come from any thread."""
+
+    def __init__(
+        self, succession: Succession, boot: Boot, slots: Slots | None, *, allow_unsigned: bool
+    ) -> None:
+        self._succession = succession
+        self._boot = boot
+        self._slots = slots
+        self._allow_unsigned = allow_unsigned
+        self._taking = threading.Lock()
+
+    def hello(self) -> Hello:
+        """Return what this host is: protocol, process, engines, the bundle that serves."""
+        serving = self._succession.serving
+        facts = engine_facts()
+        return Hello(
+            pid=os.getpid(),
+            engines={name: f for name, f in facts.items() if isinstance(f, EngineFacts)},
+            serving=None if serving is None else serving.digest,
+        )
+
+    def activate(self, slot: str) -> SwapRecord:
+        """Swap to the bundle in a slot; committing it is the agent's decision.
+
+        Raises:
+            UpdateError: with its phase; the old bundle keeps serving.
+            ValueError: there is no state directory, or the runtime is closed.
+        """
+        slots = self._slots
+        if slots is None:
+            raise ValueError("a runtime without a state directory has no slots")
+        return self._succession.swap(
+            lambda: slots.bundle(slot, allow_unsigned=self._allow_unsigned)
+        )
+
+    def health(self) -> Health:
+        """Return how the open window is going."""
+        serving = self._succession.serving
+        counts, p99_ns = serving.health() if serving else (Counts(), None)
+        return Health(
+            serving=None if serving is None else serving.digest,
+            asked=counts.asked,
+            answered=counts.answered,
+            failed=counts.failed,
+            p99_ms=None if p99_ns is None else p99_ns / 1e6,
+            rss_bytes=_rss_bytes(),
+        )
+
+    def oldest_report(self) -> Report | None:
+        """Return the oldest closed window's report; where there is none, close the open one.
+
+        None where nothing was asked since the last. It stays until it is confirmed.
+        """
+        with self._taking:
+            report = self._boot.shelf.oldest()
+            serving = self._succession.serving
+            if report is None and serving is not None:
+                serving.close_window()
+                report = self._boot.shelf.oldest()
+            return report
+
+    def confirm_report(self, report: Report) -> None:
+        """Forget a report that somebody else is now responsible for."""
+        self._boot.shelf.confirm(report)
+
+    def oldest_predictions(self, limit: int) -> tuple[PredictionRow, ...]:
+        """Return up to `limit` sampled predictions, which stay until they are confirmed."""
+        return self._boot.predictions.oldest(limit)
+
+    def confirm_predictions(self, rows: tuple[PredictionRow, ...]) -> None:
+        """Forget sampled predictions that somebody else is now responsible for."""
+        self._boot.predictions.confirm(rows)
+
+    def retire(self) -> None:
+        """Free old bundles whose last callers have left since their swap gave up waiting."""
+        self._succession.retire()
+
+
+def _rss_bytes() -> int:
+    """Return the resident memory of this process, 0 where the kernel does not tell."""
+    try:
+        resident = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
+        return 0
+    return int(resident) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The runtime: answers, observes and swaps bundles in the customer's own process.
+
+`Runtime.open` runs one bundle; `Runtime.attach` serves the committed slot of a
+state directory and listens to the agent. `infer` may be called from any number
+of threads, also during a swap: it takes no lock, and every call is answered by
+exactly one bundle, the one its result names.
+
+What a bundle does with a call is in `serving`, what a new one must pass in
+`candidate`, how it takes over in `swap`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from numpy.typing import NDArray
+
+from insight_edge.bundle.open import open_bundle
+from insight_edge.bundle.slots import SLOTS, Slots
+from insight_edge.documents.host import SwapRecord
+from insight_edge.documents.report import Report
+from insight_edge.errors import SlotError, TrustError, UpdateError
+from insight_edge.runtime.boot import Boot
+from insight_edge.runtime.claim import Claim
+from insight_edge.runtime.doors import Doors
+from insight_edge.runtime.host import Host
+from insight_edge.runtime.processor import usable_threads
+from insight_edge.runtime.result import Result
+from insight_edge.runtime.shelf import Shelf
+from insight_edge.runtime.swap import Succession
+
+DEVICE = "local"
+"""What a device is called before enrolment."""
+
+
+class Runtime:
+    """Serves one bundle at a time; make one with `open` or `attach`."""
+
+    def __init__(
+        self, state_dir: Path | None, *, allow_unsigned: bool, threads: int | None
+    ) -> None:
+        self._allow_unsigned = allow_unsigned
+        self._idle_reason = "no slot is committed"
+        self._host: Host | None = None
+        self._claim = None if state_dir is None else Claim(state_dir)
+        try:
+            self._slots = None if state_dir is None else Slots(state_dir)
+            boot = Boot(
+                device=DEVICE,
+                number=self._slots.next_boot() if self._slots else 0,
+                shelf=Shelf(state_dir),
+            )
+        except BaseException:
+            self._release()
+            raise
+        boot.shelf.recover()
+        self._succession = Succession(
+            boot, threads=usable_threads() if threads is None else threads
+        )
+        self._doors = Doors(self._succession, boot, self._slots, allow_unsigned=allow_unsigned)
+
+    @classmethod
+    def open(
+        cls,
+        bundle_path: Path | str,
+        *,
+        allow_unsigned: bool = False,
+        variant: str | None = None,
+        threads: int | None = None,
+        state_dir: Path | str | None = None,
+    ) -> Self:
+        """Return a runtime that serves the bundle in a directory, without an agent.
+
+        Args:
+            bundle_path: the bundle's directory.
+            allow_unsigned: run it although nobody vouches for it; reports say so.
+            variant: name of the variant to load; by default the winner, or the fallback
+                where this machine lacks the winner's engine or a CPU extension.
+            threads: of the engine; by default all that this process may use.
+            state_dir: where windows and the boot counter survive the process.
+
+        Raises:
+            InputError: the bundle is malformed, or there is no such variant.
+            TrustError: it is unsigned and that is not allowed.
+            EngineMissingError, EngineError: its artifact cannot be run here.
+            SelfCheckError: it does not answer its golden samples.
+            ConfigurationError, StorageError, SlotError: the state directory cannot be used.
+        """
+        state = None if state_dir is None else Path(state_dir)
+        runtime = cls(state, allow_unsigned=allow_unsigned, threads=threads)
+        try:
+            runtime._succession.begin(
+                lambda: open_bundle(bundle_path, allow_unsigned=allow_unsigned), variant
+            )
+        except BaseException:
+            runtime.close()
+            raise
+        return runtime
+
+    @classmethod
+    def attach(
+        cls, state_dir: Path | str, *, allow_unsigned: bool = False, threads: int | None = None
+    ) -> Self:
+        """Return a runtime that serves the committed slot and does what the agent asks.
+
+        Where the committed slot cannot be served, the other one is. Where neither
+        can, `infer` raises and the agent can still activate a slot.
+
+        Raises:
+            TrustError: a slot is unsigned and that is not allowed.
+            ConfigurationError, StorageError, SlotError: the state directory cannot be used.
+        """
+        runtime = cls(Path(state_dir), allow_unsigned=allow_unsigned, threads=threads)
+        try:
+            runtime._serve_slots()
+            runtime._host = Host(runtime._doors, Path(state_dir))
+        except BaseException:
+            runtime.close()
+            raise
+        return runtime
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def infer(self, inputs: Mapping[str, NDArray[Any]], key: str | None = None) -> Result:
+        """Answer one call.
+
+        Args:
+            inputs: arrays by name, of the manifest's dtypes and shapes, batch first.
+            key: the caller's own name for the call, kept with the result.
+
+        Raises:
+            TensorMismatchError: an input has the wrong name, type, dtype, rank or dimension.
+            InferenceFailedError: the engine failed on a checked input.
+            SlotError: no bundle is serving.
+            ValueError: the runtime is closed.
+        """
+        while (serving := self._succession.serving) is not None:
+            lane = serving.enter()
+            if lane is None:
+                continue  # swapped since the line above: look again
+            try:
+                return serving.infer(lane, inputs, key)
+            finally:
+                serving.leave(lane)
+        self._succession.refuse_closed()
+        raise SlotError(
+            f"no bundle is serving: {self._idle_reason}",
+            hint="activate a slot, or swap to a bundle",
+        )
+
+    def swap(self, bundle_path: Path | str) -> SwapRecord:
+        """Replace the serving bundle without dropping or mixing a call.
+
+        The new bundle is opened, loaded, verified and warmed beside the old one,
+        in the thread that calls this; calls of `infer` go on throughout.
+
+        Raises:
+            UpdateError: with its phase; the old bundle keeps serving.
+            ValueError: the runtime is closed.
+        """
+        return self._succession.swap(
+            lambda: open_bundle(bundle_path, allow_unsigned=self._allow_unsigned)
+        )
+
+    def take_report(self) -> Report | None:
+        """Return the oldest closed window's report; where there is none, close the open one.
+
+        None where nothing was asked since the last. The report is forgotten here.
+        """
+        report = self._doors.oldest_report()
+        if report is not None:
+            self._doors.confirm_report(report)
+        return report
+
+    def close(self) -> None:
+        """Let callers finish, close the window and free everything; more calls do nothing.
+
+        Reports not yet taken can still be taken.
+        """
+        if self._host is not None:
+            self._host.stop()
+        self._host = None
+        self._succession.close()
+        self._release()
+
+    def _serve_slots(self) -> None:
+        """Serve the committed slot, or else the other one."""
+        committed = None if self._slots is None else self._slots.committed
+        if committed is None:
+            return
+        for slot in (committed, *(name for name in SLOTS if name != committed)):
+            try:
+                self._doors.activate(slot)
+            except UpdateError as error:
+                if isinstance(error.__cause__, TrustError):
+                    raise error.__cause__ from None
+                self._idle_reason = f"slot {slot}: {error}"
+            else:
+                return
+
+    def _release(self) -> None:
+        if self._claim is not None:
+            self._claim.release()
+        self._claim = None

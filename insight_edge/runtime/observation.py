@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a manifest asks the device to count: features, and the grid they are counted over.
+
+Two sides, inputs and outputs, each with the part of the reference's grid that
+belongs to its features. A side without a reference, or with a tensor whose
+rows have no fixed shape, is not counted. This module keeps no row.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insight_edge.documents.manifest import Manifest, Reference
+from insight_edge.documents.statistics import GridDocument, grid_from_document
+from insight_edge.documents.steps import Feature
+from insight_edge.documents.tensors import TensorSpec
+from insight_edge.errors import DocumentError
+from insight_edge.runtime.lane import observable, row_shape
+from insight_edge.runtime.result import Flags
+from insight_edge.stats.grid import Grid
+from insight_edge.transforms.executor import infer_specs
+from insight_edge.transforms.features import extract
+
+Rows = NDArray[np.float64]
+Tensors = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """The features of the inputs, or of the outputs.
+
+    Attributes:
+        specs: the tensors they read.
+        document: the columns of the reference's grid that are theirs, in order.
+        grid: the same, to count over.
+    """
+
+    features: tuple[Feature, ...]
+    specs: tuple[TensorSpec, ...]
+    document: GridDocument
+    grid: Grid
+
+    def tensors(self, kept: Sequence[Sequence[bytes]]) -> dict[str, NDArray[Any]]:
+        """Return the tensors whose rows were kept as bytes: for each, one piece a call."""
+        return {
+            spec.name: np.frombuffer(b"".join(parts), spec.dtype).reshape(-1, *row_shape(spec))
+            for spec, parts in zip(self.specs, kept, strict=True)
+        }
+
+    def rows(self, tensors: Tensors) -> Rows:
+        """Return f8[rows, features] of the tensors."""
+        return extract(self.features, tensors)
+
+    def unusual(self, rows: Rows) -> NDArray[np.bool_]:
+        """Return for each row whether a feature is NaN or outside the grid's cells."""
+        high = self.grid.low + self.grid.cell * self.grid.cells
+        usual = (rows >= self.grid.low) & (rows < high)
+        return np.logical_not(usual.all(axis=1))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """Both sides, and where input features look.
+
+    Attributes:
+        raw: input features read what the caller passed, not what the model is fed.
+    """
+
+    raw: bool
+    inputs: Side | None
+    outputs: Side | None
+
+    def judge(self, tensors: Tensors) -> Flags:
+        """Return the flags of the tensors that input features read."""
+        if self.inputs is None:
+            return Flags.INPUT_NAN if any(map(_has_nan, tensors.values())) else Flags.NONE
+        rows = self.inputs.rows(tensors)
+        missing = np.isnan(rows)
+        flags = Flags.INPUT_NAN if missing.any() else Flags.NONE
+        present = np.where(missing, self.inputs.grid.low, rows)
+        return flags | (Flags.OUT_OF_RANGE if self.inputs.unusual(present).any() else Flags.NONE)
+
+
+def observation_from_manifest(manifest: Manifest) -> Observation:
+    """Return what the manifest asks to be counted.
+
+    Raises:
+        DocumentError: a feature reads a tensor that is not there, or the reference lacks it.
+        ConfigurationError: a step of `post` cannot be applied.
+    """
+    io, asked = manifest.io, manifest.observe
+    raw = asked.stage == "raw"
+    before = io.inputs if raw else io.model_inputs
+    after = infer_specs(manifest.post, io.model_outputs)
+    return Observation(
+        raw=raw,
+        inputs=_side(asked.inputs, before, manifest.reference),
+        outputs=_side(asked.outputs, after, manifest.reference),
+    )
+
+
+def _side(
+    features: Sequence[Feature], specs: Sequence[TensorSpec], reference: Reference | None
+) -> Side | None:
+    by_name = {spec.name: spec for spec in specs}
+    for feature in features:
+        if feature.tensor not in by_name:
+            raise DocumentError(f"observe: '{feature.name}' reads no tensor '{feature.tensor}'")
+    read = tuple(by_name[name] for name in dict.fromkeys(f.tensor for f in features))
+    if reference is None or not read or not all(map(observable, read)):
+        return None
+    document = _columns(features, reference.grid)
+    return Side(
+        features=tuple(features), specs=read, document=document, grid=grid_from_document(document)
+    )
+
+
+def _columns(features: Sequence[Feature], grid: GridDocument) -> GridDocument:
+    columns = {column.name: column for column in grid.columns}
+    for feature in features:
+        if feature.name not in columns:
+            raise DocumentError(f"observe: '{feature.name}' is not in the reference's grid")
+    return GridDocument(cells=grid.cells, columns=tuple(columns[f.name] for f in features))
+
+
+def _has_nan(array: NDArray[Any]) -> bool:
+    return array.dtype.kind == "f" and bool(np.isnan(array).any())

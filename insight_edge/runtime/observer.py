@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The observer: counts what callers left in their lanes, beside them and never in their way.
+
+One background thread a bundle takes rows from the lanes in small chunks,
+computes their features and counts them into the open window. Between chunks it
+sleeps a moment, so that a caller waits for the interpreter no longer than one
+chunk takes. Nothing that fails here reaches a caller: the chunk is given up,
+the failure is counted as `broken`, and inference goes on.
+"""
+
+import contextlib
+import logging
+import math
+import queue
+import threading
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from insight_edge.documents.report import Counts
+from insight_edge.runtime.lane import Entry, Lane, row_shape
+from insight_edge.runtime.observation import Observation
+from insight_edge.runtime.shelf import Shelf
+from insight_edge.runtime.window import Page, WindowHeader
+
+CHUNK_ROWS = 256
+"""At 64 features each of the two sides of a chunk holds the interpreter for 0.2 to 0.6 ms, most of
+it whatever the number of rows: two of 256 calls may meet that, under one in a hundred."""
+
+CHUNK_ELEMENTS = 64 * 1024
+"""Fewer rows are taken of large tensors, for the same reason."""
+
+BREATH_S = 5e-5
+PERIOD_S = 0.2
+"""Rows wait no longer than this to be counted; a ring that fills up calls earlier."""
+
+_TOTALS = ("failed", "answered", "broken", "asked")
+"""Counters that lanes add up; `asked` last, see `_counts`."""
+
+_log = logging.getLogger(__name__)
+
+
+class Observer:
+    """Counts the lanes of one bundle into one window after another.
+
+    Args:
+        lanes: shared with whoever makes lanes; only ever appended to.
+        header: of the first window; each window gets its own sequence and time.
+    """
+
+    def __init__(
+        self, observation: Observation, lanes: Sequence[Lane], header: WindowHeader, shelf: Shelf
+    ) -> None:
+        self._observation = observation
+        self._lanes = lanes
+        self._shelf = shelf
+        self._window = shelf.open(header)
+        self._chunk_rows = _chunk_rows(observation)
+        self._base = Counts()
+        self._broken = 0
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._finished = False
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="insight-edge observer", daemon=True)
+        self._thread.start()
+
+    def ring(self) -> None:
+        """Ask for a flush soon; costs the caller next to nothing."""
+        self._bell.put(None)
+
+    def read(self) -> tuple[Counts, int | None]:
+        """Return the counts of the open window now, and its 99th percentile latency in ns."""
+        with self._lock:
+            self._flush()
+            page = self._window.current
+            return page.counts(), page.latency.quantile(0.99) if page.latency.count else None
+
+    def close_window(self, *, last: bool = False) -> None:
+        """Put the window on the shelf and open the next; one without news stays open.
+
+        Args:
+            last: stop counting for good, and open no other window.
+        """
+        with self._lock:
+            if self._finished:
+                return
+            self._flush()
+            self._finished = last
+            counts = self._window.current.counts()
+            if counts != Counts():  # rows of calls asked in the window before count too
+                self._window.turn()
+                self._window.seal(time.time_ns(), closed=True)
+                self._shelf.put(self._window)
+                self._base = Counts(
+                    **{n: getattr(self._base, n) + getattr(counts, n) for n in _TOTALS}
+                )
+                self._window = self._window if last else self._shelf.open(self._window.header)
+            elif last:
+                self._shelf.discard(self._window)
+
+    def stop(self) -> None:
+        """Count what is left, close the last window and end the thread."""
+        self._stopping = True
+        self.ring()
+        self._thread.join()
+        self.close_window(last=True)
+
+    def _run(self) -> None:
+        while not self._stopping:
+            with contextlib.suppress(queue.Empty):
+                self._bell.get(timeout=PERIOD_S)
+                while True:  # one flush answers every ring so far
+                    self._bell.get_nowait()
+            with self._lock:
+                self._flush()
+
+    def _flush(self) -> None:
+        """Count the rows that are in the lanes now; those that come meanwhile wait."""
+        if self._finished:
+            return
+        for lane in tuple(self._lanes):
+            end = lane.head
+            while lane.tail < end:
+                self._attempt(lane.take(self._chunk_rows))
+        self._attempt([])
+
+    def _attempt(self, entries: list[Entry]) -> None:
+        """Count a chunk, or the counters alone; after a failure the page before stands."""
+        try:
+            self._count(entries)
+        except Exception:  # noqa: BLE001 (nothing that fails here may reach a caller)
+            self._broken += 1
+            if self._broken == 1:  # what breaks every chunk must not fill the log
+                _log.exception("the observer failed; inference goes on")
+
+    def _count(self, entries: list[Entry]) -> None:
+        before = self._window.current.counts()
+        page = self._window.turn()
+        observed, flagged = self._tally(page, entries) if entries else (0, 0)
+        after = self._counts(before.observed + observed, before.flagged + flagged)
+        if entries or after != before:
+            page.set_counts(after)
+            self._window.seal(time.time_ns())
+
+    def _tally(self, page: Page, entries: list[Entry]) -> tuple[int, int]:
+        """Count entries on both sides; return how many rows, and how many were flagged."""
+        latencies_ns, *kept = zip(*entries, strict=True)
+        page.latency.observe_ns(np.array(latencies_ns, np.int64))
+        inputs, outputs = self._observation.inputs, self._observation.outputs
+        first_output = len(inputs.specs) if inputs else 0
+        observed = flagged = 0
+        if outputs is not None and page.outputs is not None:
+            observed = page.outputs.observe(outputs.rows(outputs.tensors(kept[first_output:])))
+            _breathe()
+        if inputs is not None and page.inputs is not None:
+            rows = inputs.rows(inputs.tensors(kept[:first_output]))
+            observed = page.inputs.observe(rows)
+            flagged = int(inputs.unusual(rows[:observed]).sum())
+            _breathe()
+        return observed, flagged
+
+    def _counts(self, observed: int, flagged: int) -> Counts:
+        """Return the window's counts.
+
+        `asked` is read last: a call that begins meanwhile cannot be answered yet
+        not asked. A lane's rows were read before, so none is observed yet not answered.
+        """
+        totals = {
+            name: sum(getattr(lane, name) for lane in tuple(self._lanes))
+            - getattr(self._base, name)
+            for name in _TOTALS
+        }
+        totals["broken"] += self._broken
+        return Counts(**totals, observed=observed, flagged=flagged)
+
+
+def _breathe() -> None:
+    """Let a waiting caller have the interpreter.
+
+    NumPy gives it up too, for moments too short for a caller to wake in, and so
+    would `sleep(0)`.
+    """
+    time.sleep(BREATH_S)
+
+
+def _chunk_rows(observation: Observation) -> int:
+    specs = [
+        spec for side in (observation.inputs, observation.outputs) if side for spec in side.specs
+    ]
+    elements = sum(math.prod(row_shape(spec)) for spec in specs)
+    return max(1, min(CHUNK_ROWS, CHUNK_ELEMENTS // max(1, elements)))

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the caller's inputs to the caller's outputs: `pre`, the engine, `post`.
+
+The same three steps answer a caller, the golden samples and the warm-up. This
+module checks no input (`boundary` does), counts nothing and takes no time.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from insight_edge.documents.manifest import Manifest
+from insight_edge.errors import InferenceFailedError
+from insight_edge.runtime.seam import Session
+from insight_edge.transforms.executor import run
+
+Tensors = Mapping[str, NDArray[Any]]
+Outputs = dict[str, NDArray[Any]]
+
+
+class Pipeline:
+    """A session between the steps of its manifest."""
+
+    def __init__(self, manifest: Manifest, session: Session) -> None:
+        self._session = session
+        self._pre, self._post = manifest.pre, manifest.post
+        self._model_inputs = tuple(spec.name for spec in manifest.io.model_inputs)
+        self._outputs = tuple(spec.name for spec in manifest.io.outputs)
+
+    def answer(self, inputs: Tensors) -> tuple[Tensors, Outputs, Outputs, Outputs]:
+        """Return what the model was fed, what it answered, all after `post`, and the outputs.
+
+        Raises:
+            InferenceFailedError: the engine or a step failed, whatever it raised.
+        """
+        try:
+            fed = self._feed(inputs) if self._pre else inputs
+            raw = self._session.infer(fed)
+            if not self._post:
+                return fed, raw, raw, raw
+            tensors = run(self._post, raw)
+            return fed, raw, tensors, {name: tensors[name] for name in self._outputs}
+        except Exception as error:  # a plug-in may raise anything
+            raise InferenceFailedError(
+                f"the engine failed on a checked input: {type(error).__name__}: {error}"
+            ) from error
+
+    def _feed(self, inputs: Tensors) -> Outputs:
+        tensors = run(self._pre, inputs)
+        return {name: tensors[name] for name in self._model_inputs}

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `infer` returns: the outputs, and where they came from.
+
+A result is made on the hot path, so it only remembers; its id and its flags are
+worked out when somebody asks.
+"""
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from numpy.typing import NDArray
+
+Tensors = Mapping[str, NDArray[Any]]
+
+
+class Flags(enum.Flag):
+    """What was odd about an input; it was answered all the same."""
+
+    NONE = 0
+    INPUT_NAN = enum.auto()
+    OUT_OF_RANGE = enum.auto()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Who answered: shared by all results of one bundle in one process.
+
+    Attributes:
+        boot: grows by one each time the host starts on its state directory; 0 without one.
+        bundle: digest of the manifest.
+        judge: flags of the tensors that input features are computed from.
+    """
+
+    device: str
+    boot: int
+    bundle: str
+    judge: Callable[[Tensors], Flags]
+
+
+class Result(msgspec.Struct, frozen=True, eq=False):
+    """The answer to one call of `infer`.
+
+    Attributes:
+        counter: grows with every call in a boot, across swaps.
+        key: what the caller passed.
+        outputs: arrays by name after post-processing; they belong to the caller.
+        origin: the device, boot and bundle that answered.
+        observed: what the input features are computed from; the caller's own arrays where
+            nothing is pre-processed.
+    """
+
+    counter: int
+    key: str | None
+    outputs: dict[str, NDArray[Any]]
+    origin: Origin
+    observed: Tensors
+
+    @property
+    def id(self) -> str:
+        """`device/boot/counter`: unique for ever on a device with a state directory."""
+        return f"{self.origin.device}/{self.origin.boot}/{self.counter}"
+
+    @property
+    def bundle(self) -> str:
+        """Digest of the manifest of the bundle that answered, and that bundle alone."""
+        return self.origin.bundle
+
+    @property
+    def flags(self) -> Flags:
+        """Whether an input had NaN or was outside the reference's range.
+
+        Worked out when asked, from the input arrays as they then are: ask before
+        reusing a buffer. The report counts the flagged rows without being asked.
+        """
+        return self.origin.judge(self.observed)

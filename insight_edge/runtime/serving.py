@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One bundle being served: who is inside it, and how it is emptied again.
+
+Everything that belongs to a bundle is here and nowhere else: its session, its
+lanes, its window. So an answer, a row and a report cannot mix two bundles.
+
+Why nobody can be inside a session that is closed: a caller is inside only while
+it holds a lane; lanes are handed round through a queue whose `put` and `get` are
+atomic; no lane is made once `drain` has begun; and `drain` is done only when it
+holds every lane ever made. A caller that comes too late finds no lane and looks
+up the bundle that serves by then.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from insight_edge.documents.report import Counts
+from insight_edge.errors import InferenceFailedError
+from insight_edge.runtime.boot import Boot
+from insight_edge.runtime.boundary import Boundary
+from insight_edge.runtime.candidate import Candidate
+from insight_edge.runtime.lane import Lane
+from insight_edge.runtime.observer import Observer
+from insight_edge.runtime.predictions import PERIOD_NS
+from insight_edge.runtime.result import Origin, Result
+from insight_edge.runtime.window import WindowHeader
+
+_now_ns = time.perf_counter_ns
+
+
+class Serving:
+    """A loaded bundle that answers and is observed.
+
+    Attributes:
+        digest: of its manifest.
+    """
+
+    def __init__(self, candidate: Candidate, boot: Boot) -> None:
+        self.digest = candidate.bundle.digest
+        self._free = candidate.discard
+        self._answer = candidate.pipeline.answer
+        self._rows = Boundary(candidate.bundle.manifest.io.inputs).rows
+        self._observation = candidate.observation
+        self._origin = Origin(
+            device=boot.device,
+            boot=boot.number,
+            bundle=self.digest,
+            judge=candidate.observation.judge,
+        )
+        self._counter, self._predictions = boot.counter, boot.predictions
+        self._lanes: list[Lane] = []
+        self._idle: queue.SimpleQueue[Lane] = queue.SimpleQueue()
+        self._held = 0
+        self._draining = False
+        self._making = threading.Lock()
+        self._observer = Observer(
+            self._observation, self._lanes, _header(candidate, boot), boot.shelf
+        )
+
+    def enter(self) -> Lane | None:
+        """Return a lane for one call, to be given back to `leave`; None once it is drained."""
+        try:
+            return self._idle.get_nowait()
+        except queue.Empty:
+            return self._make_lane()
+
+    def leave(self, lane: Lane) -> None:
+        """Take a lane back."""
+        self._idle.put(lane)
+
+    def infer(self, lane: Lane, inputs: Mapping[str, NDArray[Any]], key: str | None) -> Result:
+        """Answer one call of the caller that holds `lane`.
+
+        Raises:
+            TensorMismatchError: the inputs are not the manifest's.
+            InferenceFailedError: the engine failed.
+        """
+        rows = self._rows(inputs)
+        if inputs.__class__ is not dict:
+            inputs = dict(inputs)  # engines may insist on one
+        lane.asked += 1
+        started_ns = _now_ns()
+        try:
+            fed, _, tensors, outputs = self._answer(inputs)
+        except InferenceFailedError:
+            lane.failed += 1
+            raise
+        finished_ns = _now_ns()
+        lane.answered += 1
+        observed = inputs if self._observation.raw else fed
+        result = Result(next(self._counter), key, outputs, self._origin, observed)
+        try:
+            if lane.keep(rows, finished_ns - started_ns, observed, tensors):
+                self._observer.ring()
+            if finished_ns >= lane.sample_due_ns:
+                lane.sample_due_ns = finished_ns + PERIOD_NS
+                self._predictions.keep(result)
+        except Exception:  # noqa: BLE001 (what fails in observing must not reach a caller)
+            lane.broken += 1
+        return result
+
+    def health(self) -> tuple[Counts, int | None]:
+        """Return the counts of the open window now, and its 99th percentile latency in ns."""
+        return self._observer.read()
+
+    def close_window(self) -> None:
+        """Put the open window on the shelf, unless nothing was asked in it."""
+        self._observer.close_window()
+
+    def in_flight(self) -> int:
+        """Return how many callers are inside now."""
+        return len(self._lanes) - self._held - self._idle.qsize()
+
+    def drain(self, timeout_s: float) -> bool:
+        """Wait until nobody is inside, and let nobody in; return whether that was reached.
+
+        May be called again after it was not. Call it only when callers no longer
+        find this bundle, or they come back in vain.
+        """
+        with self._making:
+            self._draining = True
+        deadline_s = time.monotonic() + timeout_s
+        while self._held < len(self._lanes):
+            try:
+                self._idle.get(timeout=max(0.0, deadline_s - time.monotonic()))
+            except queue.Empty:
+                return False
+            self._held += 1
+        return True
+
+    def retire(self) -> None:
+        """Close the last window and free the artifact of a drained bundle."""
+        self._observer.stop()
+        self._free()
+
+    def _make_lane(self) -> Lane | None:
+        with self._making:
+            if self._draining:
+                return None
+            inputs, outputs = self._observation.inputs, self._observation.outputs
+            lane = Lane(inputs.specs if inputs else (), outputs.specs if outputs else ())
+            self._lanes.append(lane)
+            return lane
+
+
+def _header(candidate: Candidate, boot: Boot) -> WindowHeader:
+    inputs, outputs = candidate.observation.inputs, candidate.observation.outputs
+    return WindowHeader(
+        device=boot.device,
+        boot=boot.number,
+        bundle=candidate.bundle.digest,
+        variant=candidate.variant.name,
+        signed=candidate.bundle.signed,
+        inputs=None if inputs is None else inputs.document,
+        outputs=None if outputs is None else outputs.document,
+    )

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shelf: closed windows, kept until somebody confirms to have their report.
+
+It numbers the windows of one boot, and finds those that an earlier process left
+in the state directory. A file goes only with its confirmed report, so a report
+may be handed over twice and is not lost; (boot, sequence) tells which it is.
+"""
+
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from pathlib import Path
+
+import msgspec
+
+from insight_edge.documents.report import Counts, Report
+from insight_edge.errors import DocumentError
+from insight_edge.runtime.window import OpenWindow, WindowHeader, open_window, recover_window
+
+MAX_CLOSED = 64
+"""Where nobody takes reports the oldest go; the gap in their sequence shows it."""
+
+_log = logging.getLogger(__name__)
+
+
+class Shelf:
+    """Closed windows, oldest first.
+
+    Args:
+        state_dir: where window files lie; None keeps windows in plain memory.
+    """
+
+    def __init__(self, state_dir: Path | None) -> None:
+        self._state_dir = state_dir
+        self._sequence = itertools.count()
+        self._closed: deque[tuple[Report, Path | None]] = deque()
+        self._lock = threading.Lock()
+
+    def open(self, like: WindowHeader) -> OpenWindow:
+        """Return a new window like another one, with the next sequence number."""
+        header = msgspec.structs.replace(like, sequence=next(self._sequence), opened_s=time.time())
+        name = f"window-{header.boot}-{header.sequence}.map"
+        return open_window(header, self._state_dir and self._state_dir / name)
+
+    def put(self, window: OpenWindow) -> None:
+        """Keep a window that nobody changes any more."""
+        with self._lock:
+            self._closed.append((window.report(), window.path))
+            while len(self._closed) > MAX_CLOSED:
+                _unlink(self._closed.popleft()[1])
+
+    def discard(self, window: OpenWindow) -> None:
+        """Forget a window in which nothing happened."""
+        _unlink(window.path)
+
+    def oldest(self) -> Report | None:
+        """Return the oldest report, which stays until it is confirmed."""
+        with self._lock:
+            return self._closed[0][0] if self._closed else None
+
+    def confirm(self, report: Report) -> None:
+        """Forget a report that somebody else is now responsible for."""
+        with self._lock:
+            for entry in tuple(self._closed):
+                if (entry[0].boot, entry[0].sequence) == (report.boot, report.sequence):
+                    self._closed.remove(entry)
+                    _unlink(entry[1])
+
+    def recover(self) -> None:
+        """Put the windows that earlier processes left on the shelf, oldest first.
+
+        A file that is damaged, or of a window in which nothing happened, is removed.
+        """
+        left = [] if self._state_dir is None else sorted(self._state_dir.glob("window-*.map"))
+        found: list[OpenWindow] = []
+        for path in left:
+            try:
+                found.append(recover_window(path))
+            except DocumentError as error:
+                _log.warning("%s", error)
+                _unlink(path)
+        for window in sorted(found, key=lambda w: (w.header.boot, w.header.sequence)):
+            if window.current.counts() != Counts():
+                self.put(window)
+            else:
+                self.discard(window)
+
+
+def _unlink(path: Path | None) -> None:
+    if path is None:
+        return
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:  # a read-only disk; the report is handed over again after a restart
+        _log.warning("%s: cannot be removed: %s", path, error.strerror)
