@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A tally: the writer that counts rows into a flat block of 64-bit words.
+
+The words may lie in a memory-mapped file, so that a crash of the process does
+not lose them. All words zero is the empty tally: a new file needs no setting
+up. One thread writes; a reader beside it needs its own copy of the words.
+`summary` has the value that is merged and sent.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insight_edge.stats.grid import Grid
+from insight_edge.stats.summary import LIMIT_UNITS, UNITS_PER_CELL, Summary
+
+Rows = NDArray[np.float64]
+
+MAX_ROWS = 2**22
+"""Rows that one tally counts: squares of at most 2^40 then add up to at most 2^62."""
+
+_LIMIT_CELLS = LIMIT_UNITS / UNITS_PER_CELL
+_BLOCK_ROWS = 256
+"""At 64 features a block stays in the second-level cache; its sums are exact in float64."""
+
+_BELOW, _ABOVE, _MISSING = 0, 1, 2
+_SLOTS = 3
+"""Counters a feature before its bins; the bins hold the values inside the cells."""
+
+_ABSENT = np.array([[np.inf], [-np.inf]]).view(np.int64)
+"""The bits of a minimum and a maximum of nothing."""
+
+
+class Tally:
+    """Counts rows over a grid into `Tally.words(grid)` words.
+
+    Args:
+        grid: what to count over.
+        buffer: i8[words] to count into, with what it already holds; None for memory of its own.
+
+    Raises:
+        ValueError: the buffer has another length or dtype.
+    """
+
+    def __init__(self, grid: Grid, buffer: NDArray[np.int64] | None = None) -> None:
+        words = self.words(grid)
+        buffer = np.zeros(words, np.int64) if buffer is None else buffer
+        if buffer.shape != (words,) or buffer.dtype != np.int64:
+            raise ValueError(f"buffer is {buffer.dtype}{buffer.shape}, not int64({words},)")
+        self.grid = grid
+        self._buffer = buffer
+        features, stride = len(grid.names), _SLOTS + grid.bins
+        counters, moments, extremes = np.split(
+            buffer[1:], np.cumsum([features * stride, 2 * features])
+        )
+        self._counters = counters.reshape(features, stride)
+        self._sums, self._squares = moments.reshape(2, features)
+        self._extremes = extremes.reshape(2, features)
+        self._places = _places(grid)
+        # Whole blocks of them: NumPy takes twice as long where it must repeat a row.
+        offsets = np.arange(features) * (grid.cells + _SLOTS) + 1.0
+        self._low, self._cell, self._offsets = (
+            np.tile(row, (_BLOCK_ROWS, 1)) for row in (grid.low, grid.cell, offsets)
+        )
+        self._scratch = np.empty((2, _BLOCK_ROWS, features))
+
+    @staticmethod
+    def words(grid: Grid) -> int:
+        """Return how many 64-bit words a tally over the grid needs."""
+        return 1 + len(grid.names) * (_SLOTS + grid.bins + 4)
+
+    @property
+    def count(self) -> int:
+        """Rows counted so far."""
+        return int(self._buffer[0])
+
+    def observe(self, rows: Rows) -> int:
+        """Count rows, f8[rows, features], and return how many: fewer once `MAX_ROWS` are held.
+
+        Any float is counted: NaN as missing, infinities below or above.
+
+        Raises:
+            ValueError: the rows have another number of features.
+        """
+        if rows.ndim != 2 or rows.shape[1] != len(self.grid.names):
+            raise ValueError(f"rows are {rows.shape}, not rows by {len(self.grid.names)} features")
+        rows = rows[: MAX_ROWS - self.count]
+        with np.errstate(all="ignore"):
+            for start in range(0, len(rows), _BLOCK_ROWS):
+                self._observe(rows[start : start + _BLOCK_ROWS])
+        return len(rows)
+
+    def summary(self) -> Summary:
+        """Return what has been counted, apart from later rows."""
+        counters = self._counters.copy()
+        below, above, bins = counters[:, _BELOW], counters[:, _ABOVE], counters[:, _SLOTS:]
+        bins[:, 0] += below
+        bins[np.arange(len(bins)), self.grid.lookup[:, -1]] += above
+        minimum, maximum = _floats_from_words(self._extremes)
+        return Summary(
+            grid=self.grid,
+            count=self.count,
+            missing=counters[:, _MISSING],
+            below=below,
+            above=above,
+            bins=bins,
+            sums=self._sums.astype(np.object_),
+            squares=self._squares.astype(np.object_),
+            minimum=minimum,
+            maximum=maximum,
+        )
+
+    def reset(self) -> None:
+        """Forget all rows."""
+        self._buffer[:] = 0
+
+    def _observe(self, rows: Rows) -> None:
+        position, work = self._scratch[:, : len(rows)]
+        np.subtract(rows, self._low[: len(rows)], out=position)
+        np.divide(position, self._cell[: len(rows)], out=position)
+        # Most blocks are finite, and then need neither NaN nor infinity looked after.
+        finite = bool(np.isfinite(position).all())
+        self._count(position, work, finite=finite)
+        self._add(position, work, finite=finite)
+        self._stretch(rows, finite=finite)
+        self._buffer[0] += len(rows)
+
+    def _count(self, position: Rows, work: Rows, *, finite: bool) -> None:
+        """Count bins, below, above and missing of all features at once."""
+        cells = float(self.grid.cells)
+        np.clip(position, -1.0, cells, out=work)
+        if not finite:
+            np.fmin(work, cells + 1.0, out=work)  # changes NaN alone, to the place of the missing
+        np.floor(work, out=work)
+        np.add(work, self._offsets[: len(work)], out=work)
+        slots = self._places.take(work.astype(np.intp))
+        counts = np.bincount(slots.ravel(), minlength=self._counters.size)
+        self._counters += counts.reshape(self._counters.shape)
+
+    def _add(self, position: Rows, work: Rows, *, finite: bool) -> None:
+        """Add values and squares in whole units: integers below 2^53, exact in any order."""
+        np.clip(position, -_LIMIT_CELLS, _LIMIT_CELLS, out=work)
+        np.multiply(work, UNITS_PER_CELL, out=work)
+        np.rint(work, out=work)
+        if not finite:
+            np.copyto(work, 0.0, where=np.isnan(work))
+        self._sums += np.add.reduce(work, axis=0).astype(np.int64)
+        np.multiply(work, work, out=work)
+        self._squares += np.add.reduce(work, axis=0).astype(np.int64)
+
+    def _stretch(self, rows: Rows, *, finite: bool) -> None:
+        """Extend minimum and maximum to the finite values of the rows."""
+        low = high = rows
+        if not finite:
+            present = np.isfinite(rows)
+            low, high = np.where(present, rows, np.inf), np.where(present, rows, -np.inf)
+        extremes = _floats_from_words(self._extremes)
+        np.minimum(extremes[0], np.minimum.reduce(low, axis=0), out=extremes[0])
+        np.maximum(extremes[1], np.maximum.reduce(high, axis=0), out=extremes[1])
+        # Adding 0 makes -0.0 into 0.0: the two are equal, and merging must not choose.
+        np.add(extremes, 0.0, out=extremes)
+        np.bitwise_xor(extremes.view(np.int64), _ABSENT, out=self._extremes)
+
+
+def _places(grid: Grid) -> NDArray[np.intp]:
+    """Return the counter of every place a value can be in, all features in one row.
+
+    A feature has a place below its cells, its cells, one above them, one for NaN.
+    """
+    features, stride = len(grid.names), _SLOTS + grid.bins
+    table = np.empty((features, grid.cells + _SLOTS), np.intp)
+    table[:, 0], table[:, -2], table[:, -1] = _BELOW, _ABOVE, _MISSING
+    table[:, 1:-2] = _SLOTS + grid.lookup.astype(np.intp)
+    return (table + np.arange(features)[:, None] * stride).ravel()
+
+
+def _floats_from_words(words: NDArray[np.int64]) -> Rows:
+    """Return f8[2, features] of words in which 0 stands for the infinity that no value has moved.
+
+    So zeroed memory holds neither a minimum nor a maximum.
+    """
+    return (words ^ _ABSENT).view(np.float64)
