@@ -4,8 +4,8 @@
 A document is a frozen msgspec struct that derives from `Document`. Fields that
 a newer release added are kept in `unknown` and written out again unchanged
 (rule F2 in docs/formats/documents.md), so an old agent passes on what it does
-not understand. Three encodings: JSON (sorted keys, so equal documents have
-equal bytes), TOML (read only, written by people) and msgpack + zstd (wire).
+not understand. Three encodings: JSON (canonical, so the same values have the same
+bytes), TOML (read only, written by people) and msgpack (+ zstd on the wire).
 
 This module does not know any particular document, and it reads no file.
 """
@@ -15,7 +15,7 @@ import math
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 import msgspec
@@ -26,8 +26,17 @@ from insight_edge.errors import DocumentError, LimitExceededError, UnsupportedVe
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 """No document is read beyond this many bytes, packed or unpacked."""
 
+MAX_WIRE_BYTES = 1024 * 1024
+"""Nothing from the wire unpacks to more: a byte of msgpack can take 64 bytes of memory."""
+
 MAX_DEPTH = 32
-"""No document is nested deeper than this."""
+"""No document has more lists and objects around a value."""
+
+_WINDOW_BYTES = 8 * 1024 * 1024
+"""What RFC 8878 asks every zstd decoder to have room for."""
+
+_SCALARS = frozenset({NoneType, bool, int, float, str})
+_LEAST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,12 +63,18 @@ D = TypeVar("D", bound=Document)
 def encode_json(document: Document) -> bytes:
     """Return the canonical JSON of a document: sorted keys, no white space, UTF-8.
 
+    It is read back before it is written, so that `1` in a field of floats becomes `1.0` and
+    nothing is written that this release would refuse.
+
     Raises:
-        DocumentError: a number in it is NaN or infinite, which JSON cannot say.
+        DocumentError: `decode_json` would refuse it, or a number in it is NaN or infinite.
     """
-    plain = to_plain(document)
-    _refuse_non_finite(plain, type(document).__name__)
-    return msgspec.json.encode(plain, order="sorted")
+    kind = type(document)
+    plain = to_plain(from_plain(kind, to_plain(document)))
+    _refuse_non_finite(plain, kind.__name__)
+    data = msgspec.json.encode(plain, order="sorted")
+    _refuse_length(kind, len(data), MAX_DOCUMENT_BYTES)
+    return data
 
 
 def decode_json(kind: type[D], data: bytes) -> D:
@@ -70,10 +85,10 @@ def decode_json(kind: type[D], data: bytes) -> D:
         UnsupportedVersionError: its format is newer than this release reads.
         DocumentError: anything else that is wrong with it.
     """
-    _refuse_length(kind, len(data))
+    _refuse_length(kind, len(data), MAX_DOCUMENT_BYTES)
     try:
         plain = msgspec.json.decode(data)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise DocumentError(f"{kind.__name__}: not JSON: {error}") from error
     return from_plain(kind, plain)
 
@@ -85,22 +100,33 @@ def decode_toml(kind: type[D], data: bytes) -> D:
     something by it.
 
     Raises:
-        LimitExceededError: more than `MAX_DOCUMENT_BYTES`.
+        LimitExceededError: more than `MAX_DOCUMENT_BYTES`, or nested beyond `MAX_DEPTH`.
+        UnsupportedVersionError: its format is newer than this release reads.
         DocumentError: not TOML, a key is unknown (with the nearest name), or a value is wrong.
     """
-    _refuse_length(kind, len(data))
+    _refuse_length(kind, len(data), MAX_DOCUMENT_BYTES)
     try:
         plain = tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (RecursionError, ValueError) as error:
         raise DocumentError(f"{kind.__name__}: not TOML: {error}") from error
-    document = from_plain(kind, plain)
+    try:
+        document = from_plain(kind, plain)
+    except DocumentError:
+        # A misspelled required key is a missing field too; the misspelling helps more.
+        _refuse_misspelled(kind, plain, "")
+        raise
     refuse_unknown(document)
     return document
 
 
 def encode_wire(document: Document) -> bytes:
-    """Return a document as zstd-compressed msgpack, the encoding used over MQTT."""
-    packed = msgspec.msgpack.encode(to_plain(document), order="sorted")
+    """Return a document as zstd-compressed msgpack, the encoding used over MQTT.
+
+    Raises:
+        LimitExceededError: it unpacks to more than `MAX_WIRE_BYTES`.
+    """
+    packed = encode_msgpack(document)
+    _refuse_length(type(document), len(packed), MAX_WIRE_BYTES)
     return zstandard.ZstdCompressor(level=9).compress(packed)
 
 
@@ -108,11 +134,11 @@ def decode_wire(kind: type[D], data: bytes) -> D:
     """Return the document of type `kind` that came over the wire.
 
     Raises:
-        LimitExceededError: it unpacks to more than `MAX_DOCUMENT_BYTES`.
+        LimitExceededError: it unpacks to more than `MAX_WIRE_BYTES`, or is nested beyond
+            `MAX_DEPTH`.
         UnsupportedVersionError: its format is newer than this release reads.
         DocumentError: anything else that is wrong with it.
     """
-    _refuse_length(kind, len(data))
     return decode_msgpack(kind, _decompress(kind, data))
 
 
@@ -129,10 +155,10 @@ def decode_msgpack(kind: type[D], data: bytes) -> D:
         UnsupportedVersionError: its format is newer than this release reads.
         DocumentError: anything else that is wrong with it.
     """
-    _refuse_length(kind, len(data))
+    _refuse_length(kind, len(data), MAX_DOCUMENT_BYTES)
     try:
         plain = msgspec.msgpack.decode(data)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError, ValueError) as error:
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise DocumentError(f"{kind.__name__}: not msgpack: {error}") from error
     return from_plain(kind, plain)
 
@@ -157,8 +183,8 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [to_plain(item) for item in value]
-    return msgspec.to_builtins(value, builtin_types=(bytes,))
+        return [item if type(item) in _SCALARS else to_plain(item) for item in value]
+    return value if type(value) in _SCALARS else msgspec.to_builtins(value)
 
 
 def from_plain(kind: type[D], plain: Any) -> D:
@@ -172,11 +198,12 @@ def from_plain(kind: type[D], plain: Any) -> D:
     name = kind.__name__
     if not isinstance(plain, dict):
         raise DocumentError(f"{name}: expected an object, found {type(plain).__name__}")
-    _refuse_newer(kind, plain)
     try:
-        return msgspec.convert(_gather(kind, plain, 0), kind, builtin_types=(bytes,))
+        document = msgspec.convert(_gather(kind, plain), kind)
     except (msgspec.ValidationError, OverflowError) as error:
         raise DocumentError(f"{name}: {error}") from error
+    _refuse_foreign(name, plain, 1)
+    return document
 
 
 def refuse_unknown(document: Document) -> None:
@@ -187,10 +214,28 @@ def refuse_unknown(document: Document) -> None:
     """
     for value, path in _walk(document, ""):
         for key in value.unknown:
-            known = [f.encode_name for f in msgspec.structs.fields(value) if f.name != "unknown"]
-            near = get_close_matches(key, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
-            raise DocumentError(f"unknown key '{path}{key}'", hint=hint)
+            raise _unknown_key(type(value), f"{path}{key}")
+
+
+def _refuse_misspelled(kind: Any, plain: Any, path: str) -> None:
+    """Raise for the first key that the documents down the path of single types do not know."""
+    struct = get_origin(kind) or kind
+    if isinstance(kind, UnionType):
+        struct = kind = next((k for k in get_args(kind) if k is not NoneType), kind)
+    if not (isinstance(plain, dict) and isinstance(struct, type) and issubclass(struct, Document)):
+        return
+    info = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    for key, item in plain.items():
+        if key not in info:
+            raise _unknown_key(struct, f"{path}{key}")
+        _refuse_misspelled(info[key].type, item, f"{path}{key}.")
+
+
+def _unknown_key(kind: type[Document], path: str) -> DocumentError:
+    known = [f.encode_name for f in msgspec.structs.fields(kind) if f.name != "unknown"]
+    near = get_close_matches(path.rpartition(".")[2], known, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
+    return DocumentError(f"unknown key '{path}'", hint=hint)
 
 
 def _walk(value: Any, path: str) -> Any:
@@ -208,47 +253,68 @@ def _walk(value: Any, path: str) -> Any:
             yield from _walk(item, f"{path}{index}.")
 
 
-def _gather(kind: Any, plain: Any, depth: int) -> Any:
-    """Move the keys that `kind` does not know under `unknown`, all the way down."""
+def _refuse_foreign(name: str, plain: Any, depth: int) -> None:
+    """Refuse what some encoding could not write back: dates, bytes, keys that are not text.
+
+    Those are values of msgpack or TOML alone, as are integers beyond 64 bits of JSON.
+    """
     if depth > MAX_DEPTH:
-        raise LimitExceededError(f"nested deeper than {MAX_DEPTH}")
+        raise LimitExceededError(f"{name}: nested deeper than {MAX_DEPTH}")
+    if isinstance(plain, dict) and not all(type(key) is str for key in plain):
+        raise DocumentError(f"{name}: a key that is not text")
+    for item in plain.values() if isinstance(plain, dict) else plain:
+        kind = type(item)
+        if kind is dict or kind is list:
+            _refuse_foreign(name, item, depth + 1)
+        elif kind not in _SCALARS:
+            raise DocumentError(f"{name}: a {kind.__name__} is none of the values of a document")
+        elif kind is int and not _LEAST_INTEGER <= item <= _LARGEST_INTEGER:
+            raise DocumentError(f"{name}: an integer is longer than 64 bits")
+
+
+def _gather(kind: Any, plain: Any) -> Any:
+    """Move the keys that `kind` does not know under `unknown`, all the way down."""
+    if type(plain) in _SCALARS:
+        return plain
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in {Union, UnionType}:
-        return _gather_union(arguments, plain, depth)
+        return _gather_union(arguments, plain)
     struct = origin or kind
     if isinstance(struct, type) and issubclass(struct, Document):
-        return _gather_struct(kind, plain, depth)
+        return _gather_struct(kind, plain)
     if isinstance(plain, dict) and len(arguments) == 2:
-        return {key: _gather(arguments[1], item, depth + 1) for key, item in plain.items()}
+        return {key: _gather(arguments[1], item) for key, item in plain.items()}
     if isinstance(plain, list) and arguments:
-        return [_gather(arguments[0], item, depth + 1) for item in plain]
+        return [x if type(x) in _SCALARS else _gather(arguments[0], x) for x in plain]
     return plain
 
 
-def _gather_union(kinds: tuple[Any, ...], plain: Any, depth: int) -> Any:
+def _gather_union(kinds: tuple[Any, ...], plain: Any) -> Any:
     structs = [k for k in kinds if isinstance(k, type) and issubclass(k, Document)]
     if isinstance(plain, dict) and structs:
         for struct in structs:
             config = struct.__struct_config__
             if config.tag is None or plain.get(config.tag_field or "type") == config.tag:
-                return _gather_struct(struct, plain, depth)
+                return _gather_struct(struct, plain)
         return plain
-    others = [k for k in kinds if k is not type(None) and k not in structs]
-    return _gather(others[0], plain, depth) if others and isinstance(plain, (dict, list)) else plain
+    others = [k for k in kinds if k is not NoneType and k not in structs]
+    return _gather(others[0], plain) if others else plain
 
 
-def _gather_struct(kind: Any, plain: Any, depth: int) -> Any:
+def _gather_struct(kind: Any, plain: Any) -> Any:
     if not isinstance(plain, dict):
         return plain
+    struct = get_origin(kind) or kind
+    _refuse_newer(struct, plain)
     info = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     info.pop("unknown", None)
-    config = (get_origin(kind) or kind).__struct_config__
-    tag_field = config.tag_field if config.tag is not None else None
+    config = struct.__struct_config__
+    tag_field = None if config.tag is None else config.tag_field
     known: dict[str, Any] = {}
     unknown: dict[str, Any] = {}
     for key, item in plain.items():
         if key in info:
-            known[key] = _gather(info[key].type, item, depth + 1)
+            known[key] = _gather(info[key].type, item)
         elif key == tag_field:
             known[key] = item
         else:
@@ -256,10 +322,10 @@ def _gather_struct(kind: Any, plain: Any, depth: int) -> Any:
     return known | {"unknown": unknown} if unknown else known
 
 
-def _refuse_length(kind: type[Document], length_bytes: int) -> None:
-    if length_bytes > MAX_DOCUMENT_BYTES:
+def _refuse_length(kind: type[Document], length_bytes: int, most_bytes: int) -> None:
+    if length_bytes > most_bytes:
         raise LimitExceededError(
-            f"{kind.__name__}: {length_bytes} bytes, at most {MAX_DOCUMENT_BYTES} are read"
+            f"{kind.__name__}: {length_bytes} bytes, at most {most_bytes} are read"
         )
 
 
@@ -287,17 +353,18 @@ def _refuse_non_finite(plain: Any, path: str) -> None:
 
 def _decompress(kind: type[Document], data: bytes) -> bytes:
     try:
-        reader = zstandard.ZstdDecompressor().stream_reader(data)
-        plain = reader.read(MAX_DOCUMENT_BYTES + 1)
+        reader = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES).stream_reader(data)
+        plain = reader.read(MAX_WIRE_BYTES + 1)
     except zstandard.ZstdError as error:
         raise DocumentError(f"{kind.__name__}: not zstd: {error}") from error
-    _refuse_length(kind, len(plain))
+    _refuse_length(kind, len(plain), MAX_WIRE_BYTES)
     return plain
 
 
 __all__ = [
     "MAX_DEPTH",
     "MAX_DOCUMENT_BYTES",
+    "MAX_WIRE_BYTES",
     "Document",
     "Versioned",
     "decode_json",

@@ -13,6 +13,7 @@ from insight_edge.documents.target import Target
 MeasurementVerdict = Literal["VALID", "NOISY", "THROTTLED", "INVALID"]
 TrialStatus = Literal["refused", "failed", "built"]
 ProofVerdict = Literal["PROVEN", "UNPROVEN", "FAILED"]
+ComparisonVerdict = Literal["faster", "slower", "no difference", "NOISY"]
 
 
 class Interval(Document, frozen=True, kw_only=True):
@@ -76,6 +77,28 @@ class Measurement(Document, frozen=True, kw_only=True):
     noise: Noise
     verdict: MeasurementVerdict
     reasons: tuple[str, ...] = ()
+
+
+class Comparison(Document, frozen=True, kw_only=True):
+    """What interleaved rounds of several launches say of b against a.
+
+    Attributes:
+        a, b: what was compared, for people.
+        a_p50_ms, b_p50_ms: of either, the median over launches.
+        ratio: b's p50 over a's, the median over launches; below 1 b is faster.
+        launches: how often both were started; intervals resample launches.
+        rounds: in each launch.
+        verdict: of b; NOISY where the interval includes 1 and is too wide to mean "the same".
+    """
+
+    a: str
+    b: str
+    a_p50_ms: Interval
+    b_p50_ms: Interval
+    ratio: Interval
+    launches: int
+    rounds: int
+    verdict: ComparisonVerdict
 
 
 class Proof(Document, frozen=True, kw_only=True):

@@ -99,7 +99,7 @@ class PredictionRow(Document, frozen=True, kw_only=True):
     key: str | None
     bundle: str
     at_s: float
-    outputs: dict[str, list[float | int | str]]
+    outputs: dict[str, list[bool | float | int | str]]
 
 
 class Retire(Message, frozen=True, kw_only=True, tag="retire"):

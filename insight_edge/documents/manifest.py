@@ -69,7 +69,9 @@ class Variant(Document, frozen=True, kw_only=True):
         settings: what the engine is configured with (precision hint), plain strings.
         role: `winner`, or the FP32 `fallback`.
         decision: one sentence that says why it is here.
-        tolerance: largest absolute difference from the golden outputs on model outputs.
+        tolerance: largest absolute difference of a model output from its golden answers.
+        mean_tolerances: by model output, the largest mean absolute difference from them; an
+            output that is not here has no such bound.
     """
 
     name: str
@@ -82,14 +84,15 @@ class Variant(Document, frozen=True, kw_only=True):
     role: Literal["winner", "fallback"] = "winner"
     decision: str = ""
     tolerance: float
+    mean_tolerances: dict[str, float] = {}
 
 
 class Golden(Document, frozen=True, kw_only=True):
-    """A few inputs and the source model's outputs, kept in an .npz of plain arrays.
+    """A few inputs and the answers to them, kept in an .npz of plain arrays.
 
     Attributes:
-        file: holds `input.<name>` (as callers pass them) and `output.<name>` (raw model
-            outputs of the source model).
+        file: holds `input.<name>` (as callers pass them), `output.<name>` (raw outputs of the
+            source model) and `variant.<variant>.<name>` (of a variant, as it was proven).
         rows: how many.
         source: `data` where they are real rows, `random` where only shape and dtype are right.
     """

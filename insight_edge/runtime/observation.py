@@ -56,8 +56,10 @@ class Side:
 
     def unusual(self, rows: Rows) -> NDArray[np.bool_]:
         """Return for each row whether a feature is NaN or outside the grid's cells."""
-        high = self.grid.low + self.grid.cell * self.grid.cells
-        usual = (rows >= self.grid.low) & (rows < high)
+        with np.errstate(all="ignore"):
+            # The tally's own arithmetic: a row is flagged exactly when it counts one outside.
+            cell = (rows - self.grid.low) / self.grid.cell
+        usual = (cell >= 0) & (cell < self.grid.cells)
         return np.logical_not(usual.all(axis=1))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each step computes (rules T1 to T8 in docs/formats/transforms.md).
+"""What each step computes (rules T1 to T11 in docs/formats/transforms.md).
 
 Only element-wise arithmetic, gathers and sums along contiguous rows: no matrix
 product, whose rounding depends on the library and on the batch. This module

@@ -44,7 +44,7 @@ def reference_from_tensors(
     return Reference(
         grid=document_from_grid(grid),
         summary=document_from_summary(tally.summary()),
-        rows=len(rows),
+        rows=tally.count,
     )
 
 

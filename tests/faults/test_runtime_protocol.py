@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients of the host socket that send nonsense, stall, or die; the host serves on."""
 
+import contextlib
 import random
 import socket
 import struct
@@ -88,7 +89,8 @@ def test_nonsense_is_refused_and_hung_up_on(
 def test_random_bytes_never_end_the_host(runtime: Runtime, state_dir: Path) -> None:
     chance = random.Random(0)  # noqa: S311 (a seeded test)
     for _ in range(60):
-        with Agent(state_dir) as agent:
+        # The host may hang up on the client before it has sent all.
+        with Agent(state_dir) as agent, contextlib.suppress(BrokenPipeError):
             agent.send_bytes(chance.randbytes(chance.randrange(1, 60)))
     assert_serves(runtime, state_dir)
 

@@ -1,0 +1,418 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Record one example of every document a release writes, every field filled in.
+
+`python -m tests.golden.record` writes the files that are not there yet and never
+touches one that is: a released file says what must still be read (rule F8 in
+docs/formats/documents.md).
+"""
+
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from insight_edge.documents.codec import (
+    Document,
+    Versioned,
+    encode_json,
+    encode_msgpack,
+    encode_wire,
+)
+from insight_edge.documents.evidence import (
+    Evidence,
+    Interval,
+    Measurement,
+    Noise,
+    Proof,
+    Trial,
+)
+from insight_edge.documents.facts import EngineFacts, Facts
+from insight_edge.documents.host import (
+    Activate,
+    Activated,
+    AnyMessage,
+    AskHealth,
+    Health,
+    Hello,
+    Message,
+    PredictionRow,
+    Refused,
+    Retire,
+    Retired,
+    SwapRecord,
+    TakenPredictions,
+    TakenWindow,
+    TakePredictions,
+    TakeWindow,
+)
+from insight_edge.documents.manifest import (
+    FileEntry,
+    Golden,
+    Io,
+    Manifest,
+    ModelInfo,
+    Provenance,
+    Reference,
+    Variant,
+)
+from insight_edge.documents.profile import (
+    Accelerator,
+    Caches,
+    Cpu,
+    Dram,
+    EngineSupport,
+    Figure,
+    HardwareProfile,
+    Limits,
+    PowerMode,
+    Source,
+)
+from insight_edge.documents.report import Counts, Report, Window
+from insight_edge.documents.source import SourceDescription
+from insight_edge.documents.statistics import (
+    LatencyDocument,
+    SummaryDocument,
+    document_from_grid,
+    document_from_latency,
+    document_from_summary,
+)
+from insight_edge.documents.steps import (
+    Argmax,
+    Cast,
+    Feature,
+    Label,
+    Layout,
+    Normalize,
+    Observe,
+    Resize,
+    Scale,
+    Softmax,
+)
+from insight_edge.documents.target import Target
+from insight_edge.documents.tensors import TensorSpec
+from insight_edge.documents.workload import Operation, Workload
+from insight_edge.stats.grid import grid_from_rows
+from insight_edge.stats.latency import LatencyHistogram
+from insight_edge.stats.tally import Tally
+
+DIRECTORY = Path(__file__).parent / "v1"
+
+DIGEST = "sha256:" + "ab" * 32
+
+FACTS = Facts(
+    arch="aarch64",
+    cpu_model="Cortex-A76",
+    isa=("asimd", "asimddp"),
+    cores=4,
+    memory_bytes=8 << 30,
+    os="Linux 6.6",
+    accelerators=("Orin",),
+    engines={
+        "onnxruntime": EngineFacts(name="onnxruntime", version="1.31.0", precisions=("fp32",))
+    },
+)
+
+GRID = grid_from_rows(
+    ["brightness", "confidence"],
+    np.array([[0.0, 0.5], [1.0, 0.5], [2.0, 0.5], [4.5, 0.5]]),
+    cells=64,
+)
+
+
+def _summary() -> SummaryDocument:
+    tally = Tally(GRID)
+    tally.observe(np.array([[-1.0, np.nan], [2.0, np.nan], [np.inf, np.nan]]))
+    return document_from_summary(tally.summary())
+
+
+def _latency() -> LatencyDocument:
+    histogram = LatencyHistogram()
+    histogram.observe_ns(np.array([40, 41, 2**25]))
+    return document_from_latency(histogram)
+
+
+SUMMARY = _summary()
+REFERENCE = Reference(grid=document_from_grid(GRID), summary=SUMMARY, rows=3)
+
+RAW = TensorSpec(name="image", dtype="uint8", shape=("batch", 28, 28))
+SCORES = TensorSpec(name="scores", dtype="float32", shape=("batch", 2))
+LABELS = TensorSpec(name="label", dtype="str", shape=("batch",))
+FED = TensorSpec(name="x", dtype="float32", shape=("batch", 1, 14, 14))
+
+PRE = (
+    Resize(source="image", result="small", height=14, width=14),
+    Scale(source="small", result="small", factor=0.5, offset=-1.0),
+    Layout(source="small", result="x", origin="NHW", to="NCHW"),
+    Normalize(source="x", result="x", mean=(0.5,), std=(0.25,), axis=1),
+    Cast(source="x", result="x", dtype="float32"),
+)
+POST = (
+    Softmax(source="scores", result="scores", axis=1),
+    Argmax(source="scores", result="index"),
+    Label(source="index", result="label", classes=("cat", "dog")),
+)
+OBSERVE = Observe(
+    stage="raw",
+    inputs=(Feature(name="brightness", tensor="image", measure="mean", index=0, axis=2),),
+    outputs=(Feature(name="confidence", tensor="scores", measure="confidence"),),
+)
+MODEL = ModelInfo(
+    name="pets", version=3, digest=DIGEST, task="image-classification", classes=("cat", "dog")
+)
+
+
+def _entry(path: str) -> FileEntry:
+    return FileEntry(path=path, sha256="cd" * 32, length_bytes=1024)
+
+
+MANIFEST = Manifest(
+    model=MODEL,
+    profile="rpi5-8gb",
+    io=Io(inputs=(RAW,), outputs=(LABELS,), model_inputs=(FED,), model_outputs=(SCORES,)),
+    pre=PRE,
+    post=POST,
+    observe=OBSERVE,
+    variants=(
+        Variant(
+            name="onnxruntime-fp32",
+            target=Target(backend="onnxruntime", precision="fp32", options={"level": 3}),
+            entry="model.onnx",
+            files=(_entry("model.onnx"),),
+            engine_versions=">=1.22,<2",
+            isa=("asimddp",),
+            settings={"precision": "fp32"},
+            role="fallback",
+            decision="nothing is faster",
+            tolerance=1e-05,
+            mean_tolerances={"scores": 1e-06},
+        ),
+    ),
+    golden=Golden(file=_entry("golden.npz"), rows=8, source="random"),
+    reference=REFERENCE,
+    evidence=_entry("evidence.json"),
+    provenance=Provenance(
+        toolchain={"onnx": "1.18.0"},
+        lock_digests={"onnxruntime": DIGEST},
+        reproduce="insight-edge compile",
+        created="2026-01-01T00:00:00Z",
+    ),
+)
+
+MEASUREMENT = Measurement(
+    scenario="single-stream",
+    region="infer, inputs in memory",
+    iterations=1000,
+    rounds=10,
+    threads=4,
+    p50_ms=Interval(value=1.5, low=1.25, high=1.75, confidence=0.9),
+    mean_ms=1.625,
+    percentiles_ms={"p99": 2.5},
+    load_ms=30.0,
+    first_ms=9.5,
+    peak_rss_bytes=1 << 27,
+    kind="bound",
+    noise=Noise(
+        load_1min=0.5,
+        steal_share=0.125,
+        involuntary_switches=7,
+        clock_drop=0.25,
+        temperature_c=61.5,
+        governor="performance",
+        round_spread=0.0625,
+    ),
+    verdict="NOISY",
+    reasons=("the hypervisor took 12% of the time",),
+)
+
+EVIDENCE = Evidence(
+    model_digest=DIGEST,
+    profile="rpi5-8gb",
+    measured_on=FACTS,
+    environment={"onnxruntime": {"onnxruntime": "1.31.0"}},
+    trials=(
+        Trial(
+            target=Target(backend="onnxruntime", precision="int8"),
+            status="built",
+            reason="the fastest that is proven",
+            chosen=True,
+            build_s=2.5,
+            artifact_bytes=4096,
+            proof=Proof(
+                rows=360,
+                labelled=True,
+                metric="accuracy",
+                source_value=0.975,
+                target_value=0.96875,
+                drop_pp=0.625,
+                drop_upper_pp=1.75,
+                budget_pp=2.0,
+                need_rows=12,
+                agreement=0.99,
+                max_abs_error=0.5,
+                sqnr_db=31.5,
+                worst_row=17,
+                verdict="PROVEN",
+                reason="loses at most 1.75 pp",
+            ),
+            measurement=MEASUREMENT,
+            log="done",
+            reproduce="insight-edge compile --target onnxruntime:int8",
+        ),
+    ),
+    created="2026-01-01T00:00:00Z",
+)
+
+PROFILE = HardwareProfile(
+    id="rpi5-8gb",
+    name="Raspberry Pi 5",
+    cpu=Cpu(
+        arch="aarch64",
+        model=Figure(value="Cortex-A76", source="maker"),
+        isa=Figure(value=("asimd", "asimddp"), source="maker"),
+        cores=Figure(value=4, source="maker"),
+        clock_hz=Figure(value=2.4e9, source="maker"),
+        caches=Caches(
+            l1d_bytes=Figure(value=65536, source="maker"),
+            l2_bytes=Figure(value=524288, source="maker"),
+            l3_bytes=Figure(value=2097152, source="maker"),
+        ),
+    ),
+    threads=4,
+    dram=Dram(
+        length_bytes=Figure(value=8 << 30, source="maker"),
+        bandwidth_bytes_per_s=Figure(value=1.7e10, source="maker"),
+    ),
+    accelerators=(
+        Accelerator(
+            kind="gpu",
+            model=Figure(value="Orin", source="maker"),
+            compute_capability=Figure(value="8.7", source="maker"),
+            memory_bytes=Figure(value=8 << 30, source="maker"),
+            bandwidth_bytes_per_s=Figure(value=1e11, source="maker"),
+            peak_ops_per_s={"int8": Figure(value=7e13, source="maker")},
+        ),
+    ),
+    peak_ops_per_s={"fp32": Figure(value=1e11, source="maker")},
+    storage_bytes_per_s=Figure(value=9e7, source="maker"),
+    os=Figure(value="Linux", source="maker"),
+    power_modes=(PowerMode(name="full", power_w=Figure(value=12.0, source="maker")),),
+    price_usd=Figure(value=80.0, source="maker"),
+    engines={"onnxruntime": EngineSupport(versions=">=1.22", precisions=("fp32", "int8"))},
+    limits=Limits(
+        latency_p50_ms=50.0, memory_bytes=1 << 30, artifact_bytes=1 << 26, max_drop_pp=2.0
+    ),
+    sources={"maker": Source(address="https://example.org/board.pdf", date="2026-01-01")},
+)
+
+REPORT = Report(
+    device="pi-7",
+    deployment="camera-1",
+    boot=2,
+    sequence=5,
+    bundle=DIGEST,
+    variant="onnxruntime-fp32",
+    signed=True,
+    recovered=True,
+    window=Window(opened_s=1767225600.5, closed_s=1767225660.25),
+    counts=Counts(asked=9, answered=8, failed=1, observed=7, flagged=2, broken=1),
+    latency=_latency(),
+    inputs=SUMMARY,
+    outputs=SUMMARY,
+)
+
+WORKLOAD = Workload(
+    model_digest=DIGEST,
+    opset=18,
+    inputs=(FED,),
+    outputs=(SCORES,),
+    operations=(
+        Operation(
+            name="conv",
+            op="Conv",
+            flops=1000,
+            read_bytes=800,
+            written_bytes=400,
+            parameter_bytes=200,
+        ),
+    ),
+    flops=1000,
+    parameter_bytes=200,
+    peak_live_bytes=1200,
+    unknown_ops=("Custom",),
+)
+
+SOURCE = SourceDescription(
+    model=MODEL,
+    inputs=(RAW,),
+    outputs=(LABELS,),
+    pre=PRE,
+    post=POST,
+    observe=OBSERVE,
+    reference=REFERENCE,
+)
+
+JSON: tuple[Versioned, ...] = (EVIDENCE, FACTS, MANIFEST, PROFILE, SOURCE, WORKLOAD)
+
+MESSAGES: tuple[Message, ...] = (
+    Hello(protocol=1, pid=7, engines=FACTS.engines, serving=DIGEST),
+    Activate(slot="b"),
+    Activated(
+        slot="b",
+        record=SwapRecord(
+            origin=DIGEST,
+            target=DIGEST,
+            mode="stop-then-load",
+            stage_ms=1.5,
+            verify_ms=2.5,
+            warm_ms=3.5,
+            flip_ms=0.125,
+            drain_ms=4.5,
+            retire_ms=5.5,
+            in_flight=2,
+        ),
+    ),
+    Refused(phase="verify", kind="SelfCheckError", reason="output 'scores' is missing"),
+    AskHealth(),
+    Health(serving=DIGEST, asked=9, answered=8, failed=1, p99_ms=2.5, rss_bytes=1 << 27),
+    TakeWindow(),
+    TakenWindow(report=REPORT),
+    TakePredictions(limit=10),
+    TakenPredictions(
+        rows=(
+            PredictionRow(
+                id="pi-7/2/5",
+                key="frame-9",
+                bundle=DIGEST,
+                at_s=1767225600.5,
+                outputs={"scores": [0.25, 0.75], "label": ["dog"], "index": [1]},
+            ),
+        )
+    ),
+    Retire(),
+    Retired(),
+)
+
+
+def recordings() -> dict[str, bytes]:
+    """Return what this release writes, by file name."""
+    files = {f"{type(document).__name__}.json": encode_json(document) for document in JSON}
+    files["Report.bin"] = encode_wire(REPORT)
+    return files | {f"{type(m).__name__}.bin": encode_msgpack(m) for m in MESSAGES}
+
+
+def kinds() -> dict[str, type[Document]]:
+    """Return every document that stands alone, by name."""
+    return {kind.__name__: kind for kind in (*map(type, JSON), Report, *get_args(AnyMessage))}
+
+
+def main() -> None:
+    """Write the files that are not there yet."""
+    DIRECTORY.mkdir(exist_ok=True)
+    for name, data in recordings().items():
+        path = DIRECTORY / name
+        if not path.exists():
+            path.write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()
