@@ -9,25 +9,29 @@ hint on stderr with the exit code of its error class; data alone goes to stdout.
 import sys
 from collections.abc import Sequence
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from insight_edge import __version__
 from insight_edge.cli.screen import complain
 from insight_edge.errors import InsightEdgeError
 
 VERBS = {
-    "profiles": "insight_edge.cli.profiles:app",
-    "toolchain": "insight_edge.cli.toolchain:app",
-    "check": "insight_edge.cli.check:check",
-    "compile": "insight_edge.cli.compile:compile_",
-    "inspect": "insight_edge.cli.inspect:inspect_",
-    "verify": "insight_edge.cli.verify:verify",
-    "run": "insight_edge.cli.run:run",
-    "bench": "insight_edge.cli.bench:bench",
-    "compare": "insight_edge.cli.compare:compare",
+    "profiles": ("insight_edge.cli.profiles:app", "List, show, detect and check hardware."),
+    "toolchain": ("insight_edge.cli.toolchain:app", "Install the environments of engines."),
+    "check": ("insight_edge.cli.check:check", "Say what a model asks, and what can be built."),
+    "compile": ("insight_edge.cli.compile:compile_", "Build, prove, measure, ship the best."),
+    "inspect": ("insight_edge.cli.inspect:inspect_", "Show a bundle and its trials."),
+    "verify": ("insight_edge.cli.verify:verify", "Ask a bundle for its golden samples."),
+    "run": ("insight_edge.cli.run:run", "Put named arrays through a bundle."),
+    "bench": ("insight_edge.cli.bench:bench", "Measure bundles, with a verdict."),
+    "compare": ("insight_edge.cli.compare:compare", "Compare two bundles, interleaved."),
 }
-"""Every verb and where it lives."""
+"""Every verb: where it lives, and what it does in a few words."""
 
+EXIT_CODES = (
+    "Exit codes: 0 ok; 1 a gate failed, or no trial survived; 2 bad input, configuration or a "
+    "full disk; 3 the measurement is not valid; 4 a toolchain is missing."
+)
 USAGE_EXIT_CODE = 2
 INTERRUPTED_EXIT_CODE = 130
 
@@ -39,9 +43,11 @@ def build_app() -> App:
         help="Compile a model for each device, prove it, run it, and swap it.",
         version=__version__,
         suppress_keyboard_interrupt=False,
+        default_parameter=Parameter(negative_iterable=()),
+        help_epilogue=EXIT_CODES,
     )
-    for name, place in VERBS.items():
-        app.command(place, name=name)
+    for name, (place, summary) in VERBS.items():
+        app.command(place, name=name, help=summary)
     app.register_install_completion_command()
     return app
 

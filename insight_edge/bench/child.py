@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The child process of a subject: `python -m insight_edge.bench.child SETUP`.
+
+It runs in the environment that the device has, opens the bundle as the device
+does, and obeys its standard input (`bench.exchange`). Its parent is
+`bench.subject`. Whatever an engine prints goes to stderr: standard output
+carries replies alone.
+"""
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import distributions
+from itertools import cycle
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from insight_edge.bench import exchange
+from insight_edge.bench.lifeline import die_with
+from insight_edge.bench.measure import time_block, warm_up
+from insight_edge.bench.noise import Clock, clock_drop, read_clock
+from insight_edge.bundle.npz import arrays_from_npz, npz_from_arrays
+from insight_edge.bundle.open import Bundle, open_bundle
+from insight_edge.documents.tensors import TensorSpec
+from insight_edge.errors import InferenceFailedError, InsightEdgeError, StorageError
+from insight_edge.runtime.boundary import Boundary
+from insight_edge.runtime.loading import load_session
+from insight_edge.transforms.executor import run
+
+BATCH_ROWS = 64
+"""Rows a call of `answer` where the batch is free."""
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def main(setup: exchange.Setup) -> None:
+    """Load a variant of a bundle and obey standard input to its end."""
+    die_with(setup.parent)
+    replies = _take_stdout()
+    if setup.cpus:
+        os.sched_setaffinity(0, setup.cpus)
+    try:
+        subject = Subject(setup)
+    except InsightEdgeError as error:
+        _say(replies, _refused(error))
+        return
+    _say(replies, subject.loaded)
+    orders = msgspec.json.Decoder[exchange.Order](exchange.Order)
+    for line in sys.stdin.buffer:
+        try:
+            reply = subject.obey(orders.decode(line))
+        except InsightEdgeError as error:
+            reply = _refused(error)
+        _say(replies, reply)
+
+
+class Subject:
+    """A loaded and warm variant, and what the parent may ask of it.
+
+    Raises:
+        InsightEdgeError: as `open_bundle`, `Boundary.rows` and `load_session`.
+        InferenceFailedError: the engine or a step of `pre` failed.
+    """
+
+    def __init__(self, setup: exchange.Setup) -> None:
+        self._bundle = open_bundle(setup.bundle, allow_unsigned=True)
+        self._queries = cycle(_queries(self._bundle, setup.inputs))
+        self._switches = 0
+        self._clocks: list[Clock] = []
+        variant = self._bundle.variant(setup.variant)
+        start = time.perf_counter()
+        self._session = load_session(self._bundle, variant, threads=setup.threads)
+        load_ms = (time.perf_counter() - start) * 1e3
+        with _wrapping():
+            first_ns = time_block(self._session.infer, self._queries, 1)[0]
+            call_s = warm_up(self._session.infer, self._queries)
+        self.loaded = exchange.Loaded(
+            load_ms=load_ms, first_ms=float(first_ns) / 1e6, call_s=call_s, packages=_packages()
+        )
+
+    def obey(self, order: exchange.Order) -> exchange.Reply:
+        """Return the reply to an order.
+
+        Raises:
+            InferenceFailedError: the engine failed.
+            StorageError: a file cannot be read or written.
+        """
+        try:
+            if isinstance(order, exchange.Answer):
+                return self._answer(Path(order.inputs), Path(order.outputs))
+            if isinstance(order, exchange.Block):
+                return self._block(order.iterations, Path(order.durations))
+        except OSError as error:
+            raise StorageError(f"the child cannot exchange arrays: {error}") from error
+        return exchange.Usage(
+            peak_rss_bytes=_peak_rss_bytes(),
+            switches=self._switches,
+            clock_drop=clock_drop(self._clocks),
+        )
+
+    def _block(self, iterations: int, durations: Path) -> exchange.Done:
+        before = _involuntary_switches()
+        with _wrapping():
+            found = time_block(self._session.infer, self._queries, iterations)
+        self._switches += _involuntary_switches() - before
+        self._clocks += filter(None, [read_clock()])
+        np.save(durations, found)
+        return exchange.Done()
+
+    def _answer(self, inputs: Path, outputs: Path) -> exchange.Done:
+        specs = self._bundle.manifest.io.model_inputs
+        with _wrapping():
+            parts = [self._session.infer(p) for p in _batches(_read(inputs), specs, BATCH_ROWS)]
+        merged = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        outputs.write_bytes(npz_from_arrays(merged))
+        return exchange.Done()
+
+
+def _queries(bundle: Bundle, inputs: str | None) -> list[Arrays]:
+    """Return model inputs to ask: one row each where the batch is free.
+
+    Rows pass the check and the `pre` that a caller's inputs pass on the device. They
+    are copied: files give read-only arrays, which some engines copy at every call.
+    """
+    manifest = bundle.manifest
+    rows = bundle.golden().inputs if inputs is None else _read(Path(inputs))
+    boundary = Boundary(manifest.io.inputs)
+    queries = []
+    for batch in _batches(rows, manifest.io.inputs, 1):
+        boundary.rows(batch)
+        with _wrapping():
+            tensors = run(manifest.pre, batch)
+        queries.append({spec.name: tensors[spec.name].copy() for spec in manifest.io.model_inputs})
+    return queries
+
+
+def _batches(rows: Arrays, specs: tuple[TensorSpec, ...], free: int) -> Iterator[Arrays]:
+    """Yield rows in batches of the size that is fixed, or of `free`."""
+    sizes = [spec.shape[0] for spec in specs if spec.shape]
+    size = next((fixed for fixed in sizes if isinstance(fixed, int)), free)
+    for start in range(0, len(next(iter(rows.values()))), size):
+        yield {name: array[start : start + size] for name, array in rows.items()}
+
+
+def _read(path: Path) -> Arrays:
+    return arrays_from_npz(
+        path.read_bytes(), max_bytes=exchange.MAX_ARRAYS_BYTES, max_arrays=exchange.MAX_ARRAYS
+    )
+
+
+@contextmanager
+def _wrapping() -> Iterator[None]:
+    """Turn what an engine raises into our error; an engine may raise anything."""
+    try:
+        yield
+    except InsightEdgeError:
+        raise
+    except Exception as error:
+        message = next(iter(str(error).strip().splitlines()), "")
+        raise InferenceFailedError(
+            f"the engine failed on a checked input: {type(error).__name__}: {message}"
+        ) from error
+
+
+def _peak_rss_bytes() -> int:
+    """Return the most memory this program had; `getrusage` counts what forked it as well."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _involuntary_switches() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
+
+
+def _packages() -> dict[str, str]:
+    found = (
+        (distribution.metadata["Name"], distribution.version) for distribution in distributions()
+    )
+    return {name: version for name, version in found if name}
+
+
+def _take_stdout() -> BinaryIO:
+    """Return standard output for replies, and point descriptor 1 at stderr for all others."""
+    mine = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return mine
+
+
+def _say(stream: BinaryIO, reply: exchange.Reply) -> None:
+    stream.write(msgspec.json.encode(reply) + b"\n")
+
+
+def _refused(error: InsightEdgeError) -> exchange.Refused:
+    return exchange.Refused(kind=type(error).__name__, message=str(error), hint=error.hint)
+
+
+if __name__ == "__main__":
+    main(msgspec.json.decode(sys.argv[1], type=exchange.Setup))

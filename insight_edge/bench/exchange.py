@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a subject's parent and child say to each other: a line of JSON each way.
+
+The child is told how to load when it is started; then every order is answered
+by one reply. Arrays do not travel in lines but in files that an order names.
+"""
+
+import msgspec
+
+MAX_ARRAYS = 64
+MAX_ARRAYS_BYTES = 8 * 2**30
+"""Of one file, once unpacked."""
+
+MAX_LINE_BYTES = 1 << 20
+"""A reply lists the packages of an environment; nothing is longer."""
+
+
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """What a child is to load.
+
+    Attributes:
+        bundle: directory, absolute.
+        variant: its name; the winner for None.
+        cpus: processors it is pinned to; none means all.
+        inputs: .npz with rows as callers pass them; None for the golden inputs.
+        parent: process that it must not outlive.
+    """
+
+    bundle: str
+    variant: str | None
+    threads: int
+    cpus: tuple[int, ...]
+    inputs: str | None
+    parent: int
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
+    """Order: infer the model inputs of one .npz, write the raw model outputs to another."""
+
+    inputs: str
+    outputs: str
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True, tag="block"):
+    """Order: time some inferences and write their durations in ns as .npy."""
+
+    iterations: int
+    durations: str
+
+
+class TellUsage(msgspec.Struct, frozen=True, kw_only=True, tag="usage"):
+    """Order: say what was used until now."""
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
+    """Reply to the setup.
+
+    Attributes:
+        load_ms: from the checked bundle to a session.
+        first_ms: of the first inference.
+        call_s: median duration of an inference once warm.
+        packages: versions of all packages of the child's environment.
+    """
+
+    load_ms: float
+    first_ms: float
+    call_s: float
+    packages: dict[str, str]
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
+    """Reply to an order whose result is in a file."""
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True, tag="used"):
+    """Reply: what the child used until now.
+
+    Attributes:
+        switches: involuntary context switches within its blocks.
+        clock_drop: of the processors it was timed on; None where the kernel does not tell.
+    """
+
+    peak_rss_bytes: int
+    switches: int
+    clock_drop: float | None
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
+    """Reply: why it cannot be done.
+
+    Attributes:
+        kind: name of a class in `errors`.
+    """
+
+    kind: str
+    message: str
+    hint: str | None
+
+
+Order = Answer | Block | TellUsage
+Reply = Loaded | Done | Usage | Refused

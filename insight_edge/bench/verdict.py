@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a measurement may be used, and what two of them say of each other: pure."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insight_edge.documents.evidence import (
+    Comparison,
+    ComparisonVerdict,
+    Interval,
+    Measurement,
+    MeasurementVerdict,
+    Noise,
+)
+from insight_edge.stats.interval import median_interval, ratio_interval
+
+Blocks = Sequence[NDArray[np.int64]]
+
+MIN_ROUNDS = 5
+"""Fewer rounds make no interval: five give the bootstrap 126 different resamples."""
+
+MIN_LAUNCHES = 5
+"""Of fewer than five, all lie on one side by chance more often than once in sixteen times."""
+
+MIN_ITERATIONS = 50
+MAX_INTERVAL_SHARE = 0.10
+"""A p50 known to 10 % cannot tell targets apart that differ by less; then it is NOISY."""
+
+MAX_STEAL_SHARE = 0.05
+MAX_CLOCK_DROP = 0.15
+"""More than boost clocks vary by themselves under a steady load."""
+
+MAX_RATIO_SHARE = 0.10
+"""A ratio known to no better than this that does not exclude 1 says nothing."""
+
+PERCENTILE_ITERATIONS = {"p90": 64, "p95": 130, "p99": 662, "p99.9": 6636}
+"""Least queries for a percentile at 99 % confidence (MLPerf Inference early stopping, section
+"Early Stopping Criterion" of its rules); with fewer it is not printed."""
+
+
+def measurement_from_blocks(
+    blocks: Blocks,
+    *,
+    region: str,
+    threads: int,
+    load_ms: float,
+    first_ms: float,
+    peak_rss_bytes: int,
+    noise: Noise,
+    bound: bool = False,
+) -> Measurement:
+    """Return the measurement that rounds of latencies in ns make, with its verdict.
+
+    Raises:
+        ValueError: there is no block, or an empty one.
+    """
+    value, low, high = (end / 1e6 for end in median_interval(blocks))
+    latencies = np.concatenate(blocks)
+    p50 = Interval(value=value, low=low, high=high)
+    verdict, reasons = judge(len(blocks), len(latencies), p50, noise)
+    return Measurement(
+        region=region,
+        iterations=len(latencies),
+        rounds=len(blocks),
+        threads=threads,
+        p50_ms=p50,
+        mean_ms=float(latencies.mean()) / 1e6,
+        percentiles_ms=supported_percentiles_ms(latencies),
+        load_ms=load_ms,
+        first_ms=first_ms,
+        peak_rss_bytes=peak_rss_bytes,
+        kind="bound" if bound else "measured",
+        noise=noise,
+        verdict=verdict,
+        reasons=reasons,
+    )
+
+
+def supported_percentiles_ms(latencies_ns: NDArray[np.int64]) -> dict[str, float]:
+    """Return the percentiles that this many latencies can support, in milliseconds."""
+    return {
+        name: float(np.percentile(latencies_ns, float(name[1:]))) / 1e6
+        for name, least in PERCENTILE_ITERATIONS.items()
+        if len(latencies_ns) >= least
+    }
+
+
+def round_spread(blocks: Blocks) -> float:
+    """Return by which share the slowest round's median is above the fastest's."""
+    medians = [float(np.median(block)) for block in blocks]
+    return max(medians) / min(medians) - 1 if min(medians) > 0 else 0.0
+
+
+def judge(
+    rounds: int, iterations: int, p50: Interval, noise: Noise
+) -> tuple[MeasurementVerdict, tuple[str, ...]]:
+    """Return the verdict of a measurement and every reason for it."""
+    invalid = _invalid(rounds, iterations, p50)
+    if invalid:
+        return "INVALID", invalid
+    if noise.clock_drop is not None and noise.clock_drop > MAX_CLOCK_DROP:
+        return "THROTTLED", (f"the clock fell by {noise.clock_drop:.0%}",)
+    noisy = []
+    width = (p50.high - p50.low) / p50.value
+    if width > MAX_INTERVAL_SHARE:
+        noisy.append(f"the p50 is known to {width:.0%} only")
+    if noise.steal_share > MAX_STEAL_SHARE:
+        noisy.append(f"the hypervisor took {noise.steal_share:.0%} of the time")
+    return ("NOISY", tuple(noisy)) if noisy else ("VALID", ())
+
+
+def comparison_from_launches(
+    a: Sequence[Blocks], b: Sequence[Blocks], *, names: tuple[str, str]
+) -> Comparison:
+    """Return what launches, each of interleaved rounds of latencies in ns, say of b against a.
+
+    Within a launch the ratio is the median over its rounds, so what slowed the
+    machine down in a round cancels. The interval resamples launches: a process
+    keeps for its life the addresses it was given, and on small models they alone
+    make two processes of one bundle differ by some percent.
+
+    Raises:
+        ValueError: the sides have different numbers of launches or rounds, none, or an empty one.
+    """
+    ratios = [_ratio(*pair) for pair in zip(a, b, strict=True)]
+    ratio = _median_over(ratios)
+    return Comparison(
+        a=names[0],
+        b=names[1],
+        a_p50_ms=_median_over([_p50_ms(blocks) for blocks in a]),
+        b_p50_ms=_median_over([_p50_ms(blocks) for blocks in b]),
+        ratio=ratio,
+        launches=len(a),
+        rounds=len(a[0]),
+        verdict=_compared(len(a), ratio),
+    )
+
+
+def _ratio(a: Blocks, b: Blocks) -> float:
+    return ratio_interval(b, a, draws=1)[0]
+
+
+def _p50_ms(blocks: Blocks) -> float:
+    return median_interval(blocks, draws=1)[0] / 1e6
+
+
+def _median_over(launches: Sequence[float]) -> Interval:
+    value, low, high = median_interval([np.array([one]) for one in launches])
+    return Interval(value=value, low=low, high=high)
+
+
+def _compared(launches: int, ratio: Interval) -> ComparisonVerdict:
+    if launches < MIN_LAUNCHES:
+        return "NOISY"
+    if ratio.high < 1:
+        return "faster"
+    if ratio.low > 1:
+        return "slower"
+    return "no difference" if ratio.high - ratio.low <= MAX_RATIO_SHARE else "NOISY"
+
+
+def _invalid(rounds: int, iterations: int, p50: Interval) -> tuple[str, ...]:
+    reasons = []
+    if rounds < MIN_ROUNDS:
+        reasons.append(f"{rounds} rounds, {MIN_ROUNDS} are needed")
+    if iterations < MIN_ITERATIONS:
+        reasons.append(f"{iterations} inferences, {MIN_ITERATIONS} are needed")
+    if p50.value <= 0:
+        reasons.append("the clock is too coarse")
+    return tuple(reasons)

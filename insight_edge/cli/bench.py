@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verb `bench`: how fast bundles are on this machine, and whether that may be believed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from insight_edge.bench.timing import Timed
+from insight_edge.cli.screen import Format
+from insight_edge.cli.subjects import (
+    Contender,
+    contender,
+    interval_cell,
+    scheme_from_flags,
+    show,
+    time_contenders,
+)
+from insight_edge.documents.evidence import Measurement
+from insight_edge.errors import MeasurementError
+
+MIB = 2**20
+
+
+def bench(
+    bundles: Annotated[list[Path], Parameter(json_list=False)],
+    *,
+    input: Annotated[Path | None, Parameter(name=["--input"])] = None,  # noqa: A002 - the flag is --input
+    variant: str | None = None,
+    threads: int | None = None,
+    rounds: int = 20,
+    iterations: int | None = None,
+    seed: int = 0,
+    python: Path | None = None,
+    strict: bool = True,
+    format: Format = "table",  # noqa: A002 - the flag is --format
+) -> None:
+    """Measure single-stream latency, load time and memory of bundles.
+
+    Each bundle runs in a process of its own; all are timed in turn, round by
+    round, so that what disturbs the machine disturbs all alike. The interval is
+    of this launch: started again, a small model may differ by some percent, which
+    `compare` takes into account. Exits 3 when a measurement is not VALID.
+
+    Args:
+        bundles: directories of bundles.
+        input: .npz with rows to ask, one array for each input; the golden inputs by default.
+        variant: which variant of each; the winner by default.
+        threads: inference threads; as many as this process may use by default.
+        rounds: in which each bundle is timed once; intervals resample them.
+        iterations: timed inferences of each bundle; by default 30 ms of them a round.
+        seed: of the order within rounds.
+        python: interpreter to run in, for instance of a device's environment; this one by default.
+        strict: exit 3 when a measurement is not VALID.
+        format: how to print.
+    """
+    scheme = scheme_from_flags(rounds=rounds, iterations=iterations, threads=threads, seed=seed)
+    contenders = [contender(bundle, variant) for bundle in bundles]
+    (timed,) = time_contenders(contenders, scheme, rows=input, python=python)
+    _show(contenders, timed, format)
+    doubtful = [one for one in timed if one.measurement.verdict != "VALID"]
+    if strict and doubtful:
+        raise MeasurementError(
+            f"{len(doubtful)} of {len(timed)} measurements are not VALID",
+            hint="use a quieter machine or more --rounds; --no-strict takes them as they are",
+        )
+
+
+def _show(contenders: Sequence[Contender], timed: Sequence[Timed], output: Format) -> None:
+    rows = [_row(one, result.measurement) for one, result in zip(contenders, timed, strict=True)]
+    documents = [
+        {"bundle": one.bundle.digest, "variant": one.variant, "measurement": result.measurement}
+        for one, result in zip(contenders, timed, strict=True)
+    ]
+    show(rows, output, title="Single-stream latency", document=documents)
+
+
+def _row(one: Contender, measurement: Measurement) -> dict[str, Any]:
+    percentiles = measurement.percentiles_ms
+    return {
+        "bundle": one.label,
+        "p50 ms": interval_cell(measurement.p50_ms),
+        "p90 ms": percentiles.get("p90"),
+        "p99 ms": percentiles.get("p99"),
+        "first ms": measurement.first_ms,
+        "load ms": measurement.load_ms,
+        "RSS MiB": round(measurement.peak_rss_bytes / MIB, 1),
+        "inferences": measurement.iterations,
+        "threads": measurement.threads,
+        "verdict": measurement.verdict,
+        "why": "; ".join(measurement.reasons) or "-",
+    }

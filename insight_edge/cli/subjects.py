@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the verbs `bench` and `compare` time and show: variants of bundles, side by side."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.markup import escape
+
+from insight_edge.bench.subject import SubjectProcess
+from insight_edge.bench.timing import Scheme, Timed, time_launches
+from insight_edge.bundle.open import Bundle, open_manifest
+from insight_edge.cli.arrays import read_arrays
+from insight_edge.cli.screen import Format, emit, err
+from insight_edge.documents.evidence import Interval
+from insight_edge.errors import ConfigurationError
+from insight_edge.runtime.processor import usable_threads
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """A variant of a bundle that is to be timed."""
+
+    bundle: Bundle
+    variant: str
+
+    @property
+    def label(self) -> str:
+        """What people call it."""
+        return f"{self.bundle.path.name}/{self.variant}"
+
+
+def contender(bundle: Path, variant: str | None) -> Contender:
+    """Return a variant of the bundle in a directory, the winner for None.
+
+    Raises:
+        InputError: the bundle is malformed, or there is no such variant.
+    """
+    # The child compares the digests; here the manifest says what there is.
+    opened = open_manifest(bundle, allow_unsigned=True)
+    return Contender(bundle=opened, variant=opened.variant(variant).name)
+
+
+def scheme_from_flags(
+    *, rounds: int, iterations: int | None, threads: int | None, seed: int, launches: int = 1
+) -> Scheme:
+    """Return how subjects are timed; with all threads that this process may use for None.
+
+    Raises:
+        ConfigurationError: fewer than one thread, round, inference or launch.
+    """
+    asked = {
+        "--rounds": rounds,
+        "--iterations": iterations,
+        "--threads": threads,
+        "--launches": launches,
+    }
+    for flag, count in asked.items():
+        if count is not None and count < 1:
+            raise ConfigurationError(f"{flag} is {count}, at least 1 is needed")
+    used = usable_threads() if threads is None else threads
+    return Scheme(rounds=rounds, iterations=iterations, threads=used, seed=seed)
+
+
+def time_contenders(
+    contenders: Sequence[Contender],
+    scheme: Scheme,
+    *,
+    rows: Path | None,
+    python: Path | None,
+    launches: int = 1,
+) -> tuple[tuple[Timed, ...], ...]:
+    """Return for each launch the rounds and measurement of each contender, in order.
+
+    Args:
+        contenders: all alive at once, each in a child process.
+        scheme: how they are timed in each launch.
+        rows: .npz with their inputs; the golden inputs of each for None.
+        python: interpreter that they run in; this one for None.
+        launches: how often all are started.
+
+    Raises:
+        ConfigurationError: the rows cannot be read.
+        InsightEdgeError: as `SubjectProcess` and `time_subjects`.
+    """
+    starts = [_start(one, scheme, rows, python) for one in contenders]
+    labels = ", ".join(one.label for one in contenders)
+    with err.status(escape(f"measuring {labels}")) as status:
+        return time_launches(
+            starts,
+            scheme,
+            launches=launches,
+            tell=lambda done: status.update(escape(f"measured {labels}: {done} of {launches}")),
+        )
+
+
+def interval_cell(estimate: Interval) -> str:
+    """Return an estimate and its interval as text."""
+    return f"{estimate.value:.3g} [{estimate.low:.3g}, {estimate.high:.3g}]"
+
+
+def show(rows: Sequence[dict[str, Any]], output: Format, *, title: str, document: Any) -> None:
+    """Print rows whose text a table shows as it is: names may hold square brackets."""
+    if output == "table":
+        rows = [{k: escape(v) if isinstance(v, str) else v for k, v in r.items()} for r in rows]
+    emit(rows, output, title=title, document=document)
+
+
+def _start(
+    one: Contender, scheme: Scheme, rows: Path | None, python: Path | None
+) -> Callable[[], SubjectProcess]:
+    names = [spec.name for spec in one.bundle.manifest.io.inputs]
+    return partial(
+        SubjectProcess,
+        one.bundle.path,
+        variant=one.variant,
+        threads=scheme.threads,
+        python=python,
+        inputs=None if rows is None else read_arrays(rows, names),
+    )

@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether an engine's library is installed, without importing it.
+
+Importing one costs a quarter of a second to a whole one, and on a device it may
+happen while another model serves. That the library also loads is seen when an
+artifact is loaded.
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+
+from insight_edge.documents.facts import EngineFacts, Missing
+
+
+def engine_facts(name: str, precisions: tuple[str, ...]) -> EngineFacts | Missing:
+    """Return the facts of the engine whose package and distribution are both called `name`."""
+    if find_spec(name) is None:
+        return Missing(name=name, reason=f"the package {name} is not installed")
+    try:
+        release = version(name)
+    except PackageNotFoundError:
+        return Missing(name=name, reason=f"{name} is importable but not installed by pip")
+    return EngineFacts(name=name, version=release, precisions=precisions)

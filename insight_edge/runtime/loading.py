@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find engines, and load a variant of a bundle with the one it names.
+
+All that is common to engines is checked here, once: that the engine is there,
+that its version and this CPU are what the artifact was built for, that the
+entry is a file the variant names. Whatever a plug-in raises leaves as one of our
+errors. Nothing is inferred here, and no engine is known by name.
+"""
+
+from importlib.metadata import EntryPoint, entry_points
+
+from insight_edge.bundle.open import Bundle
+from insight_edge.documents.facts import EngineFacts, Missing
+from insight_edge.documents.manifest import Variant
+from insight_edge.errors import (
+    DocumentError,
+    EngineMissingError,
+    InsightEdgeError,
+    LoadFailedError,
+)
+from insight_edge.runtime.processor import isa_extensions
+from insight_edge.runtime.seam import Engine, Session
+from insight_edge.runtime.versions import satisfies
+
+GROUP = "insight_edge.engines"
+
+
+def engines() -> dict[str, Engine | Missing]:
+    """Return every declared engine by token; one whose plug-in fails is `Missing`.
+
+    No engine's library is imported: `engine_facts` says which can be loaded.
+    """
+    return {point.name: _construct(point) for point in entry_points(group=GROUP)}
+
+
+def engine_facts() -> dict[str, EngineFacts | Missing]:
+    """Return what each declared engine says of itself on this machine, by token.
+
+    Imports the engines' libraries; one that fails to is `Missing` with its reason.
+    """
+    return {name: _ask(name, engine) for name, engine in engines().items()}
+
+
+def load_session(bundle: Bundle, variant: Variant, *, threads: int) -> Session:
+    """Return a session on the variant's artifact with `threads` inference threads.
+
+    Raises:
+        ValueError: fewer than one thread.
+        DocumentError: the entry is not among the variant's files, or its version
+            requirement cannot be read.
+        EngineMissingError: the engine, or a version the variant accepts, is not installed.
+        LoadFailedError: this CPU lacks an extension, or the engine refused the artifact.
+    """
+    if threads < 1:
+        raise ValueError(f"threads is {threads}, at least 1 is needed")
+    _refuse_stray_entry(variant)
+    engine = _find_engine(variant)
+    _refuse_isa(variant)
+    try:
+        return engine.load(bundle, variant, threads=threads)
+    except InsightEdgeError:
+        raise
+    except Exception as error:
+        raise LoadFailedError(
+            f"{variant.name}: {variant.target.backend} did not load {variant.entry}: "
+            f"{_one_line(error)}"
+        ) from error
+
+
+def _construct(point: EntryPoint) -> Engine | Missing:
+    try:
+        engine: Engine = point.load()()
+    except Exception as error:  # noqa: BLE001 (a plug-in may raise anything; it becomes data)
+        return Missing(name=point.name, reason=_one_line(error))
+    return engine
+
+
+def _ask(name: str, engine: Engine | Missing) -> EngineFacts | Missing:
+    if isinstance(engine, Missing):
+        return engine
+    try:
+        return engine.facts()
+    except Exception as error:  # noqa: BLE001 (a plug-in may raise anything; it becomes data)
+        return Missing(name=name, reason=_one_line(error))
+
+
+def _find_engine(variant: Variant) -> Engine:
+    token = variant.target.backend
+    engine = engines().get(token, Missing(name=token, reason="no plug-in of that name"))
+    if isinstance(engine, Missing):
+        raise _missing(variant, engine)
+    facts = _ask(token, engine)
+    if isinstance(facts, Missing):
+        raise _missing(variant, facts)
+    _refuse_version(variant, facts)
+    return engine
+
+
+def _missing(variant: Variant, engine: Missing) -> EngineMissingError:
+    token = variant.target.backend
+    return EngineMissingError(
+        f"{variant.name} runs on {token}, which is not on this machine: {engine.reason}",
+        hint=f"pip install 'insight-edge[{token}]'",
+    )
+
+
+def _refuse_version(variant: Variant, facts: EngineFacts) -> None:
+    token, wanted = variant.target.backend, variant.engine_versions
+    try:
+        met = satisfies(facts.version, wanted)
+    except ValueError as error:
+        raise DocumentError(f"{variant.name}: {error}") from error
+    if not met:
+        raise EngineMissingError(
+            f"{variant.name} needs {token} {wanted}, this machine has {facts.version}",
+            hint=f"pip install '{token}{wanted}'",
+        )
+
+
+def _refuse_stray_entry(variant: Variant) -> None:
+    if variant.entry not in {file.path for file in variant.files}:
+        raise DocumentError(f"{variant.name}: entry '{variant.entry}' is not one of its files")
+
+
+def _refuse_isa(variant: Variant) -> None:
+    lacking = sorted(set(variant.isa) - set(isa_extensions()))
+    if lacking:
+        raise LoadFailedError(
+            f"{variant.name} needs {', '.join(lacking)}, which this CPU has not",
+            hint="take a bundle that was compiled for this machine's hardware profile",
+        )
+
+
+def _one_line(error: Exception) -> str:
+    """Return the first line of a foreign message, which may be pages of native stack."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every engine must do, whoever wrote it: right answers, its caller's own, and no trace."""
+
+import gc
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from insight_edge.bundle.open import open_bundle
+from insight_edge.documents.facts import EngineFacts, Missing
+from insight_edge.errors import InferenceFailedError, InsightEdgeError, LoadFailedError
+from insight_edge.runtime.loading import GROUP, engine_facts, load_session
+from insight_edge.runtime.pipeline import Pipeline
+from insight_edge.runtime.seam import Session
+from insight_edge.runtime.versions import satisfies
+from tests.fakes import engine
+from tests.fakes.engine_bundles import (
+    COLUMNS,
+    install_fake_engine,
+    rows_of,
+    weights_of,
+    write_engine_bundle,
+)
+
+Array = NDArray[Any]
+Files = dict[str, bytes]
+Make = Callable[[Array], Files]
+Load = Callable[..., Session]
+TOKENS = sorted({engine.TOKEN, *(point.name for point in entry_points(group=GROUP))})
+LOADS = 50
+
+
+@pytest.fixture(params=TOKENS)
+def token(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    place = tmp_path / "installed"
+    place.mkdir()
+    install_fake_engine(place, monkeypatch)
+    found: str = request.param
+    facts = engine_facts()[found]
+    if isinstance(facts, Missing):
+        pytest.skip(f"{found}: {facts.reason}")
+    return found
+
+
+@pytest.fixture
+def make(token: str, factories: dict[str, Make]) -> Make:
+    assert token in factories, f"tests/conformance/conftest.py has no artifact for {token}"
+    return factories[token]
+
+
+@pytest.fixture
+def load(token: str, make: Make, tmp_path: Path) -> Iterator[Load]:
+    """Load an artifact of some weights as the device does; closed in the end."""
+    live: list[Session] = []
+
+    def load_weights(weights: Array, *, threads: int = 1) -> Session:
+        place = tmp_path / f"bundle-{len(live)}"
+        write_engine_bundle(place, token, make(weights), weights)
+        bundle = open_bundle(place, allow_unsigned=True)
+        live.append(load_session(bundle, bundle.variant(), threads=threads))
+        return live[-1]
+
+    yield load_weights
+    for session in live:
+        session.close()
+
+
+@pytest.fixture
+def session(load: Load) -> Session:
+    return load(weights_of(0))
+
+
+def assert_answers(found: dict[str, Array], inputs: dict[str, Array], weights: Array) -> None:
+    expected = engine.answers(inputs, weights)
+    np.testing.assert_allclose(found["y"], expected["y"], atol=1e-5)
+    np.testing.assert_array_equal(found["top"], expected["top"])
+
+
+def count_of(kind: str) -> int:
+    """Return how many descriptors (`fd`) or threads (`task`) this process has."""
+    return len(list(Path("/proc/self", kind).iterdir()))
+
+
+def busy_ns() -> dict[str, int]:
+    """Return the time that each thread of this process has run."""
+    tasks = Path("/proc/self/task").iterdir()
+    return {task.name: int((task / "schedstat").read_text().split()[0]) for task in tasks}
+
+
+def in_child(code: str, argument: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", code, argument], capture_output=True, text=True, check=False
+    )
+
+
+def test_facts_carry_its_token_and_a_version(token: str) -> None:
+    facts = engine_facts()[token]
+    assert isinstance(facts, EngineFacts)
+    assert facts.name == token
+    assert satisfies(facts.version, ">0")
+
+
+def test_facts_neither_import_the_library_nor_print(token: str) -> None:
+    code = (
+        "import sys; from insight_edge.runtime.loading import engine_facts\n"
+        "engine_facts(); sys.exit(sys.argv[1] in sys.modules)"
+    )
+    done = in_child(code, token)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_loading_calls_nobody_and_starts_nothing(token: str, make: Make, tmp_path: Path) -> None:
+    write_engine_bundle(tmp_path / "b", token, make(weights_of(0)), weights_of(0))
+    code = (
+        "import os, sys\n"
+        "FOREIGN = {'socket.connect', 'socket.getaddrinfo', 'os.fork', 'os.posix_spawn',"
+        " 'subprocess.Popen'}\n"
+        "def refuse(event, arguments):\n"
+        "    if event in FOREIGN:\n"
+        "        os.write(2, event.encode())\n"
+        "        os._exit(9)\n"
+        "sys.addaudithook(refuse)\n"
+        "from insight_edge.bundle.open import open_bundle\n"
+        "from insight_edge.runtime.loading import load_session\n"
+        "bundle = open_bundle(sys.argv[1], allow_unsigned=True)\n"
+        "session = load_session(bundle, bundle.variant(), threads=1)\n"
+        "session.infer(bundle.golden().inputs)\n"
+        "session.close()\n"
+    )
+    done = in_child(code, str(tmp_path / "b"))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_loading_and_inferring_print_nothing(load: Load, capfd: pytest.CaptureFixture[str]) -> None:
+    load(weights_of(0)).infer(rows_of(1, 2))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("batch", [1, 3, 17])
+def test_answers_have_the_names_dtypes_and_values_of_the_model(
+    session: Session, batch: int
+) -> None:
+    inputs = rows_of(batch, batch)
+    found = session.infer(inputs)
+    assert {name: (a.dtype.name, a.shape) for name, a in found.items()} == {
+        "y": ("float32", (batch, 4)),
+        "top": ("int64", (batch, 1)),
+    }
+    assert_answers(found, inputs, weights_of(0))
+
+
+def test_batch_may_change_from_call_to_call(session: Session) -> None:
+    for batch in (4, 1, 9, 4, 1):
+        inputs = rows_of(batch, batch)
+        assert_answers(session.infer(inputs), inputs, weights_of(0))
+
+
+def test_same_input_gives_the_same_bits(session: Session) -> None:
+    inputs = rows_of(1, 5)
+    first = session.infer(inputs)
+    for _ in range(20):
+        again = session.infer(inputs)
+        assert all(np.array_equal(first[name], again[name]) for name in first)
+
+
+def test_later_calls_do_not_change_earlier_answers(session: Session) -> None:
+    asked = [rows_of(seed, 3) for seed in range(8)]
+    found = [session.infer(inputs) for inputs in asked]
+    for inputs, answer in zip(asked, found, strict=True):
+        assert_answers(answer, inputs, weights_of(0))
+
+
+def test_caller_may_write_to_its_answers(session: Session) -> None:
+    inputs = rows_of(1, 3)
+    session.infer(inputs)["y"][:] = np.nan
+    assert_answers(session.infer(inputs), inputs, weights_of(0))
+
+
+def test_inputs_are_read_again_at_every_call_and_left_alone(session: Session) -> None:
+    inputs = rows_of(1, 3)
+    before = {name: array.copy() for name, array in inputs.items()}
+    session.infer(inputs)
+    assert all(np.array_equal(inputs[name], before[name]) for name in inputs)
+    inputs["x"] *= -1
+    assert_answers(session.infer(inputs), inputs, weights_of(0))
+
+
+def test_inputs_may_be_read_only_strided_or_in_column_order(session: Session) -> None:
+    rows = rows_of(1, 12)
+    frozen = {name: array.copy() for name, array in rows.items()}
+    for array in frozen.values():
+        array.flags.writeable = False
+    strided = {name: array[::-2] for name, array in rows.items()}
+    columns = {name: np.asfortranarray(array) for name, array in rows.items()}
+    for inputs in (frozen, strided, columns):
+        assert_answers(session.infer(inputs), inputs, weights_of(0))
+
+
+def test_threads_inside_at_once_get_their_own_answers(session: Session) -> None:
+    start, wrong = threading.Barrier(8), []
+
+    def call(seed: int) -> None:
+        inputs = rows_of(seed, seed + 1)
+        start.wait()
+        try:
+            for _ in range(50):
+                assert_answers(session.infer(inputs), inputs, weights_of(0))
+        except BaseException as error:  # noqa: BLE001 (a thread's failure is this test's)
+            wrong.append(error)
+
+    callers = [threading.Thread(target=call, args=(seed,)) for seed in range(8)]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join()
+    assert not wrong
+
+
+def test_sessions_at_once_do_not_mix(load: Load) -> None:
+    first, second = load(weights_of(1)), load(weights_of(2))
+    inputs = rows_of(3, 4)
+    for _ in range(5):
+        assert_answers(first.infer(inputs), inputs, weights_of(1))
+        assert_answers(second.infer(inputs), inputs, weights_of(2))
+
+
+def test_closing_a_session_leaves_others_alone(
+    token: str, make: Make, load: Load, tmp_path: Path
+) -> None:
+    kept, inputs = load(weights_of(1)), rows_of(3, 4)
+    write_engine_bundle(tmp_path / "closed", token, make(weights_of(2)), weights_of(2))
+    bundle = open_bundle(tmp_path / "closed", allow_unsigned=True)
+    closed = load_session(bundle, bundle.variant(), threads=1)
+    answer = closed.infer(inputs)
+    closed.close()
+    assert_answers(answer, inputs, weights_of(2))
+    assert_answers(kept.infer(inputs), inputs, weights_of(1))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_more_threads_work_than_were_asked_for(load: Load, threads: int) -> None:
+    session = load(weights_of(0, 512, 512), threads=threads)
+    inputs = rows_of(1, 128, 512)
+    session.infer(inputs)
+    before = busy_ns()
+    for _ in range(10):
+        session.infer(inputs)
+    gained = [after - before.get(task, 0) for task, after in busy_ns().items()]
+    assert 1 <= sum(own > 0.05 * sum(gained) for own in gained) <= threads
+
+
+def test_loads_leave_no_descriptor_and_no_thread(token: str, make: Make, tmp_path: Path) -> None:
+    write_engine_bundle(tmp_path / "b", token, make(weights_of(0)), weights_of(0))
+    bundle = open_bundle(tmp_path / "b", allow_unsigned=True)
+
+    def load_and_close() -> None:
+        session = load_session(bundle, bundle.variant(), threads=2)
+        session.infer(rows_of(1, 1))
+        session.close()
+
+    load_and_close()
+    gc.collect()
+    before = count_of("fd"), count_of("task")
+    for _ in range(LOADS):
+        load_and_close()
+    gc.collect()
+    assert (count_of("fd"), count_of("task")) == before
+
+
+def test_artifact_of_garbage_is_one_error_of_ours(token: str, make: Make, tmp_path: Path) -> None:
+    entry, *rest = make(weights_of(0))
+    garbage = {entry: b"\x00garbage" * 20} | dict.fromkeys(rest, b"garbage")
+    write_engine_bundle(tmp_path / "b", token, garbage, weights_of(0))
+    bundle = open_bundle(tmp_path / "b", allow_unsigned=True)
+    with pytest.raises(LoadFailedError) as caught:
+        load_session(bundle, bundle.variant(), threads=1)
+    assert not isinstance(caught.value.__cause__, InsightEdgeError | None)
+    assert "\n" not in str(caught.value)
+    assert token in str(caught.value)
+
+
+def test_failed_inference_is_one_error_of_ours_and_the_next_succeeds(
+    session: Session, tmp_path: Path
+) -> None:
+    manifest = open_bundle(tmp_path / "bundle-0", allow_unsigned=True).manifest
+    pipeline = Pipeline(manifest, session)
+    narrow = rows_of(1, 2, COLUMNS - 1)
+    for _ in range(3):
+        with pytest.raises(InferenceFailedError):
+            pipeline.answer(narrow)
+    inputs = rows_of(2, 2)
+    assert_answers(pipeline.answer(inputs)[1], inputs, weights_of(0))

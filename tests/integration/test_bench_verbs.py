@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`insight-edge bench` and `compare` on real bundles, from the command line to the exit code."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from insight_edge.bundle.npz import npz_from_arrays
+from insight_edge.documents.codec import from_plain
+from insight_edge.documents.evidence import Comparison, Measurement
+from tests.fakes.engine_bundles import onnx_artifact, rows_of, weights_of, write_engine_bundle
+
+pytest.importorskip("onnxruntime")
+
+EDGE = Path(sys.executable).with_name("insight-edge")
+TOKEN = "onnxruntime"  # noqa: S105 (an engine's name)
+QUICK = ["--threads", "1", "--rounds", "6", "--iterations", "60", "--no-strict"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two bundles of one small model, and a much larger one that has two variants."""
+    place = tmp_path_factory.mktemp("bundles")
+    for name in ("small", "[same]"):
+        write_engine_bundle(place / name, TOKEN, onnx_artifact(weights_of(0)), weights_of(0))
+    large = weights_of(0, 1000, 1000)
+    write_engine_bundle(place / "large", TOKEN, onnx_artifact(large), large, also=["twin"])
+    return place
+
+
+def call(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [EDGE, *arguments], capture_output=True, text=True, check=False, cwd=folder
+    )
+
+
+def data(folder: Path, *arguments: str) -> Any:
+    done = call(folder, *arguments, "--format", "json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_bench_prints_a_measurement_of_every_bundle(folder: Path) -> None:
+    first, second = data(folder, "bench", "small", "large", *QUICK)
+    measurements = [from_plain(Measurement, one["measurement"]) for one in (first, second)]
+    assert [one["variant"] for one in (first, second)] == ["onnxruntime-fp32"] * 2
+    assert first["bundle"].startswith("sha256:")
+    assert all((one.iterations, one.rounds, one.threads) == (60, 6, 1) for one in measurements)
+    assert measurements[1].p50_ms.value > 2 * measurements[0].p50_ms.value
+
+
+def test_bench_shows_a_table_a_person_can_read(folder: Path) -> None:
+    done = call(folder, "bench", "small", "[same]", *QUICK)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "small/onnxruntime-fp32" in done.stdout
+    assert "[same]/onnxruntime-fp32" in done.stdout
+    for column in ("p50 ms", "p90 ms", "p99 ms", "first ms", "load ms", "RSS MiB", "verdict"):
+        assert column in done.stdout
+
+
+def test_bench_asks_the_rows_of_a_file(folder: Path) -> None:
+    (folder / "rows.npz").write_bytes(npz_from_arrays(rows_of(0, 5)))
+    assert data(folder, "bench", "small", "--input", "rows.npz", *QUICK)
+
+
+def test_bench_measures_the_variant_that_is_named(folder: Path) -> None:
+    (found,) = data(folder, "bench", "large", "--variant", "twin", *QUICK)
+    assert found["variant"] == "twin"
+
+
+def test_bench_exits_3_and_prints_when_a_measurement_is_not_valid(folder: Path) -> None:
+    done = call(folder, "bench", "small", "--rounds", "2", "--format", "json")
+    assert done.returncode == 3
+    assert json.loads(done.stdout)[0]["measurement"]["verdict"] == "INVALID"
+    error, hint = done.stderr.splitlines()
+    assert error == "error: 1 of 1 measurements are not VALID"
+    assert "--no-strict" in hint
+
+
+def test_compare_finds_which_of_two_bundles_is_faster(folder: Path) -> None:
+    quick = ["--threads", "1", "--launches", "5", "--rounds", "3", "--iterations", "30"]
+    slower = from_plain(Comparison, data(folder, "compare", "small", "large", *quick))
+    assert (slower.a, slower.b) == ("small/onnxruntime-fp32", "large/onnxruntime-fp32")
+    assert (slower.verdict, slower.launches, slower.rounds) == ("slower", 5, 3)
+    assert slower.ratio.low > 1.5
+
+
+def test_compare_takes_two_variants_of_one_bundle(folder: Path) -> None:
+    quick = ["--launches", "1", "--rounds", "2", "--iterations", "4", "--no-strict"]
+    variants = ["--variant", "onnxruntime-fp32", "--variant", "twin"]
+    done = call(folder, "compare", "large", *variants, *quick)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "large/onnxruntime-fp32" in done.stdout
+    assert "large/twin" in done.stdout
+
+
+def test_compare_exits_3_and_prints_when_it_cannot_tell(folder: Path) -> None:
+    quick = ["--launches", "2", "--rounds", "2", "--iterations", "4"]
+    done = call(folder, "compare", "small", "[same]", *quick, "--format", "json")
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["verdict"] == "NOISY"
+    assert "2 launches cannot tell" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["bench", "nowhere"], 2, "nowhere"),
+        (["bench", "small", "--variant", "other"], 2, "there is no variant 'other'"),
+        (["bench", "small", "--threads", "0"], 2, "--threads is 0, at least 1 is needed"),
+        (["bench", "small", "--rounds", "0"], 2, "--rounds is 0"),
+        (["bench", "small", "--iterations", "-1"], 2, "--iterations is -1"),
+        (["bench", "small", "--input", "nothing.npz"], 2, "nothing.npz"),
+        (["bench", "small", "--python", "nothing"], 2, "nothing cannot be run"),
+        (["compare", "small"], 2, "one bundle has one side"),
+        (["compare", "small", "small", "small"], 2, "two sides are compared"),
+        (["compare", "small", "small", "--launches", "0"], 2, "--launches is 0"),
+    ],
+)
+def test_mistake_is_one_line_and_a_hint(
+    arguments: list[str], code: int, said: str, folder: Path
+) -> None:
+    done = call(folder, *arguments)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr.splitlines()[0]
+    assert len(done.stderr.splitlines()) <= 2

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from insight_edge.bench.verdict import (
+    MAX_CLOCK_DROP,
+    MAX_INTERVAL_SHARE,
+    MAX_STEAL_SHARE,
+    MIN_ITERATIONS,
+    MIN_LAUNCHES,
+    MIN_ROUNDS,
+    PERCENTILE_ITERATIONS,
+    comparison_from_launches,
+    judge,
+    measurement_from_blocks,
+    round_spread,
+    supported_percentiles_ms,
+)
+from insight_edge.documents.evidence import Comparison, Interval, Measurement, Noise
+
+Block = NDArray[np.int64]
+Launch = list[Block]
+
+CALL_NS = 100_000
+NAMES = ("a", "b")
+STEADY = Interval(value=1.0, low=0.99, high=1.01)
+
+
+def noise(**changes: Any) -> Noise:
+    quiet: dict[str, Any] = {
+        "load_1min": 0.1,
+        "steal_share": 0.0,
+        "involuntary_switches": 0,
+        "round_spread": 0.0,
+    }
+    return Noise(**quiet | changes)
+
+
+def blocks_of(seed: int, rounds: int = 10, size: int = 70, spread: float = 0.01) -> Launch:
+    generator = np.random.default_rng(seed)
+    shape = rounds, size
+    latencies = CALL_NS * (1 + spread * generator.standard_exponential(shape))
+    return list(latencies.astype(np.int64))
+
+
+def measurement(blocks: Launch, **changes: Any) -> Measurement:
+    fields: dict[str, Any] = {
+        "region": "test",
+        "threads": 1,
+        "load_ms": 1.0,
+        "first_ms": 1.0,
+        "peak_rss_bytes": 1,
+        "noise": noise(),
+    }
+    return measurement_from_blocks(blocks, **fields | changes)
+
+
+def launches_of(seed: int, slowdown: float = 1.0, count: int = 11) -> tuple[list[Launch], ...]:
+    """Return two sides as two processes of one bundle behave.
+
+    Each process is a few percent off for its life; each round is disturbed, and
+    both sides of it alike.
+    """
+    generator = np.random.default_rng(seed)
+    sides: tuple[list[Launch], list[Launch]] = ([], [])
+    for _ in range(count):
+        weather = 1 + 0.3 * generator.random(5)
+        for side, factor in zip(sides, (1.0, slowdown), strict=True):
+            own = factor * (1 + 0.02 * generator.standard_normal())
+            jitter = 1 + 0.02 * generator.standard_exponential((5, 60))
+            latencies = CALL_NS * own * weather[:, None] * jitter
+            side.append(list(latencies.astype(np.int64)))
+    return sides
+
+
+def compared(seed: int, slowdown: float = 1.0, **changes: Any) -> Comparison:
+    return comparison_from_launches(*launches_of(seed, slowdown, **changes), names=NAMES)
+
+
+def test_measurement_says_what_the_blocks_hold() -> None:
+    blocks = [np.arange(1, 22, dtype=np.int64) * 10**6 for _ in range(6)]
+    found = measurement(blocks, bound=True)
+    assert found.p50_ms == Interval(value=11, low=11, high=11)
+    assert found.mean_ms == 11
+    assert (found.iterations, found.rounds, found.threads) == (126, 6, 1)
+    assert found.percentiles_ms == {"p90": 19}
+    assert (found.kind, found.verdict, found.reasons) == ("bound", "VALID", ())
+
+
+def test_measurement_without_a_block_is_a_mistake_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="round"):
+        measurement([])
+
+
+@pytest.mark.parametrize("name", PERCENTILE_ITERATIONS)
+def test_percentile_appears_with_the_inferences_that_support_it(name: str) -> None:
+    least = PERCENTILE_ITERATIONS[name]
+    latencies = np.full(least, CALL_NS, np.int64)
+    assert name not in supported_percentiles_ms(latencies[1:])
+    assert supported_percentiles_ms(latencies)[name] == CALL_NS / 1e6
+
+
+@pytest.mark.parametrize("name", PERCENTILE_ITERATIONS)
+def test_least_inferences_are_those_of_early_stopping(name: str) -> None:
+    """At most one above the percentile, at 99 % confidence: the rule, worked out again."""
+    tail = 1 - float(name[1:]) / 100
+
+    def chance_of_at_most_one_above(count: int) -> float:
+        return math.pow(1 - tail, count) + count * tail * math.pow(1 - tail, count - 1)
+
+    least = PERCENTILE_ITERATIONS[name]
+    assert chance_of_at_most_one_above(least) <= 0.01
+    assert chance_of_at_most_one_above(least - 1) > 0.01
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict", "said"),
+    [
+        ({}, "VALID", None),
+        ({"rounds": MIN_ROUNDS}, "VALID", None),
+        ({"rounds": MIN_ROUNDS - 1}, "INVALID", "4 rounds, 5 are needed"),
+        ({"iterations": MIN_ITERATIONS - 1}, "INVALID", "49 inferences, 50 are needed"),
+        ({"p50": Interval(value=0, low=0, high=0)}, "INVALID", "the clock is too coarse"),
+        ({"p50": Interval(value=1, low=0.94, high=1.06)}, "NOISY", "the p50 is known to 12% only"),
+        ({"noise": noise(steal_share=0.2)}, "NOISY", "the hypervisor took 20% of the time"),
+        ({"noise": noise(clock_drop=0.4)}, "THROTTLED", "the clock fell by 40%"),
+        ({"noise": noise(clock_drop=0.4, steal_share=0.2)}, "THROTTLED", "the clock fell by 40%"),
+        ({"noise": noise(clock_drop=0.4), "rounds": 1}, "INVALID", "1 rounds, 5 are needed"),
+    ],
+)
+def test_verdict_follows_from_what_disturbed(
+    changes: dict[str, Any], verdict: str, said: str | None
+) -> None:
+    fields: dict[str, Any] = {
+        "rounds": 10,
+        "iterations": 700,
+        "p50": STEADY,
+        "noise": noise(),
+    }
+    assert judge(**fields | changes) == (verdict, () if said is None else (said,))
+
+
+def test_every_reason_is_told() -> None:
+    wide = Interval(value=1, low=0.8, high=1.2)
+    assert len(judge(10, 700, wide, noise(steal_share=0.2))[1]) == 2
+    assert len(judge(1, 1, STEADY, noise())[1]) == 2
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.5))
+def test_verdict_is_valid_exactly_within_all_limits(
+    steal: float, drop: float, half_width: float
+) -> None:
+    p50 = Interval(value=1.0, low=1 - half_width, high=1 + half_width)
+    verdict, reasons = judge(10, 700, p50, noise(steal_share=steal, clock_drop=drop))
+    within = (
+        steal <= MAX_STEAL_SHARE
+        and drop <= MAX_CLOCK_DROP
+        and p50.high - p50.low <= MAX_INTERVAL_SHARE
+    )
+    assert (verdict == "VALID") == within == (not reasons)
+
+
+def test_steady_latencies_are_valid_and_wandering_ones_noisy() -> None:
+    assert measurement(blocks_of(0)).verdict == "VALID"
+    wandering = [block * (1 + index % 3) for index, block in enumerate(blocks_of(0))]
+    assert measurement(wandering).verdict == "NOISY"
+
+
+def test_round_spread_is_the_slowest_round_over_the_fastest() -> None:
+    fast, slow = np.array([10, 10, 90]), np.array([15, 15, 15])
+    assert round_spread([slow, fast, slow]) == pytest.approx(0.5)
+    assert round_spread([np.zeros(3, np.int64)]) == 0
+
+
+def test_two_launches_of_one_bundle_differ_at_about_the_stated_confidence() -> None:
+    verdicts = Counter(compared(seed).verdict for seed in range(200))
+    alarms = verdicts["faster"] + verdicts["slower"]
+    assert alarms <= 0.10 * 200
+    assert verdicts["no difference"] >= 0.85 * 200
+    assert verdicts["faster"] > 0
+    assert verdicts["slower"] > 0
+
+
+def test_slowdown_of_five_percent_is_found_and_told_by_how_much() -> None:
+    found = [compared(seed, 1.05) for seed in range(60)]
+    assert sum(one.verdict == "slower" for one in found) >= 55
+    assert not any(one.verdict == "faster" for one in found)
+    assert np.median([one.ratio.value for one in found]) == pytest.approx(1.05, abs=0.005)
+
+
+def test_comparison_of_the_sides_swapped_is_the_opposite() -> None:
+    a, b = launches_of(0, 1.2)
+    there = comparison_from_launches(a, b, names=NAMES)
+    back = comparison_from_launches(b, a, names=NAMES)
+    assert (there.verdict, back.verdict) == ("slower", "faster")
+    assert there.ratio.value * back.ratio.value == pytest.approx(1, abs=1e-3)
+    assert (there.a_p50_ms, there.b_p50_ms) == (back.b_p50_ms, back.a_p50_ms)
+
+
+def test_comparison_counts_launches_and_rounds() -> None:
+    found = compared(0)
+    assert (found.a, found.b, found.launches, found.rounds) == ("a", "b", 11, 5)
+
+
+def test_few_launches_never_decide() -> None:
+    assert compared(0, 2.0, count=MIN_LAUNCHES).verdict == "slower"
+    assert compared(0, 2.0, count=MIN_LAUNCHES - 1).verdict == "NOISY"
+
+
+def test_wide_interval_around_one_is_not_called_the_same() -> None:
+    a, b = launches_of(0)
+    wild = [[block * (1 + index % 2) for block in launch] for index, launch in enumerate(b)]
+    assert comparison_from_launches(a, wild, names=NAMES).verdict == "NOISY"
+
+
+@pytest.mark.parametrize("spoil", [lambda side: side[1:], lambda side: [side[0][1:], *side[1:]]])
+def test_unpaired_sides_are_a_mistake_of_the_caller(spoil: Any) -> None:
+    a, b = launches_of(0)
+    with pytest.raises(ValueError, match=r"zip|against"):
+        comparison_from_launches(a, spoil(b), names=NAMES)

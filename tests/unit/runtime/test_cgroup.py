@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
+import pytest
+
+from insight_edge.runtime.cgroup import cpu_quota, memory_limit_bytes, read_text
+
+MIB = 2**20
+
+
+def write(root: Path, name: str, text: str) -> None:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text + "\n")
+
+
+@pytest.fixture
+def v2(tmp_path: Path) -> Path:
+    write(tmp_path, "proc/self/cgroup", "0::/outer/inner")
+    return tmp_path
+
+
+@pytest.fixture
+def v1(tmp_path: Path) -> Path:
+    write(tmp_path, "proc/self/cgroup", "5:memory:/board\n4:cpu,cpuacct:/board\n1:name=systemd:/x")
+    return tmp_path
+
+
+def test_machine_without_control_groups_has_no_limit(tmp_path: Path) -> None:
+    assert cpu_quota(tmp_path) is None
+    assert memory_limit_bytes(tmp_path) is None
+
+
+def test_quota_is_the_tightest_of_the_group_and_its_ancestors(v2: Path) -> None:
+    write(v2, "sys/fs/cgroup/cpu.max", "max 100000")
+    write(v2, "sys/fs/cgroup/outer/cpu.max", "150000 100000")
+    write(v2, "sys/fs/cgroup/outer/inner/cpu.max", "400000 100000")
+    assert cpu_quota(v2) == 1.5
+
+
+def test_memory_limit_is_the_tightest_of_the_group_and_its_ancestors(v2: Path) -> None:
+    write(v2, "sys/fs/cgroup/outer/memory.max", str(64 * MIB))
+    write(v2, "sys/fs/cgroup/outer/inner/memory.max", "max")
+    assert memory_limit_bytes(v2) == 64 * MIB
+
+
+def test_group_of_another_process_is_not_read(v2: Path) -> None:
+    write(v2, "sys/fs/cgroup/other/cpu.max", "10000 100000")
+    write(v2, "sys/fs/cgroup/outer/other/memory.max", "1")
+    assert cpu_quota(v2) is None
+    assert memory_limit_bytes(v2) is None
+
+
+def test_container_whose_ancestors_are_hidden_is_read_at_the_mount(v2: Path) -> None:
+    write(v2, "sys/fs/cgroup/cpu.max", "50000 100000")
+    assert cpu_quota(v2) == 0.5
+
+
+def test_first_version_is_read_controller_by_controller(v1: Path) -> None:
+    write(v1, "sys/fs/cgroup/cpu/board/cpu.cfs_quota_us", "300000")
+    write(v1, "sys/fs/cgroup/cpu/board/cpu.cfs_period_us", "100000")
+    write(v1, "sys/fs/cgroup/memory/board/memory.limit_in_bytes", str(512 * MIB))
+    assert cpu_quota(v1) == 3
+    assert memory_limit_bytes(v1) == 512 * MIB
+
+
+def test_first_version_says_unlimited_with_figures_of_its_own(v1: Path) -> None:
+    write(v1, "sys/fs/cgroup/cpu/board/cpu.cfs_quota_us", "-1")
+    write(v1, "sys/fs/cgroup/cpu/board/cpu.cfs_period_us", "100000")
+    write(v1, "sys/fs/cgroup/memory/board/memory.limit_in_bytes", "9223372036854771712")
+    assert cpu_quota(v1) is None
+    assert memory_limit_bytes(v1) is None
+
+
+@pytest.mark.parametrize("text", ["", "garbage", "max", "100000", "100000 0", "x 100000"])
+def test_quota_that_cannot_be_read_is_none(v2: Path, text: str) -> None:
+    write(v2, "sys/fs/cgroup/cpu.max", text)
+    assert cpu_quota(v2) is None
+
+
+def test_text_of_what_is_not_there_is_none(tmp_path: Path) -> None:
+    assert read_text(tmp_path / "absent") is None
+    assert read_text(tmp_path) is None
