@@ -92,8 +92,12 @@ def _markdown(rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return ""
     lines = ["| " + " | ".join(rows[0]) + " |", "|" + "---|" * len(rows[0])]
-    lines += ["| " + " | ".join(_cell(v) for v in row.values()) + " |" for row in rows]
+    lines += ["| " + " | ".join(map(_markdown_cell, row.values())) + " |" for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def _markdown_cell(value: Any) -> str:
+    return " ".join(_cell(value).replace("|", r"\|").splitlines())
 
 
 def _escape(text: str) -> str:

@@ -15,6 +15,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +55,7 @@ def build(
     *,
     limits: BuildLimits | None = None,
     python: str = sys.executable,
+    stop: threading.Event | None = None,
 ) -> BuildOutcome:
     """Build a job in a child process and return what became of it.
 
@@ -64,6 +66,7 @@ def build(
         directory: new or empty; gets `job.json`, `build.log` and, when built, `artifact/`.
         limits: beyond which the child is killed.
         python: interpreter of the environment that has the toolchain.
+        stop: once set, the child is killed and the build has failed.
 
     Raises:
         StorageError: the disk is full or cannot be written, so that no target could be built.
@@ -73,7 +76,7 @@ def build(
     started = time.monotonic()
     with storing(directory):
         _prepare(job, directory)
-        end = _run(directory, limits, python)
+        end = _run(directory, limits, python, stop or threading.Event())
     build_s = time.monotonic() - started
     log = _tail(directory / "build.log")
     try:
@@ -104,10 +107,10 @@ def _prepare(job: BuildJob, directory: Path) -> None:
     (directory / "job.json").write_bytes(encode_json(job))
 
 
-def _run(directory: Path, limits: BuildLimits, python: str) -> _End:
+def _run(directory: Path, limits: BuildLimits, python: str, stop: threading.Event) -> _End:
     try:
         with _child(directory, limits, python) as process:
-            stopped, peak = _watch(process.pid, limits)
+            stopped, peak = _watch(process.pid, limits, stop)
     finally:
         shutil.rmtree(directory / "tmp")
     return _End(returncode=process.returncode, stopped=stopped, peak_rss_bytes=peak)
@@ -140,8 +143,8 @@ def _child(
         process.wait()
 
 
-def _watch(pid: int, limits: BuildLimits) -> tuple[str | None, int]:
-    """Wait for the child's end or a limit; return which limit, and the peak memory seen."""
+def _watch(pid: int, limits: BuildLimits, stop: threading.Event) -> tuple[str | None, int]:
+    """Wait for the child's end or a reason to end it; return that, and the peak memory seen."""
     deadline = time.monotonic() + limits.wall_s
     peak = 0
     ended = os.pidfd_open(pid)
@@ -152,6 +155,8 @@ def _watch(pid: int, limits: BuildLimits) -> tuple[str | None, int]:
                 return f"over the memory limit of {limits.memory_bytes / GIB:.1f} GiB", peak
             if time.monotonic() > deadline:
                 return f"over the time limit of {limits.wall_s:g} s", peak
+            if stop.is_set():
+                return "stopped", peak
     finally:
         os.close(ended)
     return None, peak

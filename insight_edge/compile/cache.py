@@ -10,6 +10,7 @@ import errno
 import platform
 import shutil
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -45,6 +46,7 @@ def build_once(
     toolchain: Mapping[str, str],
     limits: BuildLimits | None = None,
     python: str = sys.executable,
+    stop: threading.Event | None = None,
 ) -> BuildOutcome:
     """Return the cached build of a job, or build it; see `build`.
 
@@ -54,6 +56,7 @@ def build_once(
         toolchain: versions that the artifact depends on, as the backend says.
         limits: of a build that has to be made.
         python: interpreter of the environment that has the toolchain.
+        stop: once set, a build that has to be made has failed.
 
     Raises:
         StorageError: the disk is full or cannot be written.
@@ -64,7 +67,7 @@ def build_once(
         return known
     staged = sibling(place)
     try:
-        outcome = build(job, staged, limits=limits, python=python)
+        outcome = build(job, staged, limits=limits, python=python, stop=stop)
         return outcome if isinstance(outcome, Failed) else _keep(outcome, staged, place)
     finally:
         shutil.rmtree(staged, ignore_errors=True)

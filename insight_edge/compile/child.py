@@ -16,6 +16,7 @@ from pathlib import Path
 from insight_edge.bench.lifeline import die_with
 from insight_edge.compile.job import Artifact, BuildJob
 from insight_edge.documents.codec import decode_json, encode_json
+from insight_edge.runtime.usage_data import send_none
 
 DISK_FULL_EXIT_CODE = 74
 """EX_IOERR of sysexits.h: the build failed for lack of space, not for its own fault."""
@@ -31,6 +32,7 @@ def main(arguments: list[str]) -> int:
     job_path, directory, result_path = map(Path, arguments[:3])
     parent, file_bytes = map(int, arguments[3:5])
     die_with(parent)
+    send_none()
     _bound(file_bytes)
     faulthandler.enable()
     try:

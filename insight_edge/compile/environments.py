@@ -44,12 +44,12 @@ def environment_python(name: str) -> Path:
         ConfigurationError: there is no lock of this name.
         ToolchainMissingError: it is not installed, or its lock has changed since.
     """
-    folder = _folder(name)
-    python = folder / "bin" / "python"
+    digest = lock_digest(name)
+    python = _folder(name) / "bin" / "python"
     hint = f"insight-edge toolchain install {name}"
     if not python.exists() or not _stamp(name).exists():
         raise ToolchainMissingError(f"the environment '{name}' is not installed", hint=hint)
-    if _stamp(name).read_text() != lock_digest(name):
+    if _stamp(name).read_text() != digest:
         raise ToolchainMissingError(f"the environment '{name}' is of an older lock", hint=hint)
     return python
 
@@ -72,9 +72,8 @@ def install_environment(name: str) -> Path:
 
 
 def _pip_install(python: Path, lock: Path) -> None:
-    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run(
-        [*command, "-r", lock],
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", lock],
         capture_output=True,
         text=True,
         timeout=INSTALL_TIMEOUT_S,

@@ -47,6 +47,20 @@ def test_disagreement_names_the_worst_element() -> None:
     assert "at [4, 7]" in str(check(found))
 
 
+@pytest.mark.parametrize(("changed", "told"), [(2, False), (20, True)])
+def test_disagreement_on_average_tells_many_small_differences_from_a_few(
+    changed: int, told: bool
+) -> None:
+    found = LOGITS.copy()
+    found.flat[:changed] += 0.1
+    mean = {"y": 0.1 * 10 / LOGITS.size}
+    reason = disagreement({"y": LOGITS}, {"y": found}, tolerance=0.2, mean_tolerances=mean)
+    assert (reason is not None) is told
+    assert not told or "on average" in str(reason)
+    other = {"z": 0.0}
+    assert disagreement({"y": LOGITS}, {"y": found}, tolerance=0.2, mean_tolerances=other) is None
+
+
 def test_disagreement_refuses_missing_and_misshapen_outputs() -> None:
     assert disagreement({"y": LOGITS}, {}, tolerance=9.0) == "output 'y' is missing"
     assert "shape (5, 9)" in str(check(LOGITS[:, :9], tolerance=9.0))

@@ -2,13 +2,13 @@
 """A trained network as an ONNX file that is proven to compute the same."""
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -65,6 +65,10 @@ def run_onnx(
     data: bytes, inputs: dict[str, NDArray[np.float32]], *, threads: int
 ) -> dict[str, NDArray[np.float32]]:
     """Return all outputs of an ONNX model by name."""
+    # Before the import, which otherwise opens a session with the vendor of the library.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])

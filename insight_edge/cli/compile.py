@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verb `compile`: a model becomes a proven, measured bundle for each hardware profile."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.markup import escape
+from rich.status import Status
+
+from insight_edge.cli.screen import Format, err
+from insight_edge.cli.trials import emit_trials
+from insight_edge.documents.evidence import Trial
+from insight_edge.documents.target import target_from_token
+from insight_edge.errors import ConfigurationError, NothingShippableError
+
+
+def compile_(
+    *,
+    model: Annotated[Path, Parameter(name=["--model", "-m"])],
+    profile: Annotated[list[str], Parameter(name=["--profile"])],
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    calibration: Path | None = None,
+    target: list[str] | None = None,
+    max_drop: float | None = None,
+    accept_unproven: Annotated[bool, Parameter(negative="")] = False,
+    threads: int | None = None,
+    rounds: int = 15,
+    cache: Path | None = None,
+    trust_pickle: Annotated[bool, Parameter(negative="")] = False,
+    format: Format = "table",  # noqa: A002 - the flag is --format
+) -> None:
+    """Compile a model: build every target, prove and measure each, ship the best.
+
+    Exits 1 when no target survives its gates, 2 for input that cannot be used, 4
+    when nothing could be tried for want of a toolchain.
+
+    Args:
+        model: .onnx, .pt2 (torch.export) or a scikit-learn file.
+        profile: hardware profile, an id or a TOML file; give it again for more than one.
+        output: directory of the bundle; `{profile}` in it becomes the profile's id.
+        calibration: .npz with rows by input name, and optionally labels.
+        target: only this backend:precision; give it again for more than one.
+        max_drop: percentage points of the task metric that may be lost.
+        accept_unproven: ship what too few rows could not prove.
+        threads: of the engine; as many as the profile has processors by default.
+        rounds: of the interleaved measurement.
+        cache: directory in which builds are kept between calls.
+        trust_pickle: let code in the model's file run.
+        format: how to print the trials.
+    """
+    from insight_edge.compile.compiler import compile_model
+    from insight_edge.compile.profiles import find_profile
+    from insight_edge.compile.settings import Settings
+
+    settings = Settings(
+        only=tuple(target_from_token(token) for token in target or ()),
+        max_drop_pp=max_drop,
+        accept_unproven=accept_unproven,
+        threads=threads,
+        rounds=rounds,
+        cache=cache,
+        trust_pickle=trust_pickle,
+    )
+    profiles = [find_profile(name) for name in profile]
+    places = [Path(str(output).replace("{profile}", found.id)) for found in profiles]
+    if len(set(places)) < len(places):
+        raise ConfigurationError(
+            f"one output for {len(places)} profiles", hint="write -o 'bundles/{profile}'"
+        )
+    for found, place in zip(profiles, places, strict=True):
+        title = f"Trials for {found.id}"
+        with err.status(f"{found.id}: reading the model") as status:
+            tell = partial(_tell, status, found.id)
+            try:
+                done = compile_model(
+                    model, found, place, samples=calibration, settings=settings, tell=tell
+                )
+            except NothingShippableError as error:
+                lost = [trial for trial in error.trials if isinstance(trial, Trial)]
+                emit_trials(lost, format, title=title)
+                raise
+        emit_trials(done.evidence.trials, format, title=title)
+        err.print(escape(f"{place}: {done.digest}"), soft_wrap=True)
+
+
+def _tell(status: Status, profile: str, words: str) -> None:
+    status.update(f"{profile}: {words}")

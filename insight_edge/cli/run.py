@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verb `run`: put named arrays through a bundle."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from cyclopts import Parameter
+
+from insight_edge.bundle.open import open_bundle
+from insight_edge.cli.arrays import Arrays, read_arrays, write_arrays
+from insight_edge.cli.screen import err
+from insight_edge.errors import TensorMismatchError
+from insight_edge.runtime.infer import Runtime
+
+CHUNK_ROWS = 64
+"""Rows a call where the batch dimension is free."""
+
+
+def run(
+    bundle: Path,
+    *,
+    input: Annotated[Path, Parameter(name=["--input"])],  # noqa: A002 - the flag is --input
+    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    variant: str | None = None,
+    threads: int | None = None,
+) -> None:
+    """Run a bundle on the arrays of an .npz and write its outputs as another.
+
+    Unsigned bundles are allowed here; a fleet never runs one.
+
+    Args:
+        bundle: directory of the bundle.
+        input: .npz with one array for each input of the bundle, rows first.
+        output: .npz that gets one array for each output.
+        variant: which variant; the winner by default.
+        threads: inference threads; as many as this process may use by default.
+    """
+    opened = open_bundle(bundle, allow_unsigned=True)
+    specs = opened.manifest.io.inputs
+    arrays = read_arrays(input, [spec.name for spec in specs])
+    count = _rows(input, arrays)
+    fixed = specs[0].shape[0]
+    step = fixed if isinstance(fixed, int) else CHUNK_ROWS
+    with Runtime.open(bundle, allow_unsigned=True, variant=variant, threads=threads) as runtime:
+        answers = [
+            runtime.infer({name: rows[at : at + step] for name, rows in arrays.items()}).outputs
+            for at in range(0, count, step)
+        ]
+    merged = {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
+    write_arrays(output, merged)
+    err.print(f"{count} rows through {opened.manifest.model.name} (unsigned) → {output}")
+
+
+def _rows(path: Path, arrays: Arrays) -> int:
+    """Return how many rows every array has.
+
+    Raises:
+        TensorMismatchError: none, or not all the same number.
+    """
+    counts = {name: len(rows) if rows.ndim else 0 for name, rows in arrays.items()}
+    if len(set(counts.values())) != 1 or 0 in counts.values():
+        told = ", ".join(f"'{name}' has {count}" for name, count in counts.items())
+        raise TensorMismatchError(f"{path}: {told} rows, expected one number of rows for all")
+    return next(iter(counts.values()))

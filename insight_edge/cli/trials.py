@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Trials as rows: the one table that `compile` and `inspect` print."""
+
+from collections.abc import Sequence
+
+from rich.markup import escape
+
+from insight_edge.cli.screen import Format, emit
+from insight_edge.documents.evidence import Trial
+
+Row = dict[str, str]
+
+
+def emit_trials(trials: Sequence[Trial], output: Format, *, title: str) -> None:
+    """Print a row for each trial, in order; as JSON the trials themselves."""
+    rows = [_row(trial) for trial in trials]
+    if output == "table":
+        rows = [{name: escape(cell) for name, cell in row.items()} for row in rows]
+    emit(rows, output, title=title, document=list(trials))
+
+
+def _row(trial: Trial) -> Row:
+    return {
+        "": "✔" if trial.chosen else "",
+        "target": trial.target.token,
+        "p50 ms": _latency(trial),
+        "size MiB": f"{trial.artifact_bytes / 2**20:.2f}" if trial.artifact_bytes else "-",
+        "drop pp": _drop(trial),
+        "proof": trial.proof.verdict if trial.proof else "-",
+        "measured": _verdict(trial),
+        "build s": f"{trial.build_s:.1f}" if trial.build_s is not None else "-",
+        "why": trial.reason,
+    }
+
+
+def _latency(trial: Trial) -> str:
+    if trial.measurement is None:
+        return "-"
+    p50 = trial.measurement.p50_ms
+    return f"{p50.value:.3g} [{p50.low:.3g}, {p50.high:.3g}]"
+
+
+def _drop(trial: Trial) -> str:
+    if trial.proof is None:
+        return "-"
+    return f"{trial.proof.drop_pp:.2f} ≤ {trial.proof.drop_upper_pp:.2f}"
+
+
+def _verdict(trial: Trial) -> str:
+    if trial.measurement is None:
+        return "-"
+    verdict = trial.measurement.verdict
+    return verdict if trial.measurement.kind == "measured" else f"{verdict}, bound"

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verb `verify`: is a bundle whole, and does it still answer as it was proven to?"""
+
+from pathlib import Path
+
+from insight_edge.bundle.open import Bundle, open_bundle
+from insight_edge.cli.screen import Format, emit
+from insight_edge.documents.manifest import Variant
+from insight_edge.errors import EngineMissingError, SelfCheckError
+from insight_edge.runtime.candidate import stage
+
+
+def verify(
+    bundle: Path,
+    *,
+    variant: str | None = None,
+    threads: int = 1,
+    format: Format = "table",  # noqa: A002 - the flag is --format
+) -> None:
+    """Compare every digest, then ask each variant for its golden samples.
+
+    Exits 1 when a variant disagrees, 2 when the bundle is not whole, 4 when no
+    engine of it is installed.
+
+    Args:
+        bundle: directory of the bundle.
+        variant: only this one; all by default.
+        threads: inference threads.
+        format: how to print.
+    """
+    opened = open_bundle(bundle, allow_unsigned=True)
+    variants = opened.manifest.variants if variant is None else (opened.variant(variant),)
+    rows = [_check(opened, one, threads) for one in variants]
+    emit(rows, format)
+    if any(row["verdict"] == "DISAGREES" for row in rows):
+        raise SelfCheckError(
+            "a variant does not answer as it was proven to",
+            hint="compile the bundle again for this machine, or run the other variant",
+        )
+    if all(row["verdict"] == "MISSING" for row in rows):
+        raise EngineMissingError(rows[0]["detail"])
+
+
+def _check(opened: Bundle, variant: Variant, threads: int) -> dict[str, str]:
+    try:
+        candidate = stage(opened, variant=variant.name, threads=threads)
+    except EngineMissingError as error:
+        return {"variant": variant.name, "verdict": "MISSING", "detail": str(error)}
+    try:
+        candidate.verify()
+    except SelfCheckError as error:
+        return {"variant": variant.name, "verdict": "DISAGREES", "detail": str(error)}
+    finally:
+        candidate.discard()
+    rows = opened.manifest.golden.rows
+    return {"variant": variant.name, "verdict": "AGREES", "detail": f"{rows} golden rows"}

@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compile a model for a hardware profile: plan, build, examine, choose, package.
+
+The one door for programs (`compile_model`); the verb `compile` is the same
+door. Each step is a module of its own, and each target's fate is a trial. It
+writes the bundle or nothing.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from insight_edge.bench.machine import machine_facts
+from insight_edge.bundle.open import open_manifest
+from insight_edge.compile.builds import build_all, toolchain_versions
+from insight_edge.compile.calibration import Calibration, write_calibration
+from insight_edge.compile.choose import Choice, choose
+from insight_edge.compile.discovery import backends
+from insight_edge.compile.environments import environment_python, lock_digest
+from insight_edge.compile.examine import Conditions, Finding, examine
+from insight_edge.compile.outcome import BuildOutcome, Built
+from insight_edge.compile.package import Part, Role, package
+from insight_edge.compile.plan import Planned, offers, plan
+from insight_edge.compile.preparation import prepare_job
+from insight_edge.compile.question import Question, ask
+from insight_edge.compile.reading import read_source
+from insight_edge.compile.reproduce import reproduce_command
+from insight_edge.compile.samples import Samples, read_samples
+from insight_edge.compile.settings import DEFAULT_MAX_DROP_PP, Compilation, Settings
+from insight_edge.compile.source import SourceModel
+from insight_edge.compile.trial import make_trial
+from insight_edge.documents.evidence import Evidence, Trial
+from insight_edge.documents.facts import Facts
+from insight_edge.documents.manifest import Provenance
+from insight_edge.documents.profile import HardwareProfile, exceeds, mismatch
+from insight_edge.documents.target import target_from_token
+from insight_edge.errors import (
+    ConfigurationError,
+    DocumentError,
+    MissingError,
+    NothingShippableError,
+    ToolchainMissingError,
+)
+
+Tell = Callable[[str], None]
+
+
+def compile_model(
+    model: Path,
+    profile: HardwareProfile,
+    output: Path,
+    *,
+    samples: Path | None = None,
+    settings: Settings | None = None,
+    tell: Tell = lambda _: None,
+) -> Compilation:
+    """Compile a model for a profile and write the bundle `output`.
+
+    Args:
+        model: of any framework that an importer reads.
+        profile: this machine must be able to stand in for it.
+        output: directory of the bundle; an existing bundle is replaced.
+        samples: .npz with rows to calibrate with and to prove on.
+        settings: how.
+        tell: called with a few words at every step, from several threads.
+
+    Raises:
+        ModelError: the model cannot be read, or does not run.
+        ConfigurationError: this machine cannot stand in for the profile, the samples cannot be
+            used, a target asked for does not exist, or something else lies at `output`.
+        ToolchainMissingError: nothing could be tried because something is not installed.
+        NothingShippableError: no trial survived; it carries the trials.
+        StorageError: the disk is full or cannot be written; no bundle is left half-written.
+    """
+    settings = settings or Settings()
+    facts = machine_facts()
+    _refuse_mismatch(profile, facts)
+    _refuse_occupied(output)
+    source = read_source(model, trust_pickle=settings.trust_pickle)
+    rows = read_samples(samples, source.described.inputs) if samples else None
+    command = reproduce_command(model, profile, output, samples, settings.max_drop_pp)
+    with tempfile.TemporaryDirectory(prefix="insight-edge-compile-") as folder:
+        compiler = _Compiler(
+            source=source,
+            profile=profile,
+            facts=facts,
+            settings=settings,
+            place=Path(folder),
+            command=command,
+            tell=tell,
+        )
+        return compiler.run(rows, output)
+
+
+class _Compiler:
+    """One compilation; its steps share the source, the profile and a place to work in."""
+
+    def __init__(
+        self,
+        *,
+        source: SourceModel,
+        profile: HardwareProfile,
+        facts: Facts,
+        settings: Settings,
+        place: Path,
+        command: str,
+        tell: Tell,
+    ) -> None:
+        self._source = source
+        self._profile = profile
+        self._facts = facts
+        self._settings = settings
+        self._place = place
+        self._command = command
+        self._tell = tell
+        self._created = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def run(self, rows: Samples | None, output: Path) -> Compilation:
+        planned = self._plan(rows)
+        self._tell("asking the source model")
+        question = ask(self._source, rows)
+        outcomes = self._build([p for p in planned if p.refusal is None], rows)
+        findings = self._examine(question, outcomes)
+        trials = [
+            self._trial(p, outcomes.get(p.target.token), findings.get(p.target.token))
+            for p in planned
+        ]
+        unproven = self._settings.accept_unproven
+        choice = choose(trials, self._profile.limits, accept_unproven=unproven)
+        self._tell("packaging")
+        evidence = self._evidence(choice.trials, findings)
+        parts = _chosen_parts(choice, findings)
+        digest = package(output, self._source, question, evidence, parts, self._provenance(parts))
+        return Compilation(bundle=output, digest=digest, evidence=evidence)
+
+    def _plan(self, rows: Samples | None) -> tuple[Planned, ...]:
+        offered = offers(backends(), self._source, self._profile)
+        calibrated = rows is not None and bool((~rows.verification).any())
+        only = self._settings.only
+        found = plan(offered, self._profile, calibrated=calibrated, only=only)
+        planned = tuple(_with_environment(p) for p in found)
+        if all(p.refusal is not None for p in planned):
+            self._refuse_all(planned)
+        return planned
+
+    def _refuse_all(self, planned: Sequence[Planned]) -> None:
+        """Say why nothing can be tried.
+
+        Raises:
+            ToolchainMissingError: something that is not installed would change that.
+            NothingShippableError: nothing would.
+        """
+        missing = [p for p in planned if p.toolchain_missing]
+        told = "; ".join(f"{p.target.token}: {p.refusal}" for p in missing or planned)
+        message = f"nothing can be tried for {self._profile.id}: {told or 'no backend is there'}"
+        if missing:
+            hint = "see what is installed: insight-edge toolchain list"
+            raise ToolchainMissingError(message, hint=hint)
+        trials = [self._trial(p, None, None) for p in planned]
+        raise NothingShippableError(message, trials=trials)
+
+    def _build(self, planned: Sequence[Planned], rows: Samples | None) -> dict[str, BuildOutcome]:
+        calibration: Calibration | None = None
+        if rows is not None and any(p.target.precision == "int8" for p in planned):
+            calibration = write_calibration(self._source, rows.calibration(), self._place)
+        jobs = [
+            prepare_job(self._source, p.target, self._profile, self._place, calibration=calibration)
+            for p in planned
+        ]
+        cache = self._settings.cache or self._place / "cache"
+        return build_all(jobs, cache, self._settings, self._tell)
+
+    def _examine(
+        self, question: Question, outcomes: Mapping[str, BuildOutcome]
+    ) -> dict[str, Finding]:
+        parts = [
+            Part(target=target_from_token(token), built=outcome)
+            for token, outcome in outcomes.items()
+            if isinstance(outcome, Built)
+        ]
+        evidence = self._evidence((), {})
+
+        def draft(part: Part) -> Path:
+            place = self._place / "drafts" / part.name
+            package(place, self._source, question, evidence, [part], Provenance())
+            return place
+
+        found = examine(self._source, question, parts, self._conditions(), draft, self._tell)
+        return {finding.part.target.token: finding for finding in found}
+
+    def _conditions(self) -> Conditions:
+        profile, settings = self._profile, self._settings
+        cores = profile.cpu.cores.value
+        budgets = (settings.max_drop_pp, profile.limits.max_drop_pp, DEFAULT_MAX_DROP_PP)
+        return Conditions(
+            cpus=tuple(sorted(os.sched_getaffinity(0)))[:cores],
+            threads=settings.threads or profile.threads or cores,
+            budget_pp=next(budget for budget in budgets if budget is not None),
+            rounds=settings.rounds,
+            bound=exceeds(profile, self._facts),
+        )
+
+    def _trial(
+        self, planned: Planned, outcome: BuildOutcome | None, finding: Finding | None
+    ) -> Trial:
+        reproduce = f"{self._command} --target {planned.target.token}"
+        return make_trial(planned, outcome, finding, reproduce)
+
+    def _evidence(self, trials: tuple[Trial, ...], findings: Mapping[str, Finding]) -> Evidence:
+        return Evidence(
+            model_digest=self._source.digest,
+            profile=self._profile.id,
+            measured_on=self._facts,
+            environment={
+                finding.part.target.backend: finding.packages
+                for finding in findings.values()
+                if finding.packages
+            },
+            trials=trials,
+            created=self._created,
+        )
+
+    def _provenance(self, parts: Sequence[Part]) -> Provenance:
+        used = {part.target.backend for part in parts}
+        toolchain: dict[str, str] = {}
+        for versions in toolchain_versions(used).values():
+            toolchain |= versions
+        return Provenance(
+            toolchain=toolchain,
+            lock_digests={name: lock_digest(f"device-{name}") for name in sorted(used)},
+            reproduce=self._command,
+            created=self._created,
+        )
+
+
+def _refuse_mismatch(profile: HardwareProfile, facts: Facts) -> None:
+    reason = mismatch(profile, facts)
+    if reason is not None:
+        raise ConfigurationError(
+            f"this machine cannot stand in for {profile.id}: it {reason}",
+            hint="compile where the profile's hardware is; see: insight-edge profiles list",
+        )
+
+
+def _refuse_occupied(output: Path) -> None:
+    """Refuse now what could not be replaced in the end."""
+    if not os.path.lexists(output):
+        return
+    try:
+        open_manifest(output, allow_unsigned=True)
+    except DocumentError as error:
+        raise ConfigurationError(
+            f"{output}: exists and is not a whole bundle, so it is not replaced",
+            hint="name another directory, or remove this one yourself",
+        ) from error
+
+
+def _with_environment(planned: Planned) -> Planned:
+    """Refuse a target whose device environment is not installed: no evidence could be taken."""
+    if planned.refusal is not None:
+        return planned
+    try:
+        environment_python(f"device-{planned.target.backend}")
+    except (MissingError, ConfigurationError) as error:
+        hint = f" ({error.hint})" if error.hint else ""
+        return replace(planned, refusal=f"{error}{hint}", toolchain_missing=True)
+    return planned
+
+
+def _chosen_parts(choice: Choice, findings: Mapping[str, Finding]) -> list[Part]:
+    roles: tuple[Role, ...] = ("winner", "fallback")
+    return [
+        replace(
+            findings[choice.trials[index].target.token].part,
+            role=role,
+            decision=choice.trials[index].reason,
+        )
+        for index, role in zip(choice.shipped, roles, strict=False)
+    ]

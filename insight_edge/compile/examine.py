@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ask and time every built artifact where it will run: the device's engine and environment.
+
+Each artifact is put into a draft bundle and loaded by a child process of the
+device's locked environment, on as many processors as the profile has. All
+children of a profile live at once and are timed interleaved, so that what
+disturbs the machine disturbs all alike. A child that fails is a trial with its
+reason. Nothing is chosen here.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from insight_edge.bench.subject import SubjectProcess
+from insight_edge.bench.timing import Scheme, time_subjects
+from insight_edge.compile.environments import environment_python
+from insight_edge.compile.oracle import fed_rows
+from insight_edge.compile.package import Part
+from insight_edge.compile.question import Question
+from insight_edge.compile.source import SourceModel
+from insight_edge.compile.verify import no_rows, prove
+from insight_edge.documents.evidence import Measurement, Proof
+from insight_edge.errors import InsightEdgeError, StorageError
+
+Draft = Callable[[Part], Path]
+Tell = Callable[[str], None]
+Outcomes = dict[str, Measurement | str]
+"""By name of the part: its measurement, or why there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """Under which artifacts are asked and timed.
+
+    Attributes:
+        cpus: processors that a child is pinned to.
+        threads: of the engine.
+        budget_pp: percentage points of the task metric that may be lost.
+        rounds: in which all are timed once.
+        bound: the machine is not of the profile's class, so latencies are bounds.
+    """
+
+    cpus: tuple[int, ...]
+    threads: int
+    budget_pp: float
+    rounds: int
+    bound: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What became of one artifact.
+
+    Attributes:
+        part: with its own golden answers, where it gave any.
+        failure: why it could not be asked or timed; None where it could.
+        packages: versions of the environment it ran in.
+    """
+
+    part: Part
+    proof: Proof | None = None
+    measurement: Measurement | None = None
+    failure: str | None = None
+    packages: dict[str, str] | None = None
+
+
+def examine(
+    source: SourceModel,
+    question: Question,
+    parts: Sequence[Part],
+    conditions: Conditions,
+    draft: Draft,
+    tell: Tell = lambda _: None,
+) -> tuple[Finding, ...]:
+    """Return what became of each artifact, in order.
+
+    Args:
+        source: whose answers are the truth.
+        question: what is asked.
+        parts: the artifacts.
+        conditions: under which.
+        draft: writes a draft bundle of one part and returns its directory.
+        tell: called with a few words at every step.
+
+    Raises:
+        StorageError: the disk is full or cannot be written.
+    """
+    with ExitStack() as running:
+        subjects: dict[str, SubjectProcess] = {}
+        findings: list[Finding] = []
+        for part in parts:
+            tell(f"asking {part.target.token}")
+            try:
+                subject = running.enter_context(_start(draft(part), part, conditions))
+                findings.append(_ask(source, question, part, subject, conditions.budget_pp))
+                subjects[part.name] = subject
+            except StorageError:
+                raise
+            except InsightEdgeError as error:
+                findings.append(Finding(part=part, failure=str(error)))
+        outcomes = _time(subjects, conditions, tell)
+    return tuple(_with_outcome(finding, outcomes) for finding in findings)
+
+
+def _start(bundle: Path, part: Part, conditions: Conditions) -> SubjectProcess:
+    return SubjectProcess(
+        bundle,
+        threads=conditions.threads,
+        python=environment_python(f"device-{part.target.backend}"),
+        cpus=conditions.cpus,
+    )
+
+
+def _ask(
+    source: SourceModel,
+    question: Question,
+    part: Part,
+    subject: SubjectProcess,
+    budget_pp: float,
+) -> Finding:
+    answers = subject.answer(fed_rows(source, question.golden_rows))
+    proof = no_rows(budget_pp)
+    if question.count:
+        found = subject.answer(fed_rows(source, question.rows))
+        proof = prove(question.answers, found, question.labels, budget_pp=budget_pp)
+    return Finding(
+        part=replace(part, answers=answers), proof=proof, packages=subject.loaded.packages
+    )
+
+
+def _time(subjects: Mapping[str, SubjectProcess], conditions: Conditions, tell: Tell) -> Outcomes:
+    """Time all subjects together; where one is lost, time the others anew without it."""
+    scheme = Scheme(rounds=conditions.rounds, threads=conditions.threads, bound=conditions.bound)
+    outcomes: Outcomes = {}
+    while left := {name: one for name, one in subjects.items() if name not in outcomes}:
+        try:
+            timed = time_subjects(
+                tuple(left.values()),
+                scheme,
+                lambda done: tell(f"measuring, round {done} of {conditions.rounds}"),
+            )
+        except StorageError:
+            raise
+        except InsightEdgeError as error:
+            outcomes |= _lost(left) or dict.fromkeys(left, f"not measured: {error}")
+        else:
+            outcomes |= {n: one.measurement for n, one in zip(left, timed, strict=True)}
+    return outcomes
+
+
+def _lost(subjects: Mapping[str, SubjectProcess]) -> dict[str, str]:
+    """Return the subjects that cannot be timed any more, and why."""
+    lost = {}
+    for name, subject in subjects.items():
+        try:
+            subject.block(1)
+        except InsightEdgeError as error:
+            lost[name] = f"not measured: {error}"
+    return lost
+
+
+def _with_outcome(finding: Finding, outcomes: Outcomes) -> Finding:
+    outcome = outcomes.get(finding.part.name)
+    if isinstance(outcome, Measurement):
+        return replace(finding, measurement=outcome)
+    return finding if outcome is None else replace(finding, failure=outcome)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a compilation is done, and what comes out of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from insight_edge.bench.verdict import MIN_ROUNDS
+from insight_edge.compile.outcome import BuildLimits
+from insight_edge.documents.evidence import Evidence
+from insight_edge.documents.target import Target
+from insight_edge.errors import ConfigurationError
+
+DEFAULT_MAX_DROP_PP = 1.0
+"""Budget where neither the caller nor the profile names one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a compilation is done.
+
+    Attributes:
+        only: the targets to try; all that the profile has when empty.
+        max_drop_pp: percentage points of the task metric that may be lost; the profile's own
+            limit, or 1, for None.
+        accept_unproven: ship what could not be proven.
+        threads: of the engine; as many as the profile has processors for None.
+        rounds: of the measurement.
+        jobs: builds at once.
+        cache: where builds are kept; a temporary place for None.
+        limits: of each build.
+        trust_pickle: code in the model's file may run.
+
+    Raises:
+        ConfigurationError: a number that cannot be meant.
+    """
+
+    only: tuple[Target, ...] = ()
+    max_drop_pp: float | None = None
+    accept_unproven: bool = False
+    threads: int | None = None
+    rounds: int = 15
+    jobs: int = 2
+    cache: Path | None = None
+    limits: BuildLimits | None = None
+    trust_pickle: bool = False
+
+    def __post_init__(self) -> None:
+        least = {
+            "threads": (self.threads, 1),
+            "rounds": (self.rounds, MIN_ROUNDS),
+            "jobs": (self.jobs, 1),
+        }
+        for name, (count, wanted) in least.items():
+            if count is not None and count < wanted:
+                raise ConfigurationError(f"{name} is {count}, at least {wanted} is needed")
+        if self.max_drop_pp is not None and not 0 <= self.max_drop_pp <= 100:
+            raise ConfigurationError(
+                f"a drop of {self.max_drop_pp:g} percentage points cannot be allowed",
+                hint="name one from 0 to 100",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compilation:
+    """What came out.
+
+    Attributes:
+        bundle: its directory.
+        digest: of its manifest.
+        evidence: every trial, with its reason.
+    """
+
+    bundle: Path
+    digest: str
+    evidence: Evidence

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What became of one target, put together from its plan, its build and its examination."""
+
+from insight_edge.compile.examine import Finding
+from insight_edge.compile.outcome import BuildOutcome, Built
+from insight_edge.compile.plan import Planned
+from insight_edge.documents.evidence import Trial
+
+
+def make_trial(
+    planned: Planned, outcome: BuildOutcome | None, finding: Finding | None, reproduce: str
+) -> Trial:
+    """Return the trial of a target; its reason is why it failed, or empty until one is chosen.
+
+    Args:
+        planned: the target, and why it was refused if it was.
+        outcome: of its build; None where there was none.
+        finding: of its examination; None where there was none.
+        reproduce: the command that tries it again.
+    """
+    if outcome is None:
+        return Trial(
+            target=planned.target,
+            status="refused",
+            reason=planned.refusal or "",
+            reproduce=reproduce,
+        )
+    failure = _failure(outcome, finding)
+    return Trial(
+        target=planned.target,
+        status="built" if failure is None else "failed",
+        reason=failure or "",
+        build_s=outcome.build_s,
+        artifact_bytes=outcome.artifact_bytes if isinstance(outcome, Built) else None,
+        proof=finding.proof if finding else None,
+        measurement=finding.measurement if finding else None,
+        log=outcome.log,
+        reproduce=reproduce,
+    )
+
+
+def _failure(outcome: BuildOutcome, finding: Finding | None) -> str | None:
+    if not isinstance(outcome, Built):
+        return outcome.reason
+    return "was not examined" if finding is None else finding.failure

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nothing phones home: engines are kept from opening a session with their vendor."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SEND_NONE = "from insight_edge.runtime.usage_data import send_none; send_none()\n"
+
+
+def left_behind(code: str, folder: Path) -> list[str]:
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    environment["TMPDIR"] = str(folder)
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_onnxruntime_opens_no_session_with_its_vendor(tmp_path: Path) -> None:
+    assert left_behind(SEND_NONE + "import onnxruntime", tmp_path) == []
+
+
+def test_onnxruntime_would_open_one_if_it_were_let(tmp_path: Path) -> None:
+    if left_behind("import onnxruntime", tmp_path) == []:
+        pytest.skip("this build of onnxruntime sends nothing: the test above shows nothing")
