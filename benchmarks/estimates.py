@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What paired rounds say that `stats.interval` has no word for: pure.
+
+Round i of either side was measured one right after the other; intervals
+resample whole rounds. Seeded; no clock, no verdict.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insight_edge.stats.interval import Estimate, median_interval
+
+Blocks = Sequence[NDArray[np.int64]]
+
+DRAWS = 1000
+TAIL = 0.025
+"""Of either side of a 95 % interval."""
+
+
+def difference_interval(measured: Blocks, peer: Blocks) -> Estimate:
+    """Return the median over rounds of the difference of medians, and its bootstrap interval.
+
+    Raises:
+        ValueError: the sides have different numbers of blocks, none, or an empty one.
+    """
+    pairs = zip(measured, peer, strict=True)
+    return median_interval([np.array([np.median(own) - np.median(other)]) for own, other in pairs])
+
+
+def percentile_ratio(measured: Blocks, peer: Blocks, percent: float, seed: int = 0) -> Estimate:
+    """Return the ratio of the percentiles of all latencies, and its bootstrap interval.
+
+    A tail is not the median of rounds' tails: rounds are pooled, and drawn in pairs.
+
+    Raises:
+        ValueError: the sides have different numbers of blocks, none, or an empty one.
+    """
+    if len(measured) != len(peer) or not measured:
+        raise ValueError(f"{len(measured)} rounds against {len(peer)}")
+    if not all(len(block) for block in (*measured, *peer)):
+        raise ValueError("every round needs a latency on both sides")
+    rounds = np.arange(len(measured))
+    drawn = np.random.default_rng(seed).choice(rounds, (DRAWS, len(rounds)))
+    ratios = [_ratio(measured, peer, draw, percent) for draw in drawn]
+    low, high = np.quantile(ratios, (TAIL, 1 - TAIL))
+    return _ratio(measured, peer, rounds, percent), float(low), float(high)
+
+
+def _ratio(measured: Blocks, peer: Blocks, rounds: NDArray[np.int64], percent: float) -> float:
+    own, other = (np.concatenate([side[i] for i in rounds]) for side in (measured, peer))
+    return float(np.percentile(own, percent) / np.percentile(other, percent))
