@@ -34,7 +34,7 @@ check: setup  ## format, lint, types, arrows, architecture
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest -q tests/architecture
+	$(BIN)/pytest -q tests/architecture -m 'not slow'
 
 format: setup
 	$(BIN)/ruff format .

@@ -24,6 +24,9 @@ CLOSE_SHARE = 0.05
 """A row of an output that says no class agrees when every element is off by less than this share
 of the spread (standard deviation) of the source model's output."""
 
+MIN_SQNR_DB = 0.0
+"""Below it the error has more power than the answers: whatever the classes say, it is broken."""
+
 
 def prove(
     source: Outputs, target: Outputs, labels: NDArray[np.integer] | None, *, budget_pp: float
@@ -54,7 +57,11 @@ def prove(
         right = _classes(source[scored]) == labels, _classes(target[scored]) == labels
     loss = loss_bound(*right)
     error = np.max([one.max(axis=1, initial=0.0) for one in differences.values()], axis=0)
+    sqnr_db = _least([_sqnr_db(source[name], differences[name]) for name in source])
     verdict, reason, need = _judge(loss, budget_pp, finite=bool(np.isfinite(error).all()))
+    if verdict != "FAILED" and sqnr_db is not None and sqnr_db < MIN_SQNR_DB:
+        verdict, need = "FAILED", 0
+        reason = f"its error is as large as its answers (SQNR {sqnr_db:.0f} dB)"
     return Proof(
         rows=loss.rows,
         labelled=scored is not None,
@@ -67,7 +74,7 @@ def prove(
         need_rows=need,
         agreement=float(agree.mean()),
         max_abs_error=float(error.clip(max=np.finfo(np.float64).max).max()),
-        sqnr_db=_least([_sqnr_db(source[name], differences[name]) for name in source]),
+        sqnr_db=sqnr_db,
         worst_row=int(error.argmax()),
         verdict=verdict,
         reason=reason,

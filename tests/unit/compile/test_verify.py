@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from insight_edge.compile.verify import CLOSE_SHARE, agreement, no_rows, prove
+from insight_edge.compile.verify import CLOSE_SHARE, MIN_SQNR_DB, agreement, no_rows, prove
 from insight_edge.documents.evidence import Proof
 from insight_edge.errors import CompileError
 from insight_edge.stats.paired import loss_bound
@@ -114,7 +114,20 @@ def test_upper_bound_is_the_paired_loss_of_the_metric(count: int, data: st.DataO
     assert proof.source_value == (source == labels).mean()
     assert proof.target_value == (target == labels).mean()
     assert proof.agreement == (source == target).mean()
-    assert (proof.verdict == "PROVEN") == (loss.upper <= 0.05)
+    sound = proof.sqnr_db is None or proof.sqnr_db >= MIN_SQNR_DB
+    assert (proof.verdict == "PROVEN") == (loss.upper <= 0.05 and sound)
+
+
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [(1.9, "PROVEN"), (2.1, "FAILED"), (1e25, "FAILED")]
+)
+def test_error_larger_than_the_answers_fails_whatever_the_classes_say(
+    factor: float, verdict: str
+) -> None:
+    labels = classes_of(400)
+    proof = compared(scores(labels), scores(labels).astype(np.float64) * factor, labels)
+    assert (proof.agreement, proof.drop_pp, proof.verdict) == (1.0, 0.0, verdict)
+    assert ("SQNR" in proof.reason) is (verdict == "FAILED")
 
 
 def test_labels_forgive_a_change_that_agreement_does_not() -> None:
