@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Golden samples: a few inputs, and what the source model and each variant answer to them.
 
-They are one .npz with `input.<name>`, `output.<name>` (of the source model) and
-`variant.<variant>.<name>` (of a variant itself, as it was proven). This module
-compares nothing: whether an engine agrees is asked by `runtime.selfcheck`.
+They are one .npz with `input.<name>`, `output.<name>` (of the source model),
+`result.<name>` (the same after `post`) and `variant.<variant>.<name>` (of a variant
+itself, as it was proven). This module compares nothing: whether an engine agrees
+is asked by `runtime.candidate`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ Arrays = dict[str, NDArray[Any]]
 
 _INPUT = "input."
 _OUTPUT = "output."
+_RESULT = "result."
 _VARIANT = "variant."
 
 
@@ -33,11 +35,13 @@ class GoldenSamples:
     Attributes:
         inputs: as callers pass them, by the names of `io.inputs`.
         outputs: of the source model before `post`, by the names of `io.model_outputs`.
-        answers: the same of each variant itself, by variant; those that were recorded.
+        results: the same after `post`, by the names of `io.outputs`; none where not recorded.
+        answers: raw outputs of each variant itself, by variant; those that were recorded.
     """
 
     inputs: Arrays
     outputs: Arrays
+    results: Arrays
     answers: Mapping[str, Arrays]
 
     def expected(self, variant: str) -> Arrays:
@@ -49,6 +53,7 @@ def golden_bytes(
     inputs: Mapping[str, NDArray[Any]],
     outputs: Mapping[str, NDArray[Any]],
     answers: Mapping[str, Mapping[str, NDArray[Any]]] | None = None,
+    results: Mapping[str, NDArray[Any]] | None = None,
 ) -> bytes:
     """Return the .npz of golden samples; equal arrays give equal bytes.
 
@@ -57,6 +62,7 @@ def golden_bytes(
     """
     named = {_INPUT + name: array for name, array in inputs.items()}
     named |= {_OUTPUT + name: array for name, array in outputs.items()}
+    named |= {_RESULT + name: array for name, array in (results or {}).items()}
     for variant, own in (answers or {}).items():
         named |= {f"{_VARIANT}{variant}.{name}": array for name, array in own.items()}
     return npz_from_arrays(named)
@@ -80,13 +86,16 @@ def golden_from_bytes(data: bytes, manifest: Manifest, limits: Limits) -> Golden
     samples = GoldenSamples(
         inputs=_named(arrays, _INPUT),
         outputs=_named(arrays, _OUTPUT),
+        results=_named(arrays, _RESULT),
         answers={name: recorded for name, recorded in own.items() if recorded},
     )
     rows, sides = manifest.golden.rows, (samples.outputs, *samples.answers.values())
     _refuse_mismatch(samples.inputs, manifest.io.inputs, rows, "inputs")
     for outputs in sides:
         _refuse_mismatch(outputs, manifest.io.model_outputs, rows, "outputs")
-    if len(samples.inputs) + sum(map(len, sides)) < len(arrays):
+    if samples.results:
+        _refuse_mismatch(samples.results, manifest.io.outputs, rows, "results")
+    if len(samples.inputs) + len(samples.results) + sum(map(len, sides)) < len(arrays):
         raise DocumentError("golden samples: an array is neither an input nor an output")
     return samples
 

@@ -24,6 +24,7 @@ from insight_edge.documents.codec import encode_json
 from insight_edge.documents.evidence import Evidence
 from insight_edge.documents.manifest import Golden, Io, Manifest, Provenance, Variant
 from insight_edge.documents.target import Precision, Target
+from insight_edge.transforms.executor import run
 
 GOLDEN_FILE = "golden.npz"
 EVIDENCE_FILE = "evidence.json"
@@ -81,7 +82,9 @@ def package(
         ConfigurationError: something that is not a bundle is there already.
     """
     own = {part.name: part.answers for part in parts if part.answers is not None}
-    golden = golden_bytes(question.golden_rows, question.golden_answers, own)
+    golden = golden_bytes(
+        question.golden_rows, question.golden_answers, own, _results(source, question)
+    )
     proof = encode_json(evidence)
     manifest = Manifest(
         model=source.described.model,
@@ -104,6 +107,15 @@ def package(
     for part in parts:
         files |= {entry.path: part.built.directory / entry.path for entry in part.built.files}
     return write_bundle(directory, manifest, files)
+
+
+def _results(source: SourceModel, question: Question) -> Arrays:
+    """Return what callers get for the golden rows from the source model, where `post` has a say."""
+    described = source.described
+    if not described.post:
+        return {}
+    tensors = run(described.post, question.golden_answers)
+    return {spec.name: tensors[spec.name] for spec in described.outputs}
 
 
 def _io(source: SourceModel) -> Io:

@@ -26,7 +26,7 @@ from insight_edge.compile.profiles import find_profile
 from insight_edge.compile.settings import Settings
 from insight_edge.documents.codec import encode_json
 from insight_edge.documents.manifest import Manifest, Variant
-from insight_edge.documents.steps import AnyStep, Scale
+from insight_edge.documents.steps import AnyStep, Label, Scale
 from insight_edge.documents.target import target_from_token
 from insight_edge.errors import SelfCheckError
 from insight_edge.runtime.candidate import stage
@@ -185,6 +185,17 @@ def test_permuted_classes_are_rejected(planted: Planted, model: ModelProto) -> N
         order = list(classes)
         order[one], order[other] = other, one
         assert planted.rejected(permuted(model, last, order)), (one, other)
+
+
+def test_permuted_class_names_are_rejected(planted: Planted) -> None:
+    def renamed(step: AnyStep) -> AnyStep:
+        if not isinstance(step, Label):
+            return step
+        return msgspec.structs.replace(step, classes=(*step.classes[1:], step.classes[0]))
+
+    post = tuple(renamed(step) for step in planted.manifest.post)
+    assert post != planted.manifest.post
+    assert planted.rejected(post=post)
 
 
 @pytest.mark.parametrize(
