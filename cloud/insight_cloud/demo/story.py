@@ -29,6 +29,7 @@ from insight_cloud.demo.promises import (
 )
 from insight_edge.bundle.npz import npz_from_arrays
 from insight_edge.bundle.open import Bundle, open_bundle
+from insight_edge.errors import ConfigurationError
 
 FIRST_LIMIT = 200
 
@@ -37,10 +38,13 @@ def tell_story(folder: Path, train_toml: Path) -> None:
     """Run the demo in an emptied folder and print what came out.
 
     Raises:
+        ConfigurationError: there is no such training file; the folder is left alone.
         BrokenPromiseError: a promise was not kept; the table says which.
         InsightEdgeError: a step failed; what it said is on the terminal.
     """
     started_s = time.monotonic()
+    if not train_toml.is_file():
+        raise ConfigurationError(f"{train_toml}: no such file", hint="examples/train.toml is one")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     machines = three_of(_machines())
