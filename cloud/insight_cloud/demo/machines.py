@@ -35,10 +35,12 @@ def three_of(machines: Sequence[Machine]) -> tuple[Machine, ...]:
             hint="the demo needs AVX2, two cores and 8 GiB: insight-edge profiles list",
         )
     ordered = sorted(machines, key=lambda m: (-len(m.isa), -m.cores, -m.memory_gib, m.id))
-    seen: set[tuple[int, float]] = set()
-    unlike = [m for m in ordered if not (_size(m) in seen or seen.add(_size(m)))]  # type: ignore[func-returns-value]
-    rest = [m for m in ordered if m not in unlike]
-    return tuple((*unlike, *rest)[:WANTED])
+    by_size: dict[tuple[int, float], Machine] = {}
+    for machine in ordered:
+        by_size.setdefault(_size(machine), machine)
+    unlike = tuple(by_size.values())
+    rest = (machine for machine in ordered if machine not in unlike)
+    return (*unlike, *rest)[:WANTED]
 
 
 def _size(machine: Machine) -> tuple[int, float]:
