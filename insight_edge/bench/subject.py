@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from insight_edge import errors
 from insight_edge.bench import exchange
+from insight_edge.bench.lifeline import interrupts_held
 from insight_edge.bundle.npz import arrays_from_npz, npz_from_arrays
 from insight_edge.errors import (
     ConfigurationError,
@@ -98,7 +99,8 @@ class SubjectProcess:
         try:
             if inputs is not None:
                 self._write("queries.npz", inputs)
-            self._child = self._start(Path(python or sys.executable).absolute(), setup)
+            with interrupts_held():
+                self._child = self._start(Path(python or sys.executable).absolute(), setup)
             self.loaded = self._hear(exchange.Loaded)
         except BaseException:
             self.close()
@@ -151,17 +153,12 @@ class SubjectProcess:
 
     def close(self) -> None:
         """End the child and all that it started; more calls do nothing."""
-        child, self._child = self._child, None
-        if child is not None:
-            # It was never waited for, so its number is still its own.
-            with suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-            child.wait()
-            for stream in (child.stdin, child.stdout):
-                if stream is not None:
-                    stream.close()
-        self._words.close()
-        self._folder.cleanup()
+        with interrupts_held():
+            child, self._child = self._child, None
+            if child is not None:
+                _end(child)
+            self._words.close()
+            self._folder.cleanup()
 
     def __enter__(self) -> Self:
         return self
@@ -264,6 +261,16 @@ class SubjectProcess:
         words = self._words.read()[-LAST_WORDS_BYTES:].decode(errors="replace").strip()
         last = words.splitlines()[-1] if words else "it said nothing"
         return MeasurementError(f"{self._name}: the child {_end_of(self._living().pid)}: {last}")
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Kill a child that nobody waited for, so that its number is still its own."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+    for stream in (child.stdin, child.stdout):
+        if stream is not None:
+            stream.close()
 
 
 def _end_of(pid: int) -> str:

@@ -316,6 +316,45 @@ def test_child_that_hangs_dies_with_its_parent(misbehaving: Write) -> None:
             os.kill(child, signal.SIGKILL)
 
 
+def test_interrupt_while_the_child_is_started_leaves_none(
+    bundle: Path, interpreter: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[int] = []
+
+    class InterruptedPopen(subprocess.Popen[bytes]):
+        """Its child runs, and nobody was given its number yet."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self.pid)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(subprocess, "Popen", InterruptedPopen)
+    with pytest.raises(KeyboardInterrupt):
+        SubjectProcess(bundle, python=interpreter("sleep 1000"))
+    assert len(started) == 1
+    wait_for_end(started[0])
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_interrupt_while_closing_waits_until_nothing_is_left(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = SubjectProcess(bundle)
+    pid = child_of(subject)
+    kill = os.killpg
+
+    def interrupted(group: int, number: int) -> None:
+        signal.raise_signal(signal.SIGINT)
+        kill(group, number)
+
+    monkeypatch.setattr(os, "killpg", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        subject.close()
+    wait_for_end(pid)
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
 def test_closing_ends_the_child_and_removes_its_files(bundle: Path, tmp_path: Path) -> None:
     subject = SubjectProcess(bundle)
     pid = child_of(subject)
