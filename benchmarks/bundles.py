@@ -25,6 +25,7 @@ ROUNDS = MIN_ITERATIONS // MIN_BLOCK
 """Of the compiler's own measurement: the fewest that are valid however slow the model is."""
 
 ONNXRUNTIME = Target(backend="onnxruntime", precision="fp32")
+OPENVINO = Target(backend="openvino", precision="fp32")
 
 
 def this_machine() -> HardwareProfile:

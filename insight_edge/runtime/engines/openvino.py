@@ -8,7 +8,8 @@ differ from device to device. Each caller inside has an infer request of its own
 
 import sys
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from numpy.typing import NDArray
@@ -98,17 +99,28 @@ def _shareable(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _import_openvino() -> Any:
-    """Import OpenVINO without its telemetry, which forks a process that sends usage data."""
-    module = "openvino_telemetry"
-    kept = sys.modules.get(module)
-    sys.modules[module] = None  # type: ignore[assignment]  # makes its import fail, as documented
-    try:
+    """Import OpenVINO without its telemetry and its converter.
+
+    The one forks a process that sends usage data; the other takes more than half of
+    the time of the import, all of it with the interpreter's lock, and a device
+    converts nothing. An application that does imports it from `openvino.tools.ovc`.
+    """
+    with _hidden("openvino_telemetry"), _hidden("openvino.tools.ovc"):
         import openvino
+    return openvino
+
+
+@contextmanager
+def _hidden(module: str) -> Iterator[None]:
+    """Let the import of a module fail within the block, as `sys.modules` is documented to."""
+    kept = sys.modules.get(module)
+    sys.modules[module] = None  # type: ignore[assignment]
+    try:
+        yield
     finally:
         del sys.modules[module]
         if kept is not None:
             sys.modules[module] = kept
-    return openvino
 
 
 def _precisions() -> tuple[str, ...]:
