@@ -3,10 +3,11 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from insight_cloud.demo.driver import Driver
 from insight_cloud.demo.programs import ProgramError
@@ -18,88 +19,113 @@ from insight_edge.documents.report import Report
 
 CALLERS = 2
 BEFORE_S, AFTER_S = 4.0, 4.0
-"""Load on either side of the swap; thousands of inferences each."""
+"""Full load on either side of the swap; thousands of inferences each."""
 
-LOAD_TIMEOUT_S = 60.0
+END_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One application under load, and the swap that happened to it.
+    """One application from its start to its end, and the swap that happened to it.
 
     Attributes:
+        full_ns: when full load began, monotonic.
         began_ns, ended_ns: of the activation, monotonic.
         reports: of all windows, in order.
     """
 
     recording: Recording
     record: SwapRecord
+    full_ns: int
     began_ns: int
     ended_ns: int
     reports: tuple[Report, ...]
 
 
-def swap_under_load(folder: Path, first: Bundle, second: Bundle) -> Run:
-    """Serve the first bundle from a slot, swap to the second, and stop in good order.
+class Application:
+    """A process that serves a bundle from a slot to callers of its own; a context manager.
+
+    Args:
+        state: of the device; the bundle is put into one of its slots.
+        images: file of what is asked about.
 
     Raises:
-        ProgramError: the application ended, or did not say what it should.
-        UpdateError: the host refused the swap.
+        ProgramError: it ended, or did not say what it should; so of every method.
     """
-    state, recording = folder / "device", folder / "recording.npz"
-    slots = Slots(state)
-    slots.commit(slots.stage(first.path))
-    with _application(state, folder / "final.npz", recording) as application:
-        _expect(application, "serving")
-        with Driver(state) as driver:
-            _load_for(application, BEFORE_S)
-            record, began_ns, ended_ns = driver.swap(second.path)
-            _load_for(application, AFTER_S)
-            _tell(application, "stop")
-            _expect(application, "recorded")
-            reports = driver.take_reports()
-    return Run(
-        recording=read_recording(recording),
-        record=record,
-        began_ns=began_ns,
-        ended_ns=ended_ns,
-        reports=reports,
-    )
 
+    def __init__(self, state: Path, bundle: Bundle, images: Path) -> None:
+        slots = Slots(state)
+        slots.commit(slots.stage(bundle.path))
+        self._state = state
+        self._record = state / "recording.npz"
+        command = [sys.executable, "-m", "insight_cloud.demo.application"]
+        self._process = subprocess.Popen(
+            [*command, str(state), str(images), str(self._record), str(CALLERS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
-@contextmanager
-def _application(state: Path, images: Path, recording: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "insight_cloud.demo.application"]
-    with subprocess.Popen(
-        [*command, str(state), str(images), str(recording), str(CALLERS)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as application:
+    def __enter__(self) -> Self:
+        """Return the application once it serves."""
+        self._expect("serving")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Let it end in good order; after an error, end it."""
         try:
-            yield application
-            application.communicate(timeout=LOAD_TIMEOUT_S)
+            if error is None:
+                self._process.communicate(timeout=END_TIMEOUT_S)
         finally:
-            application.kill()
+            self._process.kill()
+            self._process.communicate()
 
+    def swap_under_full_load(self, bundle: Bundle) -> Run:
+        """Let the callers ask without pause, swap meanwhile, and stop them some time after.
 
-def _expect(application: subprocess.Popen[str], word: str) -> None:
-    said = application.stdout.readline().strip() if application.stdout else ""
-    if said != word:
-        raise ProgramError(f"the application said '{said}' instead of '{word}'")
+        Raises:
+            UpdateError: the host refused the swap.
+        """
+        with Driver(self._state) as driver:
+            full_ns = time.monotonic_ns()
+            self._tell("full")
+            self._serve_for(BEFORE_S)
+            record, began_ns, ended_ns = driver.swap(bundle.path)
+            self._serve_for(AFTER_S)
+            self._tell("stop")
+            self._expect("recorded")
+            reports = driver.take_reports()
+        return Run(
+            recording=read_recording(self._record),
+            record=record,
+            full_ns=full_ns,
+            began_ns=began_ns,
+            ended_ns=ended_ns,
+            reports=reports,
+        )
 
+    def _serve_for(self, duration_s: float) -> None:
+        try:
+            code = self._process.wait(timeout=duration_s)
+        except subprocess.TimeoutExpired:
+            return
+        raise ProgramError(f"the application ended with exit code {code}")
 
-def _tell(application: subprocess.Popen[str], word: str) -> None:
-    if application.stdin is None:
-        raise ProgramError("the application cannot be told anything")
-    application.stdin.write(word + "\n")
-    application.stdin.flush()
+    def _tell(self, word: str) -> None:
+        if self._process.stdin is None:
+            raise ProgramError("the application cannot be told anything")
+        try:
+            self._process.stdin.write(word + "\n")
+            self._process.stdin.flush()
+        except BrokenPipeError as error:
+            raise ProgramError(f"the application ended before '{word}'") from error
 
-
-def _load_for(application: subprocess.Popen[str], duration_s: float) -> None:
-    """Let the load run on for a while, unless the application ends."""
-    try:
-        code = application.wait(timeout=duration_s)
-    except subprocess.TimeoutExpired:
-        return
-    raise ProgramError(f"the application ended with exit code {code}")
+    def _expect(self, word: str) -> None:
+        said = self._process.stdout.readline().strip() if self._process.stdout else ""
+        if said != word:
+            raise ProgramError(f"the application said '{said}' instead of '{word}'")

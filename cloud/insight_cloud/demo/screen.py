@@ -3,7 +3,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -25,18 +25,11 @@ from insight_edge.stats.summary import Summary
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Latencies:
-    """Latency as the application saw it.
+class Latencies(NamedTuple):
+    """Latency of some answers, as the application saw it."""
 
-    Attributes:
-        swap: of the answers that were asked for or given while the swap went on.
-        window_ms: how long that was.
-    """
-
-    whole: Latency
-    swap: Latency
-    window_ms: float
+    when: str
+    latency: Latency
 
 
 def chapter(title: str) -> None:
@@ -45,7 +38,10 @@ def chapter(title: str) -> None:
 
 
 def show(
-    outcome: Outcome, record: SwapRecord, latencies: Latencies, bundles: Sequence[Bundle]
+    outcome: Outcome,
+    record: SwapRecord,
+    latencies: Sequence[Latencies],
+    bundles: Sequence[Bundle],
 ) -> None:
     """Print what was shipped where, how accurate it is, and how the swap went."""
     chapter("What came out")
@@ -124,15 +120,14 @@ def _accuracy(outcome: Outcome) -> Table:
     return table
 
 
-def _latency(latencies: Latencies) -> Table:
+def _latency(latencies: Sequence[Latencies]) -> Table:
     table = Table(title="Latency as the application saw it, ms", title_justify="left")
     table.add_column("when")
     for name in ("answers", "p50", "p99", "max"):
         table.add_column(name, justify="right")
-    during = f"during the swap ({latencies.window_ms:.0f} ms)"
-    for name, latency in (("whole run", latencies.whole), (during, latencies.swap)):
+    for when, latency in latencies:
         figures = (latency.p50_ms, latency.p99_ms, latency.max_ms)
-        table.add_row(name, str(latency.answers), *(f"{figure:.2f}" for figure in figures))
+        table.add_row(when, str(latency.answers), *(f"{figure:.2f}" for figure in figures))
     return table
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from insight_cloud.datasets.dataset import Split
 from insight_cloud.datasets.known import load_dataset
 from insight_cloud.demo import screen
-from insight_cloud.demo.load import Run, swap_under_load
+from insight_cloud.demo.load import CALLERS, Application, Run
 from insight_cloud.demo.machines import Machine, three_of
 from insight_cloud.demo.programs import call, call_json
 from insight_cloud.demo.promises import (
@@ -49,19 +49,22 @@ def tell_story(folder: Path, train_toml: Path) -> None:
     folder.mkdir(parents=True)
     machines = three_of(_machines())
     names = [machine.id for machine in machines]
+    final = load_dataset("digits").splits["final"]
+    images = folder / "final.npz"
+    images.write_bytes(npz_from_arrays({"image": final.inputs}))
     screen.chapter("Version 1 learns from 200 images")
     _train(folder, train_toml, 1, FIRST_LIMIT)
     screen.chapter(f"Compile it for {', '.join(names)}")
     _compile(folder, 1, names)
-    screen.chapter("Version 2 learns from all 700 images")
-    _train(folder, train_toml, 2, None)
-    screen.chapter(f"Compile it for {names[0]}, where the application runs")
-    _compile(folder, 2, names[:1])
-    first, second = (_bundle(folder, number, names[0]) for number in (1, 2))
-    final = load_dataset("digits").splits["final"]
-    (folder / "final.npz").write_bytes(npz_from_arrays({"image": final.inputs}))
-    screen.chapter("An application serves version 1 under load; swap to version 2")
-    run = swap_under_load(folder, first, second)
+    screen.chapter(f"An application serves version 1 as on {names[0]}, to {CALLERS} callers")
+    with Application(folder / "device", _bundle(folder, 1, names[0]), images) as application:
+        screen.chapter("Meanwhile version 2 learns from all 700 images")
+        _train(folder, train_toml, 2, None)
+        screen.chapter(f"Compile it for {names[0]}, where the application runs")
+        _compile(folder, 2, names[:1])
+        screen.chapter("Full load, and a swap to version 2")
+        second = _bundle(folder, 2, names[0])
+        run = application.swap_under_full_load(second)
     outcome = _outcome(folder, names, final, run, started_s)
     screen.show(outcome, run.record, _latencies(run), [_bundle(folder, 1, n) for n in names])
     screen.show_window(run.reports[-1], second.manifest.reference)
@@ -165,10 +168,14 @@ def _proven_engines(bundles: list[Bundle]) -> int:
     return len({t.target.backend for t in trials if t.proof and t.proof.verdict == "PROVEN"})
 
 
-def _latencies(run: Run) -> screen.Latencies:
-    inside = in_window(run.recording, run.began_ns, run.ended_ns)
-    return screen.Latencies(
-        whole=latency_of(run.recording.latency_ns),
-        swap=latency_of(run.recording.latency_ns[inside]),
-        window_ms=(run.ended_ns - run.began_ns) / 1e6,
+def _latencies(run: Run) -> tuple[screen.Latencies, ...]:
+    seen = run.recording
+    window_ms = (run.ended_ns - run.began_ns) / 1e6
+    full = seen.started_ns >= run.full_ns
+    during = in_window(seen, run.began_ns, run.ended_ns)
+    return (
+        screen.Latencies("whole run", latency_of(seen.latency_ns)),
+        screen.Latencies("beside training and compiling", latency_of(seen.latency_ns[~full])),
+        screen.Latencies("full load", latency_of(seen.latency_ns[full])),
+        screen.Latencies(f"in the swap ({window_ms:.0f} ms)", latency_of(seen.latency_ns[during])),
     )
