@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from types import NoneType, UnionType
-from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 import msgspec
 import zstandard
@@ -54,7 +54,7 @@ class Versioned(Document, frozen=True, kw_only=True):
 
     FORMAT: ClassVar[int] = 1
 
-    format: int = 1
+    format: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
 D = TypeVar("D", bound=Document)
@@ -353,8 +353,9 @@ def _refuse_non_finite(plain: Any, path: str) -> None:
 
 def _decompress(kind: type[Document], data: bytes) -> bytes:
     try:
-        reader = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES).stream_reader(data)
-        plain = reader.read(MAX_WIRE_BYTES + 1)
+        unpacking = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES)
+        # Whatever follows the frame is read as well, to be refused here or as a second value.
+        plain = unpacking.stream_reader(data, read_across_frames=True).read(MAX_WIRE_BYTES + 1)
     except zstandard.ZstdError as error:
         raise DocumentError(f"{kind.__name__}: not zstd: {error}") from error
     _refuse_length(kind, len(plain), MAX_WIRE_BYTES)

@@ -3,8 +3,7 @@
 
 Pure comparison of arrays. The same question is asked when a bundle is built,
 before a swap, and by `verify`: a driver or engine that has changed since shows
-here. `blind_spots` asks it of the samples themselves: which broken models would
-these few rows and this tolerance let through?
+here.
 """
 
 from collections.abc import Mapping
@@ -45,24 +44,6 @@ def disagreement(
         if reason is not None:
             return reason
     return None
-
-
-def blind_spots(outputs: Arrays, *, tolerance: float) -> tuple[str, ...]:
-    """Return what the golden outputs could not tell from the source model, one phrase each.
-
-    Tried: every channel of the last dimension with its sign flipped, and every
-    two neighbouring channels swapped. Empty means that all of them are rejected.
-    """
-    found: list[str] = []
-    for name, output in outputs.items():
-        if output.ndim < 2 or output.dtype.kind != "f":
-            continue
-        channels = np.moveaxis(output.astype(np.float64), -1, 0).reshape(output.shape[-1], -1)
-        flips = 2 * np.abs(channels).max(axis=1)
-        swaps = np.abs(np.diff(channels, axis=0)).max(axis=1, initial=0.0)
-        found += [f"{name}: sign of channel {i}" for i in np.flatnonzero(flips <= tolerance)]
-        found += [f"{name}: channels {i} and {i + 1}" for i in np.flatnonzero(swaps <= tolerance)]
-    return tuple(found)
 
 
 def _difference(

@@ -38,9 +38,11 @@ _SCALARS: dict[Any, st.SearchStrategy[Any]] = {
 def documents(kind: type[D]) -> st.SearchStrategy[D]:
     """Return any document of a type, without unknown fields."""
     fields = msgspec.structs.fields(kind)
-    values = {field.name: _values(field.type) for field in fields if field.name != "unknown"}
-    if "format" in values:
-        values["format"] = st.just(1)
+    values = {
+        field.name: st.just(1) if field.name == "format" else _values(field.type)
+        for field in fields
+        if field.name != "unknown"
+    }
     return st.builds(get_origin(kind) or kind, **values)
 
 

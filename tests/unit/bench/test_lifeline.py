@@ -20,9 +20,13 @@ def test_interrupt_comes_at_the_end_of_the_block() -> None:
 
 
 def test_interrupt_comes_although_the_block_failed() -> None:
-    with pytest.raises(KeyboardInterrupt) as caught, interrupts_held():
-        signal.raise_signal(signal.SIGINT)
-        raise ValueError
+    def fail() -> None:
+        with interrupts_held():
+            signal.raise_signal(signal.SIGINT)
+            raise ValueError
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fail()
     assert isinstance(caught.value.__context__, ValueError)
 
 

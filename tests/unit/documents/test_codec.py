@@ -228,6 +228,7 @@ def test_cut_off_at_any_byte_is_refused(coding: Coding) -> None:
         (b'{"tagged":{"side":"up"}}', "Invalid value 'up'"),
         (b'{"tagged":{}}', "missing required field `side`"),
         (b'{"format":"1"}', "got `str`"),
+        (b'{"format":0}', "`int` >= 1"),
         (b'{"options":{"a":18446744073709551616}}', "64 bits"),
         (b'{"added":{"a":[-9223372036854775809]}}', "64 bits"),
         (b'{"a":"\xff"}', "not JSON"),
@@ -295,6 +296,17 @@ def test_frame_that_wants_a_huge_window_is_refused() -> None:
     parameters = zstandard.ZstdCompressionParameters(window_log=27, write_content_size=False)
     packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     refused(decode_wire, Tree, packer.compress(b"\x80") + packer.flush())
+
+
+@pytest.mark.parametrize("more", [b"x", encode_wire(Tree()), b"\0" * 100])
+def test_what_follows_the_frame_is_refused(more: bytes) -> None:
+    refused(decode_wire, Tree, encode_wire(Tree()) + more)
+
+
+def test_frame_that_is_cut_short_is_refused() -> None:
+    whole = encode_wire(Tree())
+    for length in range(len(whole)):
+        refused(decode_wire, Tree, whole[:length])
 
 
 def test_nothing_is_written_that_would_not_be_read() -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from insight_edge.runtime.selfcheck import blind_spots, disagreement
+from insight_edge.runtime.selfcheck import disagreement
 
 LOGITS = np.random.default_rng(0).normal(size=(5, 10)).astype(np.float32) * 4
 
@@ -80,15 +80,3 @@ def test_disagreement_compares_integers_and_text() -> None:
     assert disagreement({"c": classes}, {"c": np.array([1, 3])}, tolerance=0.5) is not None
     words = np.array(["a", "b"])
     assert disagreement({"w": words}, {"w": words[::-1]}, tolerance=9.0) == "output 'w' differs"
-
-
-def test_blind_spots_is_empty_for_telling_samples() -> None:
-    assert blind_spots({"y": LOGITS}, tolerance=1e-3) == ()
-
-
-def test_blind_spots_names_what_would_pass() -> None:
-    outputs = LOGITS.copy()
-    outputs[:, 4] = 1e-4
-    outputs[:, 7] = outputs[:, 6]
-    found = blind_spots({"y": outputs, "index": np.zeros(5, np.int64)}, tolerance=1e-3)
-    assert found == ("y: sign of channel 4", "y: channels 6 and 7")
