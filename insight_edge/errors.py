@@ -13,6 +13,12 @@
         StorageError                          the disk is full or cannot be written
       TrustError                     exit 1   well formed, and not to be believed
         UnsignedError                         nothing unsigned runs without being allowed to
+        TamperedError                         the bytes are not those that were signed
+        ExpiredError                          signed, and too long ago
+        RolledBackError                       older than what was seen already
+        WrongProfileError                     for another class of hardware
+        WrongDeviceError                      for another device
+        RevokedError                          no longer listed, or by a key that no longer counts
       CompileError                   exit 1   the engineer: another target, more data, other limits
         BuildFailedError                      one target's child process failed, hung or was killed
         NothingShippableError                 no trial survived its gates
@@ -25,6 +31,11 @@
       UpdateError                    exit 1   the fleet: a swap did not happen, the old model serves
         SelfCheckError                        the golden samples disagree
         SlotError                             the slots on disk are not usable
+      FleetError                     exit 1   the operator: device and cloud do not meet
+        EnrolmentError                        the device was not made one of the fleet
+        LinkError                             the broker refuses or cannot be reached
+        DownloadError                         bytes could not be fetched
+        HostError                             the runtime host left, or says what it should not
       MeasurementError               exit 3   the engineer: a quieter machine, more iterations
 
 A plug-in may raise anything; the seam that called it wraps that once, `from`
@@ -98,6 +109,30 @@ class UnsignedError(TrustError):
     """An unsigned bundle was opened where that is not allowed."""
 
 
+class TamperedError(TrustError):
+    """The bytes are not those that were signed."""
+
+
+class ExpiredError(TrustError):
+    """It was signed, and too long ago."""
+
+
+class RolledBackError(TrustError):
+    """It is older than what was seen already."""
+
+
+class WrongProfileError(TrustError):
+    """It is for another class of hardware."""
+
+
+class WrongDeviceError(TrustError):
+    """It is for another device."""
+
+
+class RevokedError(TrustError):
+    """It is no longer listed, or signed by a key that no longer counts."""
+
+
 class CompileError(InsightEdgeError):
     """A compilation did not end in a bundle."""
 
@@ -164,6 +199,26 @@ class SelfCheckError(UpdateError):
 
 class SlotError(UpdateError):
     """The slots on disk are not usable."""
+
+
+class FleetError(InsightEdgeError):
+    """A device and its cloud do not reach each other, or not well enough."""
+
+
+class EnrolmentError(FleetError):
+    """A device was not made one of the fleet."""
+
+
+class LinkError(FleetError):
+    """The broker refuses the device or cannot be reached."""
+
+
+class DownloadError(FleetError):
+    """Bytes could not be fetched."""
+
+
+class HostError(FleetError):
+    """The runtime host is not there, left, or says what it should not."""
 
 
 class MeasurementError(InsightEdgeError):
