@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The claim on a state directory: one runtime host at a time.
+"""The claim on a state directory: one runtime host, and one agent, at a time.
 
 Held by a lock that the kernel frees when the process ends, however it ends.
 """
@@ -7,22 +7,23 @@ Held by a lock that the kernel frees when the process ends, however it ends.
 import fcntl
 import os
 from pathlib import Path
+from typing import Literal
 
 from insight_edge.errors import ConfigurationError, StorageError
 
-LOCK_NAME = "host.lock"
+Who = Literal["host", "agent"]
 
 
 class Claim:
     """Holds the state directory until `release`.
 
     Raises:
-        ConfigurationError: another host holds it.
+        ConfigurationError: another one holds it.
         StorageError: the lock file cannot be made.
     """
 
-    def __init__(self, state_dir: Path) -> None:
-        path = state_dir / LOCK_NAME
+    def __init__(self, state_dir: Path, who: Who) -> None:
+        path = state_dir / f"{who}.lock"
         try:
             state_dir.mkdir(parents=True, exist_ok=True)
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -33,10 +34,10 @@ class Claim:
         except OSError as error:
             os.close(self._fd)
             raise ConfigurationError(
-                f"{state_dir}: another runtime host is using it",
+                f"{state_dir}: another {'runtime host' if who == 'host' else who} is using it",
                 hint="stop it, or give this one a state directory of its own",
             ) from error
 
     def release(self) -> None:
-        """Let the next host have the directory."""
+        """Let the next one have the directory."""
         os.close(self._fd)

@@ -38,13 +38,13 @@ def sibling(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 
-def write_file(path: Path, parts: Iterable[bytes]) -> None:
+def write_file(path: Path, parts: Iterable[bytes], *, mode: int = 0o644) -> None:
     """Write a new file and wait until its bytes are on the disk.
 
     Raises:
         OSError: it exists, or cannot be written.
     """
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         for part in parts:
             left = memoryview(part)
@@ -68,7 +68,7 @@ def sync_directory(path: Path) -> None:
         os.close(fd)
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Give `path` new contents; after a crash it holds the old or the new, whole.
 
     Of several processes that do so at once, the last wins. What a crash leaves
@@ -80,7 +80,7 @@ def replace_file(path: Path, data: bytes) -> None:
     staged = sibling(path)
     with storing(path):
         try:
-            write_file(staged, [data])
+            write_file(staged, [data], mode=mode)
             staged.replace(path)
         finally:
             staged.unlink(missing_ok=True)

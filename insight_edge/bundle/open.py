@@ -9,6 +9,7 @@ lay there then, so the directory belongs in hands that are trusted.
 This module loads no artifact and does not look into `pre` and `post`.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class Bundle:
     Attributes:
         path: its directory.
         digest: `sha256:` of the manifest's bytes; the identity of the bundle.
-        signed: whether the manifest was signed and checked.
+        signed: whether its digest was among those that somebody vouches for.
     """
 
     path: Path
@@ -97,17 +98,29 @@ class Bundle:
         return data
 
 
-def open_bundle(path: Path | str, *, allow_unsigned: bool, limits: Limits | None = None) -> Bundle:
+def open_bundle(
+    path: Path | str,
+    *,
+    allow_unsigned: bool,
+    accepted: Container[str] = (),
+    limits: Limits | None = None,
+) -> Bundle:
     """Return the bundle in the directory `path`, every file read and compared with its digest.
 
+    Args:
+        path: the directory.
+        allow_unsigned: open it although nobody vouches for it.
+        accepted: digests of manifests whose signatures were checked.
+        limits: of what is read.
+
     Raises:
-        UnsignedError: nothing unsigned is allowed, and it is unsigned.
+        UnsignedError: nothing unsigned is allowed, and it is not among the accepted.
         LimitExceededError: more or larger files than `limits` allow.
         DigestMismatchError: a file's bytes are not those of the manifest.
         UnsupportedVersionError: the manifest was written by a newer release.
         DocumentError: anything else that is wrong with it, a link or a file too many included.
     """
-    bundle = open_manifest(path, allow_unsigned=allow_unsigned, limits=limits)
+    bundle = open_manifest(path, allow_unsigned=allow_unsigned, accepted=accepted, limits=limits)
     files = contents(bundle.manifest, bundle.limits)
     with Folder(bundle.path) as folder:
         for entry in files.values():
@@ -117,7 +130,11 @@ def open_bundle(path: Path | str, *, allow_unsigned: bool, limits: Limits | None
 
 
 def open_manifest(
-    path: Path | str, *, allow_unsigned: bool, limits: Limits | None = None
+    path: Path | str,
+    *,
+    allow_unsigned: bool,
+    accepted: Container[str] = (),
+    limits: Limits | None = None,
 ) -> Bundle:
     """Return the bundle in the directory `path` without comparing digests.
 
@@ -132,7 +149,8 @@ def open_manifest(
     path = Path(path)
     with Folder(path) as folder:
         data = folder.read(MANIFEST_NAME, at_most=limits.max_manifest_bytes)
-        if not allow_unsigned:
+        signed = digest(data) in accepted
+        if not (signed or allow_unsigned):
             # Before it is parsed: nothing that nobody vouches for reaches a decoder.
             raise UnsignedError(
                 f"{path}: the bundle is not signed",
@@ -141,7 +159,7 @@ def open_manifest(
         manifest = decode_json(Manifest, data)
         files = contents(manifest, limits)
         _refuse_difference(folder, files, limits)
-    return Bundle(path=path, manifest=manifest, digest=digest(data), signed=False, limits=limits)
+    return Bundle(path=path, manifest=manifest, digest=digest(data), signed=signed, limits=limits)
 
 
 def _refuse_difference(folder: Folder, files: dict[str, FileEntry], limits: Limits) -> None:

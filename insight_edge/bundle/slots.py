@@ -5,16 +5,19 @@
     <state_dir>/slots/b/    a bundle, or nothing
     <state_dir>/committed   the slot that is served after a restart
     <state_dir>/boot        how often a host has started
+    <state_dir>/accepted    digests of manifests that the agent's trust check has accepted
 
 A slot holds a whole bundle or nothing, at every instant: it is filled and
 emptied by one rename. The committed slot is never filled or emptied. One process
 stages and commits; one process counts boots.
 
-This module does not decide when to commit (the swap does) or whom to believe
-(whoever opens a slot does).
+This module does not decide when to commit (the agent does) or whom to believe
+(the agent's trust check does; what it accepted is written down here, so that a
+host needs no cryptography to open a slot as signed).
 """
 
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Final
@@ -25,6 +28,11 @@ from insight_edge.bundle.write import copy_bundle
 from insight_edge.errors import DocumentError, SlotError
 
 SLOTS: Final = ("a", "b")
+
+MAX_ACCEPTED = 8
+"""Digests remembered; more than two slots can hold, so that a restored one is among them."""
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class Slots:
@@ -79,13 +87,36 @@ class Slots:
         return slot
 
     def bundle(self, slot: str, *, allow_unsigned: bool) -> Bundle:
-        """Return the opened bundle in a slot.
+        """Return the opened bundle in a slot; signed where its manifest was accepted.
 
         Raises:
             SlotError: the slot is empty, or there is no such slot.
             TrustError, DocumentError: as `open_bundle`.
         """
-        return open_bundle(self._filled(slot), allow_unsigned=allow_unsigned)
+        path = self._filled(slot)
+        return open_bundle(path, allow_unsigned=allow_unsigned, accepted=self.accepted)
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """Digests of manifests that were accepted, the newest last; what is none is left out.
+
+        Raises:
+            SlotError: it cannot be read.
+        """
+        return tuple(line for line in (self._read("accepted") or "").split() if _is_digest(line))
+
+    def accept(self, manifest_digest: str) -> None:
+        """Write down that a manifest was accepted, so that hosts open it as signed.
+
+        Raises:
+            ValueError: it is not a digest.
+            SlotError: what was accepted before cannot be read.
+            StorageError: the disk is full or cannot be written.
+        """
+        if not _is_digest(manifest_digest):
+            raise ValueError(f"{manifest_digest[:80]!r} is not a digest")
+        others = [known for known in self.accepted if known != manifest_digest]
+        self._write("accepted", "\n".join([*others, manifest_digest][-MAX_ACCEPTED:]))
 
     def commit(self, slot: str) -> None:
         """Serve this slot after a restart.
@@ -158,3 +189,7 @@ class Slots:
         if not os.path.lexists(path):
             raise SlotError(f"slot {slot} is empty")
         return path
+
+
+def _is_digest(text: str) -> bool:
+    return _DIGEST.fullmatch(text) is not None

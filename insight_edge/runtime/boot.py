@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from insight_edge.documents.device import Owner
 from insight_edge.runtime.predictions import PredictionLog
 from insight_edge.runtime.shelf import Shelf
 
@@ -14,14 +15,14 @@ class Boot:
     """The identity of one process, and what outlives a swap in it.
 
     Attributes:
-        device: `local` before enrolment.
+        owner: of the state directory; device `local` before enrolment.
         number: grows by one each time a host starts on its state directory; 0 without one.
         shelf: closed windows.
         predictions: sampled results.
         counter: numbers results; `next` of it is atomic.
     """
 
-    device: str
+    owner: Owner
     number: int
     shelf: Shelf
     predictions: PredictionLog = field(default_factory=PredictionLog)

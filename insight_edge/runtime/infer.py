@@ -17,22 +17,20 @@ from typing import Any, Self
 
 from numpy.typing import NDArray
 
+from insight_edge.bundle.claim import Claim
 from insight_edge.bundle.open import open_bundle
+from insight_edge.bundle.owner import NOBODY, read_owner
 from insight_edge.bundle.slots import SLOTS, Slots
 from insight_edge.documents.host import SwapRecord
 from insight_edge.documents.report import Report
 from insight_edge.errors import SlotError, TrustError, UpdateError
 from insight_edge.runtime.boot import Boot
-from insight_edge.runtime.claim import Claim
 from insight_edge.runtime.doors import Doors
 from insight_edge.runtime.host import Host
 from insight_edge.runtime.processor import usable_threads
 from insight_edge.runtime.result import Result
 from insight_edge.runtime.shelf import Shelf
 from insight_edge.runtime.swap import Succession
-
-DEVICE = "local"
-"""What a device is called before enrolment."""
 
 
 class Runtime:
@@ -44,11 +42,11 @@ class Runtime:
         self._allow_unsigned = allow_unsigned
         self._idle_reason = "no slot is committed"
         self._host: Host | None = None
-        self._claim = None if state_dir is None else Claim(state_dir)
+        self._claim = None if state_dir is None else Claim(state_dir, "host")
         try:
             self._slots = None if state_dir is None else Slots(state_dir)
             boot = Boot(
-                device=DEVICE,
+                owner=NOBODY if state_dir is None else read_owner(state_dir),
                 number=self._slots.next_boot() if self._slots else 0,
                 shelf=Shelf(state_dir),
             )

@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 from numpy.typing import NDArray
 
+from insight_edge.documents.device import Owner
+
 Tensors = Mapping[str, NDArray[Any]]
 
 
@@ -29,12 +31,13 @@ class Origin:
     """Who answered: shared by all results of one bundle in one process.
 
     Attributes:
+        owner: of the state directory; device `local` before enrolment.
         boot: grows by one each time the host starts on its state directory; 0 without one.
         bundle: digest of the manifest.
         judge: flags of the tensors that input features are computed from.
     """
 
-    device: str
+    owner: Owner
     boot: int
     bundle: str
     judge: Callable[[Tensors], Flags]
@@ -60,8 +63,9 @@ class Result(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def id(self) -> str:
-        """`device/boot/counter`: unique for ever on a device with a state directory."""
-        return f"{self.origin.device}/{self.origin.boot}/{self.counter}"
+        """`device/deployment/boot/counter`: unique for ever where there is a state directory."""
+        owner = self.origin.owner
+        return f"{owner.device}/{owner.deployment}/{self.origin.boot}/{self.counter}"
 
     @property
     def bundle(self) -> str:

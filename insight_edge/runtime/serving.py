@@ -47,7 +47,7 @@ class Serving:
         self._rows = Boundary(candidate.bundle.manifest.io.inputs).rows
         self._observation = candidate.observation
         self._origin = Origin(
-            device=boot.device,
+            owner=boot.owner,
             boot=boot.number,
             bundle=self.digest,
             judge=candidate.observation.judge,
@@ -151,7 +151,8 @@ class Serving:
 def _header(candidate: Candidate, boot: Boot) -> WindowHeader:
     inputs, outputs = candidate.observation.inputs, candidate.observation.outputs
     return WindowHeader(
-        device=boot.device,
+        device=boot.owner.device,
+        deployment=boot.owner.deployment,
         boot=boot.number,
         bundle=candidate.bundle.digest,
         variant=candidate.variant.name,

@@ -152,7 +152,7 @@ def test_predictions_are_handed_over_again_until_confirmed(
         assert agent.predictions() == ()
     (row,) = rows
     assert row.key == "order-1"
-    assert row.id == "local/1/0"
+    assert row.id == "local/default/1/0"
     assert row.outputs["y"] == [1.0] * 4
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from insight_edge.bundle.slots import Slots
+from insight_edge.bundle.open import open_bundle
+from insight_edge.bundle.slots import MAX_ACCEPTED, Slots
 from insight_edge.errors import DigestMismatchError, DocumentError, SlotError, UnsignedError
 from tests.fakes.bundles import ARTIFACT, write_small_bundle
 
@@ -76,6 +77,42 @@ def test_unsigned_bundle_in_a_slot_is_refused_where_it_is_not_allowed(
     slots.stage(first)
     with pytest.raises(UnsignedError):
         slots.bundle("a", allow_unsigned=False)
+
+
+def test_accepted_bundle_is_signed_wherever_it_lies(
+    tmp_path: Path, slots: Slots, first: Path, second: Path
+) -> None:
+    slots.stage(first)
+    slots.accept(open_bundle(first, allow_unsigned=True).digest)
+    assert slots.bundle("a", allow_unsigned=False).signed
+    assert Slots(tmp_path / "state").bundle("a", allow_unsigned=True).signed
+    slots.stage(second)
+    with pytest.raises(UnsignedError):
+        slots.bundle("a", allow_unsigned=False)
+
+
+def test_accepted_manifest_that_was_changed_is_unsigned(
+    tmp_path: Path, slots: Slots, first: Path
+) -> None:
+    slots.stage(first)
+    slots.accept(open_bundle(first, allow_unsigned=True).digest)
+    manifest = tmp_path / "state" / "slots" / "a" / "manifest.json"
+    manifest.write_bytes(manifest.read_bytes() + b" ")
+    with pytest.raises(UnsignedError):
+        slots.bundle("a", allow_unsigned=False)
+
+
+def test_last_accepted_are_remembered_and_rubbish_among_them_is_not(
+    tmp_path: Path, slots: Slots
+) -> None:
+    digests = [f"sha256:{number:064x}" for number in range(MAX_ACCEPTED + 2)]
+    for digest in [*digests, digests[3]]:
+        slots.accept(digest)
+    assert slots.accepted == (digests[2], *digests[4:], digests[3])
+    (tmp_path / "state" / "accepted").write_text(f"x\nsha256:\n{digests[0]}\n*\n")
+    assert slots.accepted == (digests[0],)
+    with pytest.raises(ValueError, match="not a digest"):
+        slots.accept("*")
 
 
 def test_committed_slot_is_never_cleared(slots: Slots, first: Path) -> None:

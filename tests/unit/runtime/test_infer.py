@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from insight_edge.bundle.open import open_manifest
+from insight_edge.bundle.owner import write_owner
+from insight_edge.documents.device import Owner
 from insight_edge.documents.manifest import Io, Variant
 from insight_edge.documents.report import Counts
 from insight_edge.documents.statistics import summary_from_document
@@ -55,6 +57,21 @@ def runtime(engine: MatrixEngine, tmp_path: Path) -> Iterator[Runtime]:
     assert engine.live == 0
 
 
+def test_result_and_report_of_an_enrolled_device_say_whose_they_are(
+    engine: MatrixEngine, tmp_path: Path
+) -> None:
+    del engine
+    write_matrix_bundle(tmp_path / "bundle", random_matrix(0))
+    state = tmp_path / "state"
+    state.mkdir()
+    write_owner(state, Owner(tenant="default", device="press-7", deployment="camera-1"))
+    with Runtime.open(tmp_path / "bundle", allow_unsigned=True, state_dir=state) as runtime:
+        assert runtime.infer(one_row()).id == "press-7/camera-1/1/0"
+        report = runtime.take_report()
+    assert report is not None
+    assert (report.device, report.deployment, report.signed) == ("press-7", "camera-1", False)
+
+
 def counts_of(runtime: Runtime) -> Counts:
     report = runtime.take_report()
     assert report is not None
@@ -69,12 +86,12 @@ def test_infer_answers_and_says_who_did(engine: MatrixEngine, tmp_path: Path) ->
         row = np.random.default_rng(4).normal(size=(1, COLUMNS)).astype(np.float32)
         result = runtime.infer({"x": row}, key="order-7")
         np.testing.assert_allclose(result.outputs["y"], row @ random_matrix(0), rtol=1e-5)
-        assert (result.bundle, result.key, result.id) == (digest, "order-7", "local/1/0")
-        assert runtime.infer({"x": row}).id == "local/1/1"
+        assert (result.bundle, result.key, result.id) == (digest, "order-7", "local/default/1/0")
+        assert runtime.infer({"x": row}).id == "local/default/1/1"
     with Runtime.open(
         tmp_path / "bundle", allow_unsigned=True, state_dir=tmp_path / "state"
     ) as runtime:
-        assert runtime.infer({"x": row}).id == "local/2/0"
+        assert runtime.infer({"x": row}).id == "local/default/2/0"
     assert engine.live == 0
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from insight_edge.bundle.open import open_bundle
+from insight_edge.bundle.owner import NOBODY
 from insight_edge.documents.host import Refused
 from insight_edge.errors import DigestMismatchError, SelfCheckError, UpdateError
 from insight_edge.runtime.boot import Boot
@@ -26,7 +27,7 @@ def serving(engine: MatrixEngine, tmp_path: Path) -> Iterator[Serving]:
     write_matrix_bundle(tmp_path / "bundle", tagged_matrix(1))
     bundle = open_bundle(tmp_path / "bundle", allow_unsigned=True)
     candidate = stage(bundle, variant=None, threads=1)
-    made = Serving(candidate, Boot(device="local", number=0, shelf=Shelf(None)))
+    made = Serving(candidate, Boot(owner=NOBODY, number=0, shelf=Shelf(None)))
     yield made
     assert made.drain(0.0)
     made.retire()
