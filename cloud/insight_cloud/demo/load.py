@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from insight_cloud.demo.driver import Driver
+from insight_cloud.demo.driver import swap, take_reports
 from insight_cloud.demo.programs import ProgramError
 from insight_cloud.demo.recording import Recording, read_recording
 from insight_edge.bundle.open import Bundle
@@ -91,22 +91,20 @@ class Application:
         Raises:
             UpdateError: the host refused the swap.
         """
-        with Driver(self._state) as driver:
-            full_ns = time.monotonic_ns()
-            self._tell("full")
-            self._serve_for(BEFORE_S)
-            record, began_ns, ended_ns = driver.swap(bundle.path)
-            self._serve_for(AFTER_S)
-            self._tell("stop")
-            self._expect("recorded")
-            reports = driver.take_reports()
+        full_ns = time.monotonic_ns()
+        self._tell("full")
+        self._serve_for(BEFORE_S)
+        record, began_ns, ended_ns = swap(self._state, bundle.path)
+        self._serve_for(AFTER_S)
+        self._tell("stop")
+        self._expect("recorded")
         return Run(
             recording=read_recording(self._record),
             record=record,
             full_ns=full_ns,
             began_ns=began_ns,
             ended_ns=ended_ns,
-            reports=reports,
+            reports=take_reports(self._state),
         )
 
     def _serve_for(self, duration_s: float) -> None:
