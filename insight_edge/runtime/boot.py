@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from insight_edge.documents.device import Owner
+from insight_edge.runtime.capture import Capture
 from insight_edge.runtime.predictions import PredictionLog
 from insight_edge.runtime.shelf import Shelf
 
@@ -19,11 +20,13 @@ class Boot:
         number: grows by one each time a host starts on its state directory; 0 without one.
         shelf: closed windows.
         predictions: sampled results.
+        capture: of inputs to look at; None without a state directory.
         counter: numbers results; `next` of it is atomic.
     """
 
     owner: Owner
     number: int
     shelf: Shelf
+    capture: Capture | None = None
     predictions: PredictionLog = field(default_factory=PredictionLog)
     counter: Iterator[int] = field(default_factory=itertools.count)

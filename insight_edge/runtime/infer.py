@@ -25,6 +25,7 @@ from insight_edge.documents.host import SwapRecord
 from insight_edge.documents.report import Report
 from insight_edge.errors import SlotError, TrustError, UpdateError
 from insight_edge.runtime.boot import Boot
+from insight_edge.runtime.capture import Capture
 from insight_edge.runtime.doors import Doors
 from insight_edge.runtime.host import Host
 from insight_edge.runtime.processor import usable_threads
@@ -45,11 +46,7 @@ class Runtime:
         self._claim = None if state_dir is None else Claim(state_dir, "host")
         try:
             self._slots = None if state_dir is None else Slots(state_dir)
-            boot = Boot(
-                owner=NOBODY if state_dir is None else read_owner(state_dir),
-                number=self._slots.next_boot() if self._slots else 0,
-                shelf=Shelf(state_dir),
-            )
+            self._boot = boot = _boot(state_dir, self._slots)
         except BaseException:
             self._release()
             raise
@@ -190,6 +187,8 @@ class Runtime:
             self._host.stop()
         self._host = None
         self._succession.close()
+        if self._claim is not None and self._boot.capture is not None:
+            self._boot.capture.stop()
         self._release()
 
     def _serve_slots(self) -> None:
@@ -211,3 +210,14 @@ class Runtime:
         if self._claim is not None:
             self._claim.release()
         self._claim = None
+
+
+def _boot(state_dir: Path | None, slots: Slots | None) -> Boot:
+    """Return the next boot on a state directory; inputs are kept only for a fleet to look at."""
+    owner = NOBODY if state_dir is None else read_owner(state_dir)
+    return Boot(
+        owner=owner,
+        number=slots.next_boot() if slots else 0,
+        shelf=Shelf(state_dir),
+        capture=None if state_dir is None or owner == NOBODY else Capture(state_dir, owner),
+    )

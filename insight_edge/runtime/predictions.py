@@ -43,7 +43,7 @@ class PredictionLog:
             key=result.key,
             bundle=result.bundle,
             at_s=time.time(),
-            outputs=_plain(result.outputs),
+            outputs=plain_row(result.outputs),
         )
         with self._lock:
             self._rows.append(row)
@@ -61,7 +61,7 @@ class PredictionLog:
                 self._rows.popleft()
 
 
-def _plain(outputs: dict[str, NDArray[Any]]) -> dict[str, Any]:
+def plain_row(outputs: dict[str, NDArray[Any]]) -> dict[str, Any]:
     """Return first rows as flat lists; an output that does not fit any more is left out."""
     left_bytes, plain = MAX_ROW_BYTES, {}
     for name, array in outputs.items():

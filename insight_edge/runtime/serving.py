@@ -28,6 +28,7 @@ from insight_edge.runtime.lane import Lane
 from insight_edge.runtime.observer import Observer
 from insight_edge.runtime.predictions import PERIOD_NS
 from insight_edge.runtime.result import Origin, Result
+from insight_edge.runtime.suspicion import suspicion_from_reference
 from insight_edge.runtime.window import WindowHeader
 
 _now_ns = time.perf_counter_ns
@@ -53,6 +54,10 @@ class Serving:
             judge=candidate.observation.judge,
         )
         self._counter, self._predictions = boot.counter, boot.predictions
+        self._capture = boot.capture
+        self._suspicion = suspicion_from_reference(
+            candidate.observation, candidate.bundle.manifest.reference
+        )
         self._lanes: list[Lane] = []
         self._idle: queue.SimpleQueue[Lane] = queue.SimpleQueue()
         self._held = 0
@@ -100,6 +105,8 @@ class Serving:
             if finished_ns >= lane.sample_due_ns:
                 lane.sample_due_ns = finished_ns + PERIOD_NS
                 self._predictions.keep(result)
+                if self._capture is not None:
+                    self._capture.consider(result, inputs, self._suspicion)
         except Exception:  # noqa: BLE001 (what fails in observing must not reach a caller)
             lane.broken += 1
         return result

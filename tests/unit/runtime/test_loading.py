@@ -22,7 +22,7 @@ from insight_edge.runtime.loading import engine_facts, engines, load_session
 from tests.fakes import engine
 from tests.fakes.bundles import write_small_bundle
 
-TOKEN = "onnxruntime"  # noqa: S105 (an engine's name)
+TOKEN = "onnxruntime"
 
 
 class Loud:
