@@ -61,6 +61,24 @@ class Blobs:
             )
         return data
 
+    def length_bytes(self, name: str) -> int:
+        """Return how long a blob is.
+
+        Raises:
+            DocumentError, NotFoundError, StorageError: as `get`.
+        """
+        with _storing(name):
+            return int(obstore.head(self._store, blob_key(name))["size"])
+
+    def part(self, name: str, start: int, end: int) -> bytes:
+        """Return the bytes from `start` up to `end`, not compared with the digest.
+
+        Raises:
+            DocumentError, NotFoundError, StorageError: as `get`.
+        """
+        with _storing(name):
+            return bytes(obstore.get_range(self._store, blob_key(name), start=start, end=end))
+
     def _read(self, name: str) -> bytes:
         return bytes(obstore.get(self._store, blob_key(name)).bytes())
 

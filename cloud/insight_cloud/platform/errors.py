@@ -6,6 +6,7 @@ InputError                       exit 2
   ConflictError                    it contradicts what is recorded already
 InsightEdgeError                 exit 1
   TrainingError                    a training diverged, or its export disagrees with it
+  ForbiddenError                   whoever asks may not have it
 """
 
 from insight_edge.errors import InputError, InsightEdgeError
@@ -21,3 +22,7 @@ class ConflictError(InputError):
 
 class TrainingError(InsightEdgeError):
     """A training diverged, or its export disagrees with it."""
+
+
+class ForbiddenError(InsightEdgeError):
+    """Whoever asks may not have it."""

@@ -93,3 +93,13 @@ def test_put_leaves_nothing_behind_when_the_disk_takes_only_a_part(tmp_path: Pat
     assert "too large" in child.stdout.lower()
     assert len(child.stdout.splitlines()) == 1
     assert [path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()] == [5]
+
+
+def test_part_of_a_blob_is_read_without_the_rest(tmp_path: Path) -> None:
+    blobs = open_blobs(tmp_path / "blobs")
+    name = blobs.put(b"0123456789")
+    assert blobs.length_bytes(name) == 10
+    assert blobs.part(name, 3, 7) == b"3456"
+    for read in (blobs.length_bytes, lambda other: blobs.part(other, 0, 1)):
+        with pytest.raises(NotFoundError):
+            read("sha256:" + 64 * "0")
