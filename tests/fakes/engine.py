@@ -20,7 +20,7 @@ from insight_edge.bundle.open import Bundle
 from insight_edge.documents.facts import EngineFacts
 from insight_edge.documents.manifest import Variant
 
-TOKEN = "fake"  # noqa: S105 (an engine's name)
+TOKEN = "fake"
 VERSION = "1.2.3"
 
 Array = NDArray[Any]

@@ -42,7 +42,7 @@ COLUMNS, CLASSES = 8, 4
 ARTIFACT = "matrix.bin"
 COMPUTE_S = 2e-5
 """Like a real engine, it lets other threads have the interpreter while it computes."""
-TOKEN = "matrix"  # noqa: S105 (an engine's name)
+TOKEN = "matrix"
 
 Array = NDArray[Any]
 

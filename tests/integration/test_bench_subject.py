@@ -18,7 +18,7 @@ from tests.fakes.engine_bundles import onnx_artifact, rows_of, weights_of, write
 
 pytest.importorskip("onnxruntime")
 
-TOKEN = "onnxruntime"  # noqa: S105 (an engine's name)
+TOKEN = "onnxruntime"
 MIB = 2**20
 
 

@@ -17,7 +17,7 @@ from tests.fakes.engine_bundles import onnx_artifact, rows_of, weights_of, write
 pytest.importorskip("onnxruntime")
 
 EDGE = Path(sys.executable).with_name("insight-edge")
-TOKEN = "onnxruntime"  # noqa: S105 (an engine's name)
+TOKEN = "onnxruntime"
 QUICK = ["--threads", "1", "--rounds", "6", "--iterations", "60", "--no-strict"]
 
 
