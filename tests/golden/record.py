@@ -94,6 +94,7 @@ from insight_edge.documents.workload import Operation, Workload
 from insight_edge.stats.grid import grid_from_rows
 from insight_edge.stats.latency import LatencyHistogram
 from insight_edge.stats.tally import Tally
+from tests.golden import fleet
 
 DIRECTORY = Path(__file__).parent / "v1"
 
@@ -351,25 +352,31 @@ SOURCE = SourceDescription(
     reference=REFERENCE,
 )
 
-JSON: tuple[Versioned, ...] = (EVIDENCE, FACTS, MANIFEST, PROFILE, SOURCE, WORKLOAD)
+SWAP = SwapRecord(
+    origin=DIGEST,
+    target=DIGEST,
+    mode="stop-then-load",
+    stage_ms=1.5,
+    verify_ms=2.5,
+    warm_ms=3.5,
+    flip_ms=0.125,
+    drain_ms=4.5,
+    retire_ms=5.5,
+    in_flight=2,
+)
+
+JSON: tuple[Versioned, ...] = (
+    EVIDENCE, FACTS, MANIFEST, PROFILE, SOURCE, WORKLOAD, *fleet.standing(DIGEST, FACTS),
+)  # fmt: skip
+
+WIRE: tuple[Versioned, ...] = (REPORT, *fleet.sent(DIGEST, FACTS, SWAP))
 
 MESSAGES: tuple[Message, ...] = (
     Hello(protocol=1, pid=7, engines=FACTS.engines, serving=DIGEST),
     Activate(slot="b"),
     Activated(
         slot="b",
-        record=SwapRecord(
-            origin=DIGEST,
-            target=DIGEST,
-            mode="stop-then-load",
-            stage_ms=1.5,
-            verify_ms=2.5,
-            warm_ms=3.5,
-            flip_ms=0.125,
-            drain_ms=4.5,
-            retire_ms=5.5,
-            in_flight=2,
-        ),
+        record=SWAP,
     ),
     Refused(phase="verify", kind="SelfCheckError", reason="output 'scores' is missing"),
     AskHealth(),
@@ -396,13 +403,14 @@ MESSAGES: tuple[Message, ...] = (
 def recordings() -> dict[str, bytes]:
     """Return what this release writes, by file name."""
     files = {f"{type(document).__name__}.json": encode_json(document) for document in JSON}
-    files["Report.bin"] = encode_wire(REPORT)
+    files |= {f"{type(document).__name__}.bin": encode_wire(document) for document in WIRE}
     return files | {f"{type(m).__name__}.bin": encode_msgpack(m) for m in MESSAGES}
 
 
 def kinds() -> dict[str, type[Document]]:
     """Return every document that stands alone, by name."""
-    return {kind.__name__: kind for kind in (*map(type, JSON), Report, *get_args(AnyMessage))}
+    alone = (*map(type, JSON), *map(type, WIRE), *get_args(AnyMessage))
+    return {kind.__name__: kind for kind in alone}
 
 
 def main() -> None:

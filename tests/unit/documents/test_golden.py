@@ -33,9 +33,11 @@ from insight_edge.documents.statistics import (
     latency_from_document,
     summary_from_document,
 )
-from tests.golden.record import kinds
+from tests.golden.record import WIRE, kinds
 
 RECORDED = sorted((Path(__file__).parents[2] / "golden").glob("v*/*.*"))
+
+ON_THE_WIRE = {type(document) for document in WIRE}
 
 recorded = pytest.mark.parametrize(
     "path", RECORDED, ids=[f"{p.parent.name}-{p.name}" for p in RECORDED]
@@ -46,20 +48,20 @@ def decoded(path: Path) -> Document:
     kind, data = kinds()[path.stem], path.read_bytes()
     if path.suffix == ".json":
         return decode_json(kind, data)
-    return decode_wire(kind, data) if kind is Report else decode_msgpack(kind, data)
+    return decode_wire(kind, data) if kind in ON_THE_WIRE else decode_msgpack(kind, data)
 
 
 def encoded(document: Document) -> bytes:
     if type(document) in get_args(AnyMessage):
         return encode_msgpack(document)
-    return encode_wire(document) if isinstance(document, Report) else encode_json(document)
+    return encode_wire(document) if type(document) in ON_THE_WIRE else encode_json(document)
 
 
 def values(kind: type[Document], data: bytes) -> Any:
     """Return the plain values in an encoding, without any document's help."""
     if data[:1] == b"{":
         return msgspec.json.decode(data)
-    unpacked = zstandard.decompress(data) if kind is Report else data
+    unpacked = zstandard.decompress(data) if kind in ON_THE_WIRE else data
     return msgspec.msgpack.decode(unpacked)
 
 

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Examples of what devices and the cloud tell each other, every field filled in."""
+
+from insight_edge.documents.codec import Versioned
+from insight_edge.documents.delivery import Ack, Outcome, Predictions, SampleOffer
+from insight_edge.documents.desired import (
+    Assignment,
+    Desired,
+    DirectorKey,
+    Directors,
+    Envelope,
+    Signature,
+)
+from insight_edge.documents.device import (
+    Birth,
+    Death,
+    DeploymentState,
+    Owner,
+    Refusal,
+    Reported,
+)
+from insight_edge.documents.enrolment import Broker, EnrolmentRequest, Identity
+from insight_edge.documents.facts import Facts
+from insight_edge.documents.host import SwapRecord
+
+AT_S = 1767225600.5
+
+
+def standing(digest: str, facts: Facts) -> tuple[Versioned, ...]:
+    """Return examples of documents that lie in files or are fetched, as JSON."""
+    return (
+        Desired(
+            tenant="default",
+            device="pi-7",
+            revision=5,
+            expires_s=AT_S,
+            deployments={"camera-1": Assignment(bundle=digest, role="challenger", share=0.25)},
+        ),
+        Directors(keys=(DirectorKey(key="0" * 64, public="1" * 64),)),
+        Owner(tenant="default", device="pi-7", deployment="camera-1"),
+        EnrolmentRequest(
+            token="token", device="pi-7", profile="rpi5-8gb", deployments=("camera-1",), facts=facts
+        ),
+        Identity(
+            tenant="default",
+            device="pi-7",
+            profile="rpi5-8gb",
+            secret="secret",
+            cloud="https://cloud.example.org",
+            broker=Broker(
+                host="broker.example.org", port=8883, username="u", password="p", ca="PEM"
+            ),
+            root="{}",
+            deployments=("camera-1",),
+        ),
+    )
+
+
+def sent(digest: str, facts: Facts, swap: SwapRecord) -> tuple[Versioned, ...]:
+    """Return examples of documents that travel over MQTT."""
+    refusal = Refusal(
+        kind="TamperedError", reason="not what was signed", phase="fetching", bundle=digest,
+        at_s=AT_S,
+    )  # fmt: skip
+    state = DeploymentState(
+        phase="probation",
+        serving=digest,
+        committed=digest,
+        target=digest,
+        attached=True,
+        probation_ends_s=AT_S,
+        progress_bytes=5,
+        total_bytes=9,
+        swap=swap,
+        refusal=refusal,
+        restored_from=digest,
+    )
+    return (
+        Envelope(payload="{}", signatures=(Signature(key="0" * 64, value="2" * 128),)),
+        Birth(
+            tenant="default",
+            device="pi-7",
+            session="s-1",
+            agent="0.1.0",
+            profile="rpi5-8gb",
+            facts=facts,
+            deployments=("camera-1",),
+            at_s=AT_S,
+        ),
+        Death(device="pi-7", session="s-1", reason="stopped"),
+        Reported(
+            tenant="default",
+            device="pi-7",
+            revision=5,
+            at_s=AT_S,
+            held=True,
+            lost={"prediction": 3},
+            refusal=refusal,
+            deployments={"camera-1": state},
+        ),
+        Ack(received=(digest,), uploads={digest: "https://cloud.example.org/v1/samples?x=1"}),
+        Predictions(
+            device="pi-7",
+            deployment="camera-1",
+            boot=2,
+            counters=(5, 9),
+            keys=("frame-5", None),
+            bundles=(digest,),
+            bundle=(0, 0),
+            at_s=(AT_S, AT_S),
+            outputs={"label": (("dog",), None), "scores": ((0.25, 0.75), (0.5, 0.5))},
+        ),
+        SampleOffer(
+            device="pi-7",
+            deployment="camera-1",
+            id="pi-7/camera-1/2/5",
+            bundle=digest,
+            digest=digest,
+            length_bytes=500,
+            reason="uncertain",
+            score=0.25,
+            at_s=AT_S,
+            outputs={"label": ("dog",)},
+        ),
+        Outcome(
+            id="pi-7/camera-1/2/5",
+            key="frame-5",
+            deployment="camera-1",
+            label="cat",
+            at_s=AT_S,
+            source="inspection",
+        ),
+    )
