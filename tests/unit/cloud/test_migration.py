@@ -6,19 +6,25 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
-import insight_cloud.registry.service  # noqa: F401 - its tables join the metadata
+# The tables of a domain join the metadata when it is imported.
+import insight_cloud.devices.service
+import insight_cloud.registry.service
+import insight_cloud.releases.service
+import insight_cloud.telemetry.service  # noqa: F401
 from insight_cloud.platform import migration
 from insight_cloud.platform.database import Database, open_database
 from insight_cloud.platform.migration import ensure_current, migration_config, upgrade
 from insight_cloud.platform.schema import Row
 from insight_edge.errors import ConfigurationError, UnsupportedVersionError
 
-NEXT_REVISION = """
+HEAD = ScriptDirectory.from_config(migration_config()).get_current_head()
+NEXT_REVISION = f"""
 from alembic import op
 
-revision, down_revision = "0002", "0001"
+revision, down_revision = "9000", "{HEAD}"
 
 
 def upgrade() -> None:
@@ -90,12 +96,12 @@ def test_an_older_database_is_left_alone_until_someone_migrates_it(
 ) -> None:
     next_release = tmp_path / "migrations"
     shutil.copytree(migration.SCRIPTS, next_release)
-    (next_release / "versions" / "v0002_next.py").write_text(NEXT_REVISION)
+    (next_release / "versions" / "v9000_next.py").write_text(NEXT_REVISION)
     monkeypatch.setattr(migration, "SCRIPTS", next_release)
     with pytest.raises(
-        ConfigurationError, match="revision 0001, this release needs 0002"
+        ConfigurationError, match=f"revision {HEAD}, this release needs 9000"
     ) as caught:
         ensure_current(database)
     assert "insight-cloud migrate" in str(caught.value.hint)
-    assert upgrade(database) == "0002"
+    assert upgrade(database) == "9000"
     ensure_current(database)
