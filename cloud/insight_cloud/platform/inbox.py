@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages between the thread that receives them and the caller who commits them.
+
+Bounded: a broker that sends more is not read from until the caller has taken some.
+It knows neither MQTT nor what messages say.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from insight_edge.documents.topics import Topic
+
+MAX_BYTES: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A message as it came.
+
+    Attributes:
+        connection: number of the connection it came by; its receipt is good there alone.
+        receipt: what the broker wants back, 0 where it wants nothing.
+        topic: None for what is none of ours, of which nothing but the receipt is kept.
+    """
+
+    connection: int
+    receipt: int
+    topic: Topic | None
+    payload: bytes
+
+
+class Batch:
+    """Messages to be committed together.
+
+    Attributes:
+        messages: topic and payload, in the order they came.
+        acknowledged: whether the broker was told so.
+    """
+
+    def __init__(
+        self, arrived: Sequence[Arrived], settle: Callable[[Sequence[Arrived]], None]
+    ) -> None:
+        self.messages = tuple((one.topic, one.payload) for one in arrived if one.topic is not None)
+        self.acknowledged = False
+        self._arrived = arrived
+        self._settle = settle
+
+    def acknowledge(self) -> None:
+        """Tell the broker that these are committed, so that it sends more; once is enough."""
+        if not self.acknowledged:
+            self.acknowledged = True
+            self._settle(self._arrived)
+
+
+class Inbox:
+    """What has arrived and was not taken yet, and the receipts to give back.
+
+    Args:
+        most: messages.
+        max_bytes: of payload; the last one may go beyond it.
+    """
+
+    def __init__(self, most: int, max_bytes: int = MAX_BYTES) -> None:
+        self._most = most
+        self._max_bytes = max_bytes
+        self._changed = threading.Condition()
+        self._queue: deque[Arrived] = deque()
+        self._length_bytes = 0
+        self._connection = 0
+        self._receipts: list[int] = []
+        self._closed = False
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more should be read."""
+        with self._changed:
+            return len(self._queue) < self._most and self._length_bytes < self._max_bytes
+
+    def renew(self) -> None:
+        """Begin another connection: receipts of earlier ones are not given back any more."""
+        with self._changed:
+            self._connection += 1
+            self._receipts.clear()
+
+    def put(self, receipt: int, topic: Topic | None, payload: bytes) -> None:
+        """Take what came by the connection of now."""
+        with self._changed:
+            self._queue.append(Arrived(self._connection, receipt, topic, payload))
+            self._length_bytes += len(payload)
+            self._changed.notify_all()
+
+    def take(self, most: int, wait_s: float) -> Sequence[Arrived]:
+        """Return messages, at least one: so many, or those that came within the time after it.
+
+        Nothing is returned after `close`.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._closed)
+            deadline_s = time.monotonic() + wait_s
+            while not self._closed and len(self._queue) < most:
+                if not self._changed.wait(deadline_s - time.monotonic()):
+                    break
+            if self._closed:
+                return ()
+            taken = [self._queue.popleft() for _ in range(min(most, len(self._queue)))]
+            self._length_bytes -= sum(len(one.payload) for one in taken)
+            return taken
+
+    def give_back(self, messages: Sequence[Arrived]) -> None:
+        """Let the receipts of these be given back, in the order of the messages."""
+        with self._changed:
+            self._receipts += [
+                one.receipt
+                for one in messages
+                if one.receipt and one.connection == self._connection
+            ]
+
+    def receipts(self) -> list[int]:
+        """Return the receipts to give back now, once."""
+        with self._changed:
+            receipts, self._receipts = self._receipts, []
+            return receipts
+
+    def close(self) -> None:
+        """Let whoever waits go."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
