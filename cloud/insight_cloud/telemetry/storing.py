@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Insert rows that may be there already, on any of the databases."""
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Row as Found
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from insight_cloud.platform.schema import Row
+
+_DIALECTS: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgresql}
+
+
+def insert_new(
+    session: Session,
+    table: type[Row],
+    rows: Sequence[dict[str, Any]],
+    returning: Sequence[InstrumentedAttribute[Any]],
+) -> Sequence[Found[Any]]:
+    """Insert the rows whose key is not there yet and return these columns of each of them.
+
+    Of rows with one key the first is inserted. They go in by the order of their keys, so that
+    two transactions with the same rows wait for each other and never both. The count of rows
+    that a driver tells is not used: psycopg does not know it here.
+    """
+    if not rows:
+        return ()
+    connection = session.connection()
+    insert = _DIALECTS[connection.dialect.name].insert(table.__table__)
+    key = itemgetter(*(column.name for column in table.__table__.primary_key))
+    return connection.execute(
+        insert.on_conflict_do_nothing().returning(*returning), sorted(rows, key=key)
+    ).all()

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Store messages that were read, each once, inside a transaction of the service's.
+
+What makes two messages the same is the key of their rows, never the moment or
+the batch they came in; so it does not matter how often they come.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select, tuple_, update
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from insight_cloud.platform.schema import Row
+from insight_cloud.telemetry.reading import Message, Values
+from insight_cloud.telemetry.rules import Fate, Receipt
+from insight_cloud.telemetry.samples import keep_offers
+from insight_cloud.telemetry.storing import insert_new
+from insight_cloud.telemetry.tables import OutcomeRow, PredictionRow, ReportRow
+from insight_cloud.telemetry.wire import Reader
+from insight_edge.documents.topics import Kind
+
+Key = tuple[Any, ...]
+
+REPORT_KEY = (
+    ReportRow.tenant,
+    ReportRow.device,
+    ReportRow.deployment,
+    ReportRow.boot,
+    ReportRow.sequence,
+)
+CONFLICT = ("ConflictError", "another report has this number")
+
+
+def take(session: Session, messages: Sequence[Message]) -> tuple[list[Receipt], list[Message]]:
+    """Store messages and return a receipt for each, and those to be quarantined.
+
+    A message that was read has no fault; those that came with one are receipted too.
+    """
+    of_kind: dict[Kind, list[Message]] = {}
+    for message in messages:
+        if message.fault is None:
+            of_kind.setdefault(message.topic.kind, []).append(message)
+    fates: dict[int, Fate] = {}
+    for kind, store in _STORES.items():
+        several = of_kind.get(kind, [])
+        fates |= zip(map(id, several), store(session, several), strict=True)
+    bad = [m for m in messages if fates.get(id(m), Fate.QUARANTINED) is Fate.QUARANTINED]
+    receipts = [_receipt(m, fates.get(id(m), Fate.QUARANTINED)) for m in messages]
+    return receipts, bad
+
+
+def fault_of(message: Message) -> tuple[str, str]:
+    """Return class and reason of what is wrong with a message."""
+    return message.fault or CONFLICT
+
+
+def keep_outcomes(session: Session, rows: Sequence[Values]) -> list[Fate]:
+    """Store outcomes; of two about one result the later one counts, whichever came first."""
+    order = sorted(range(len(rows)), key=lambda index: str(rows[index]["subject"]))
+    fates = {index: _keep_outcome(session, rows[index]) for index in order}
+    return [fates[index] for index in range(len(rows))]
+
+
+def _keep_outcome(session: Session, row: Values) -> Fate:
+    if insert_new(session, OutcomeRow, [row], [OutcomeRow.subject]):
+        return Fate.STORED
+    mine = (OutcomeRow.tenant == row["tenant"], OutcomeRow.subject == row["subject"])
+    query = select(OutcomeRow.at_s, OutcomeRow.digest).where(*mine)
+    kept = session.execute(query.with_for_update()).one()
+    if (row["at_s"], row["digest"]) <= (kept.at_s, kept.digest):
+        return Fate.DUPLICATE
+    session.execute(update(OutcomeRow).where(*mine).values(row))
+    return Fate.STORED
+
+
+def _keep_reports(session: Session, messages: Sequence[Message]) -> list[Fate]:
+    rows = [message.rows[0] for message in messages]
+    made = _made(session, ReportRow, rows, (*REPORT_KEY, ReportRow.digest))
+    keys = [tuple(row[column.key] for column in REPORT_KEY) for row in rows]
+    fates: list[Fate | None] = []
+    for message, key in zip(messages, keys, strict=True):
+        new = (*key, message.digest) in made
+        made.discard((*key, message.digest))
+        fates.append(Fate.STORED if new else None)
+    kept = _kept(session, [key for key, fate in zip(keys, fates, strict=True) if fate is None])
+    return [
+        fate or _second(session, message, key, kept[key])
+        for message, key, fate in zip(messages, keys, fates, strict=True)
+    ]
+
+
+def _kept(session: Session, keys: Sequence[Key]) -> dict[Key, str]:
+    """Return the digests of the reports that are stored under keys."""
+    if not keys:
+        return {}
+    query = select(*REPORT_KEY, ReportRow.digest).where(tuple_(*REPORT_KEY).in_(keys))
+    return {tuple(found[:-1]): found[-1] for found in session.execute(query)}
+
+
+def _second(session: Session, message: Message, key: Key, kept: str) -> Fate:
+    """Return what becomes of a message whose report is stored: it may say something else."""
+    if kept == message.digest:
+        return Fate.DUPLICATE
+    payload, reader = session.get_one(ReportRow, key).payload, Reader()
+    same = payload is not None and reader.unpack(payload) == reader.unpack(message.payload)
+    return Fate.DUPLICATE if same else Fate.QUARANTINED
+
+
+def _keep_predictions(session: Session, messages: Sequence[Message]) -> list[Fate]:
+    rows = [row for message in messages for row in message.rows]
+    made = _made(session, PredictionRow, rows, (PredictionRow.tenant, PredictionRow.id))
+    fates = []
+    for message in messages:
+        mine = {(row["tenant"], row["id"]) for row in message.rows} & made
+        made -= mine
+        fates.append(Fate.STORED if mine else Fate.DUPLICATE)
+    return fates
+
+
+def _keep_samples(session: Session, messages: Sequence[Message]) -> list[Fate]:
+    return keep_offers(session, [message.rows[0] for message in messages])
+
+
+def _keep_outcomes(session: Session, messages: Sequence[Message]) -> list[Fate]:
+    return keep_outcomes(session, [message.rows[0] for message in messages])
+
+
+def _made(
+    session: Session,
+    table: type[Row],
+    rows: Sequence[Values],
+    columns: Sequence[InstrumentedAttribute[Any]],
+) -> set[Key]:
+    return {tuple(found) for found in insert_new(session, table, rows, columns)}
+
+
+def _receipt(message: Message, fate: Fate) -> Receipt:
+    reason = ": ".join(fault_of(message)) if fate is Fate.QUARANTINED else None
+    return Receipt(digest=message.digest, fate=fate, reason=reason)
+
+
+_STORES = {
+    Kind.REPORT: _keep_reports,
+    Kind.PREDICTION: _keep_predictions,
+    Kind.SAMPLE: _keep_samples,
+    Kind.OUTCOME: _keep_outcomes,
+}

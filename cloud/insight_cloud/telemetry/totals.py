@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reports added up: exact, whatever the order and however they are split. Pure.
+
+Counts are integers and summaries merge exactly (rule S9 in
+docs/formats/statistics.md), so totals are compared with `==`.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+import zstandard
+
+from insight_cloud.telemetry.heads import MAX_BUCKETS
+from insight_cloud.telemetry.rules import KnownBundle
+from insight_edge.documents.report import Counts, Report
+from insight_edge.documents.statistics import (
+    LatencyDocument,
+    SummaryDocument,
+    document_from_latency,
+    document_from_summary,
+    latency_from_document,
+    summary_from_document,
+)
+from insight_edge.errors import DocumentError
+from insight_edge.stats.grid import Grid
+from insight_edge.stats.latency import LatencyHistogram, upper_edge
+from insight_edge.stats.summary import Summary
+
+_BUCKETS = {str(index): index for index in range(MAX_BUCKETS)}
+"""A third of the time of `int`, and it knows where they end."""
+
+COUNTS = ("asked", "answered", "failed", "observed", "flagged", "broken")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Totals:
+    """What some reports of one bundle say together.
+
+    Attributes:
+        reports: how many.
+        inputs, outputs: None where no report counted them.
+    """
+
+    reports: int
+    counts: Counts
+    latency: LatencyHistogram
+    inputs: Summary | None
+    outputs: Summary | None
+
+    def merge(self, other: "Totals") -> "Totals":
+        """Return what both say.
+
+        Raises:
+            DocumentError: more was counted than is ever added up, or over another grid.
+        """
+        try:
+            return Totals(
+                reports=self.reports + other.reports,
+                counts=Counts(
+                    **{n: getattr(self.counts, n) + getattr(other.counts, n) for n in COUNTS}
+                ),
+                latency=self.latency.merge(other.latency),
+                inputs=_both(self.inputs, other.inputs),
+                outputs=_both(self.outputs, other.outputs),
+            )
+        except (OverflowError, ValueError) as error:
+            raise DocumentError(f"does not add up: {error}") from error
+
+
+NOTHING = Totals(reports=0, counts=Counts(), latency=LatencyHistogram(), inputs=None, outputs=None)
+
+
+class _Statistics(msgspec.Struct):
+    """How the statistics of totals are kept: this room writes and reads them, nobody else."""
+
+    latency: LatencyDocument
+    inputs: SummaryDocument | None
+    outputs: SummaryDocument | None
+
+
+_decoder = msgspec.msgpack.Decoder(_Statistics)
+
+
+def totals_from_report(report: Report, bundle: KnownBundle) -> Totals:
+    """Return what one report says.
+
+    Raises:
+        DocumentError: no rows or durations have these statistics.
+    """
+    return Totals(
+        reports=1,
+        counts=report.counts,
+        latency=latency_from_document(report.latency),
+        inputs=_summary(report.inputs, bundle.inputs),
+        outputs=_summary(report.outputs, bundle.outputs),
+    )
+
+
+def pack_statistics(totals: Totals) -> bytes:
+    """Return the latency and the summaries of totals as they are kept."""
+    kept = _Statistics(
+        latency=document_from_latency(totals.latency),
+        inputs=_document(totals.inputs),
+        outputs=_document(totals.outputs),
+    )
+    return zstandard.ZstdCompressor(level=3).compress(msgspec.msgpack.encode(kept))
+
+
+def unpack_totals(reports: int, counts: Counts, packed: bytes, bundle: KnownBundle) -> Totals:
+    """Return the totals whose statistics were packed.
+
+    Raises:
+        DocumentError: they are of a bundle with other grids.
+    """
+    kept = _decoder.decode(zstandard.ZstdDecompressor().decompress(packed))
+    return Totals(
+        reports=reports,
+        counts=counts,
+        latency=latency_from_document(kept.latency),
+        inputs=_summary(kept.inputs, bundle.inputs),
+        outputs=_summary(kept.outputs, bundle.outputs),
+    )
+
+
+def p99_ns(buckets: Mapping[str, int], count: int, max_ns: int) -> int | None:
+    """Return the 99th percentile of a latency histogram, as `LatencyHistogram.quantile` has it.
+
+    It is read off the longest durations, without making the histogram; None where there is none.
+
+    Raises:
+        DocumentError: a bucket does not exist, or the count is not that of the buckets.
+    """
+    try:
+        held = dict(zip(map(_BUCKETS.__getitem__, buckets), buckets.values(), strict=True))
+    except KeyError as error:
+        raise DocumentError(f"latency: there is no bucket {error}") from error
+    if sum(held.values()) != count:
+        raise DocumentError(f"latency: {count} counted, others in the buckets")
+    longer = count - max(1, math.ceil(0.99 * count))
+    for index in sorted(held, reverse=True):
+        if longer < held[index]:
+            return min(upper_edge(index), max_ns)
+        longer -= held[index]
+    return None
+
+
+def _summary(document: SummaryDocument | None, grid: Grid | None) -> Summary | None:
+    if document is None:
+        return None
+    if grid is None:
+        raise DocumentError("summary: the bundle counts nothing there")
+    return summary_from_document(document, grid)
+
+
+def _document(summary: Summary | None) -> SummaryDocument | None:
+    return None if summary is None else document_from_summary(summary)
+
+
+def _both(one: Summary | None, other: Summary | None) -> Summary | None:
+    if one is None or other is None:
+        return one or other
+    return one.merge(other)
