@@ -24,6 +24,7 @@ VERBS = {
     "verify": ("insight_edge.cli.verify:verify", "Ask a bundle for its golden samples."),
     "run": ("insight_edge.cli.run:run", "Put named arrays through a bundle."),
     "bench": ("insight_edge.cli.bench:bench", "Measure bundles, with a verdict."),
+    "agent": ("insight_edge.cli.agent:app", "Make this machine a device of a fleet."),
     "compare": ("insight_edge.cli.compare:compare", "Compare two bundles, interleaved."),
 }
 """Every verb: where it lives, and what it does in a few words."""

@@ -13,7 +13,17 @@ import pytest
 import insight_edge
 
 ROOT = Path(__file__).resolve().parents[2]
-DEVICE_ROOMS = ("errors", "stats", "documents", "transforms", "bundle", "runtime", "bench", "cli")
+DEVICE_ROOMS = (
+    "errors",
+    "stats",
+    "documents",
+    "transforms",
+    "bundle",
+    "runtime",
+    "bench",
+    "fleet",
+    "cli",
+)
 TOO_HEAVY = {
     "alembic", "fastapi", "nncf", "onnx", "onnxscript", "pandas", "pydantic", "scipy",
     "skl2onnx", "sklearn", "sqlalchemy", "torch", "insight_cloud",

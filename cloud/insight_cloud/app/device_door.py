@@ -45,8 +45,8 @@ class DeviceServices:
         repository: directory of the TUF files.
         root: returns the root metadata that new devices believe.
         is_released: whether a blob belongs to a bundle that devices may install.
-        uploaded: is told the digest of a sample that has arrived.
-        broker: what devices are told of it.
+        uploaded: is told of a sample that has arrived.
+        broker: returns what a device, by tenant and name, needs to connect to the broker.
         address: of this door, as devices reach it.
     """
 
@@ -57,8 +57,8 @@ class DeviceServices:
     repository: Path
     root: Callable[[], bytes]
     is_released: Callable[[str], bool]
-    uploaded: Callable[[str], None]
-    broker: Broker
+    uploaded: Callable[[Upload], None]
+    broker: Callable[[str, str], Broker]
     address: str
     clock: Callable[[], datetime]
 
@@ -134,7 +134,7 @@ def _enrol(services: DeviceServices, body: bytes) -> Identity:
         profile=made.profile,
         secret=made.secret,
         cloud=services.address,
-        broker=services.broker,
+        broker=services.broker(made.tenant, made.device),
         root=root,
         deployments=made.deployments,
     )
@@ -178,4 +178,4 @@ def _take_sample(services: DeviceServices, upload: Upload, body: bytes) -> None:
     if digest(body) != upload.digest:
         raise DigestMismatchError("the bytes are not those that were offered")
     services.blobs.put(body)
-    services.uploaded(upload.digest)
+    services.uploaded(upload)

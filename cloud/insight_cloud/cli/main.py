@@ -16,8 +16,12 @@ from insight_edge import __version__
 from insight_edge.errors import InsightEdgeError
 
 VERBS = {
+    "up": ("insight_cloud.cli.up:up", "Run a whole cloud on this machine."),
     "train": ("insight_cloud.cli.train:train", "Train a model into the registry."),
     "demo": ("insight_cloud.cli.demo:demo", "Tell the whole story on this machine."),
+    "keys": ("insight_cloud.cli.keys:app", "Make the keys that sign updates, replace them."),
+    "release": ("insight_cloud.cli.release:app", "Publish bundles for devices."),
+    "device": ("insight_cloud.cli.device:app", "Invite devices, list them, assign bundles."),
     "migrate": ("insight_cloud.cli.migrate:migrate", "Bring the database to this release."),
 }
 """Every verb: where it lives, and what it does in a few words."""
@@ -48,9 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Return the exit code of one call; every expected error is a line on stderr."""
     try:
-        build_app()(
-            arguments, print_error=False, exit_on_error=False, result_action="return_value"
-        )
+        build_app()(arguments, print_error=False, exit_on_error=False, result_action="return_value")
     except InsightEdgeError as error:
         complain(str(error), error.hint)
         return error.exit_code

@@ -28,11 +28,13 @@ class Settings:
         state: the folder that holds everything not placed elsewhere.
         database: the SQLite file; None is `cloud.sqlite` in `state`.
         blobs: the folder of the blob store; None is `blobs` in `state`.
+        keys: the folder of the signing keys; None is `keys` in `state`.
     """
 
     state: Path = Path(".insight-cloud")
     database: Path | None = None
     blobs: Path | None = None
+    keys: Path | None = None
 
     @property
     def database_path(self) -> Path:
@@ -43,6 +45,26 @@ class Settings:
     def blobs_path(self) -> Path:
         """The folder of the blob store."""
         return self.blobs or self.state / "blobs"
+
+    @property
+    def keys_path(self) -> Path:
+        """The folder of the signing keys."""
+        return self.keys or self.state / "keys"
+
+    @property
+    def repository_path(self) -> Path:
+        """The folder of the update repository, as it is served."""
+        return self.state / "tuf"
+
+    @property
+    def log_path(self) -> Path:
+        """The folder of the prediction log."""
+        return self.state / "predictions"
+
+    @property
+    def profiles_path(self) -> Path:
+        """The folder of this installation's own hardware profiles."""
+        return self.state / "profiles"
 
 
 def load_settings(

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ask devices for samples that somebody wants, and tell them where to put each.
+
+An address works for one file, of one device, for a while; a device that was away is
+told again.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from insight_cloud.devices.device import Query
+from insight_cloud.devices.service import Devices
+from insight_cloud.platform.presigned import Presigner, Upload
+from insight_cloud.platform.publisher import Outgoing
+from insight_cloud.telemetry.samples import Sample
+from insight_cloud.telemetry.service import Telemetry
+from insight_cloud.worker.ingesting import Publishes
+from insight_edge.documents.codec import encode_wire
+from insight_edge.documents.delivery import Ack
+from insight_edge.documents.topics import TENANT, Kind, Topic
+
+VALID: Final = timedelta(minutes=15)
+AGAIN: Final = timedelta(minutes=1)
+AT_ONCE: Final = 32
+
+
+class Asking:
+    """Tells devices where to put what they are asked for."""
+
+    def __init__(
+        self,
+        devices: Devices,
+        telemetry: Telemetry,
+        publisher: Publishes,
+        presigner: Presigner,
+        address: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._devices = devices
+        self._telemetry = telemetry
+        self._publisher = publisher
+        self._presigner = presigner
+        self._address = address
+        self._clock = clock
+        self._asked: dict[str, datetime] = {}
+
+    def run(self) -> None:
+        """Ask every device that is there, for some at a time.
+
+        Raises:
+            LinkError: the broker did not take it; it is asked at the next call.
+        """
+        now = self._clock()
+        self._asked = {name: at for name, at in self._asked.items() if now - at < AGAIN}
+        after: str | None = None
+        while True:
+            page = self._devices.devices(Query(online=True), after=after, limit=500)
+            for device in page.devices:
+                self._ask(device.name, now)
+            after = page.after
+            if after is None:
+                return
+
+    def _ask(self, device: str, now: datetime) -> None:
+        wanted = [
+            one for one in self._telemetry.wanted_uploads(device) if one.digest not in self._asked
+        ][:AT_ONCE]
+        if not wanted:
+            return
+        ack = Ack(uploads={one.digest: self._upload_address(one, now) for one in wanted})
+        topic = Topic(TENANT, device, Kind.ACK)
+        self._publisher.publish_all([Outgoing(topic, encode_wire(ack))])
+        self._asked |= dict.fromkeys((one.digest for one in wanted), now)
+
+    def _upload_address(self, sample: Sample, now: datetime) -> str:
+        upload = Upload(
+            tenant=TENANT,
+            device=sample.device,
+            digest=sample.digest,
+            length_bytes=sample.length_bytes,
+            expires_s=int((now + VALID).timestamp()),
+        )
+        return f"{self._address}/v1/samples?{self._presigner.query(upload)}"

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Take what devices say, and tell each of them what was committed.
+
+A batch is stored in one transaction; only then are its messages acknowledged, to
+the device (which forgets them) and to the broker (which brings no more of them).
+It connects to nothing itself.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final, Protocol
+
+from insight_cloud.devices.service import Devices
+from insight_cloud.platform.publisher import Outgoing
+from insight_cloud.telemetry.service import Telemetry
+from insight_edge.documents.codec import encode_wire
+from insight_edge.documents.delivery import Ack
+from insight_edge.documents.topics import Kind, Topic
+
+STATES: Final = frozenset({Kind.BIRTH, Kind.DEATH, Kind.REPORTED})
+COUNTED: Final = frozenset({Kind.REPORT, Kind.PREDICTION, Kind.SAMPLE, Kind.OUTCOME})
+
+_log = logging.getLogger(__name__)
+
+Messages = Sequence[tuple[Topic, bytes]]
+
+
+class Publishes(Protocol):
+    """What a publisher is to the ingester and the worker."""
+
+    def publish_all(self, messages: Iterable[Outgoing]) -> None:
+        """Hand messages to the broker, and wait until it has them."""
+        ...
+
+
+class Ingesting:
+    """Stores batches and acknowledges them to their devices."""
+
+    def __init__(
+        self,
+        devices: Devices,
+        telemetry: Telemetry,
+        publisher: Publishes,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._devices = devices
+        self._telemetry = telemetry
+        self._publisher = publisher
+        self._clock = clock
+
+    def take(self, messages: Messages) -> None:
+        """Store a batch, whatever is in it, and tell its devices.
+
+        Raises:
+            StorageError: nothing of it may be acknowledged to the broker; it comes again.
+            LinkError: devices were not told; their messages come again and are duplicates then.
+        """
+        now = self._clock()
+        for heard in self._devices.hear([m for m in messages if m[0].kind in STATES], now):
+            if heard.fault:
+                _log.warning("a state was left out: %s", heard.fault)
+        counted = [m for m in messages if m[0].kind in COUNTED]
+        receipts = self._telemetry.ingest(counted, now)
+        received: dict[tuple[str, str], list[str]] = {}
+        for (topic, _), receipt in zip(counted, receipts, strict=True):
+            received.setdefault((topic.tenant, topic.device), []).append(receipt.digest)
+        self._devices.saw(received.keys(), now)
+        self._tell(received)
+
+    def _tell(self, received: Mapping[tuple[str, str], list[str]]) -> None:
+        self._publisher.publish_all(
+            [
+                Outgoing(Topic(*whose, Kind.ACK), encode_wire(Ack(received=tuple(digests))))
+                for whose, digests in received.items()
+            ]
+        )

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verbs `agent …`: make this machine a device of a fleet, and look after it.
+
+`fleet` does the work; here are flags, signals and what a person sees.
+"""
+
+import getpass
+import logging
+import shutil
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from insight_edge.bench.machine import machine_facts
+from insight_edge.bundle.durable import replace_file, storing
+from insight_edge.cli.screen import Format, emit, err
+from insight_edge.documents.codec import decode_json
+from insight_edge.documents.device import DeploymentState, Reported
+from insight_edge.documents.enrolment import EnrolmentRequest
+from insight_edge.errors import ConfigurationError, DocumentError, StorageError
+from insight_edge.fleet.agent import HELD, Agent
+from insight_edge.fleet.attendant import Rhythm
+from insight_edge.fleet.enrol import enrol
+from insight_edge.fleet.identity import deployment_dir, identity_of, keep_identity
+from insight_edge.fleet.policy import Policy
+from insight_edge.fleet.telling import ALIVE_S, STATUS
+from insight_edge.fleet.unit import NAME, unit_text
+from insight_edge.runtime.loading import engine_facts
+
+app = App(name="agent", help="Make this machine a device of a fleet, and look after it.")
+
+STATE = Path("/var/lib/insight-edge")
+MAX_TOKEN_BYTES = 4096
+UNITS = Path("/etc/systemd/system")
+
+State = Annotated[Path, Parameter(name=["--state"], env_var="INSIGHT_EDGE_STATE")]
+
+
+@app.command
+def enroll(
+    cloud: str,
+    /,
+    *,
+    token_file: Path | None = None,
+    device: str | None = None,
+    profile: str | None = None,
+    deployment: Annotated[tuple[str, ...], Parameter(negative=())] = ("default",),
+    ca: Path | None = None,
+    state: State = STATE,
+) -> None:
+    """Enrol this machine with the token of an invitation.
+
+    Args:
+        cloud: base address of the cloud.
+        token_file: file with the token; standard input without it, so that it is in no history.
+        device: name to ask for; the invitation may name another.
+        profile: hardware profile to ask for; the cloud picks one by the facts without it.
+        deployment: a name that an application will attach under; repeatable.
+        ca: file of the certificates that may sign the cloud's; the system's without it.
+        state: directory of the agent.
+    """
+    if (state / "identity.json").exists():
+        raise ConfigurationError(
+            f"{state}: this machine is {identity_of(state).device} already",
+            hint="choose another --state for a second device",
+        )
+    request = EnrolmentRequest(
+        token=_token(token_file),
+        device=device,
+        profile=profile,
+        deployments=deployment,
+        facts=machine_facts(engine_facts()),
+    )
+    identity = enrol(cloud, request, ca=None if ca is None else str(ca))
+    keep_identity(state, identity)
+    err.print(f"this machine is '{identity.device}', profile {identity.profile}")
+    for name in identity.deployments:
+        err.print(f"  Runtime.attach('{deployment_dir(state, name)}')")
+
+
+@app.command
+def run(
+    *,
+    state: State = STATE,
+    window_s: float = 60.0,
+    probation_s: float = 600.0,
+    verbose: bool = False,
+) -> None:
+    """Run the agent until it is stopped (SIGTERM, Ctrl-C).
+
+    Args:
+        state: directory of the agent.
+        window_s: length of a window of telemetry.
+        probation_s: how long a new bundle serves before it is committed.
+        verbose: say more.
+    """
+    if window_s <= 0 or probation_s < 0:
+        raise ConfigurationError("a window is longer than 0 s, and a probation not negative")
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    agent = Agent(
+        state,
+        machine_facts(engine_facts()),
+        policy=Policy(probation_s=probation_s),
+        rhythm=Rhythm(window_s=window_s),
+    )
+    agent.run(stop)
+
+
+@app.command
+def status(*, state: State = STATE, format: Format = "table") -> None:  # noqa: A002 - the flag is --format
+    """Show how this device stands.
+
+    Args:
+        state: directory of the agent.
+        format: how to print.
+    """
+    identity = identity_of(state)
+    try:
+        found = decode_json(Reported, (state / STATUS).read_bytes())
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"{state}: the agent of {identity.device} has not run yet",
+            hint="insight-edge agent run, or agent install",
+        ) from error
+    except (OSError, DocumentError) as error:
+        raise ConfigurationError(f"{state / STATUS}: {error}") from error
+    age_s = time.time() - (state / STATUS).stat().st_mtime
+    running = "runs" if age_s < ALIVE_S else f"has said nothing for {age_s:.0f} s"
+    held = ", updates are held" if found.held else ""
+    title = (
+        f"{identity.device} ({identity.profile}), revision {found.revision}: agent {running}{held}"
+    )
+    rows = [_row(name, one) for name, one in found.deployments.items()]
+    emit(rows, format, title=title, document=found)
+    if found.refusal is not None and format == "table":
+        err.print(f"refused: {found.refusal.kind}: {found.refusal.reason}")
+
+
+@app.command
+def hold(*, state: State = STATE, release: bool = False) -> None:
+    """Let no update begin on this device, or let them begin again.
+
+    An update that has begun is finished; what serves goes on serving.
+
+    Args:
+        state: directory of the agent.
+        release: the other way round.
+    """
+    identity_of(state)
+    if release:
+        with storing(state / HELD):
+            (state / HELD).unlink(missing_ok=True)
+    else:
+        replace_file(state / HELD, b"")
+    err.print("updates may begin" if release else "updates are held")
+
+
+@app.command
+def install(
+    *,
+    state: State = STATE,
+    user: str | None = None,
+    print_: Annotated[bool, Parameter(name="--print")] = False,
+) -> None:
+    """Install the agent as a systemd service.
+
+    Args:
+        state: directory of the agent.
+        user: that it runs as; this one by default.
+        print_: show the unit and change nothing.
+    """
+    program = Path(shutil.which("insight-edge") or sys.argv[0]).absolute()
+    text = unit_text(program, state.absolute(), user or getpass.getuser())
+    if print_:
+        sys.stdout.write(text)
+        return
+    identity_of(state)
+    if not UNITS.is_dir():
+        raise ConfigurationError(
+            f"{UNITS}: systemd is not here", hint="use --print, and run it as this machine does"
+        )
+    replace_file(UNITS / NAME, text.encode())
+    err.print(f"{UNITS / NAME} is written; now: systemctl enable --now {NAME}")
+
+
+def _token(file: Path | None) -> str:
+    try:
+        if file is None:
+            text = sys.stdin.read(MAX_TOKEN_BYTES)
+        else:
+            with file.open(encoding="utf-8") as opened:
+                text = opened.read(MAX_TOKEN_BYTES)
+    except (OSError, UnicodeDecodeError) as error:
+        raise StorageError(f"{file}: the token cannot be read: {error}") from error
+    if not text.strip():
+        raise ConfigurationError("the token is empty", hint="insight-cloud device invite makes one")
+    return text.strip()
+
+
+def _row(name: str, state: DeploymentState) -> dict[str, str]:
+    target = "" if state.target is None else f"{state.phase} {_short(state.target)}"
+    refused = "" if state.refusal is None else f"{state.refusal.kind}: {state.refusal.reason}"
+    return {
+        "deployment": name,
+        "host": "attached" if state.attached else "away",
+        "serving": _short(state.serving),
+        "committed": _short(state.committed),
+        "update": target or "none",
+        "refused": refused,
+    }
+
+
+def _short(bundle: str | None) -> str:
+    return "-" if bundle is None else bundle.removeprefix("sha256:")[:12]

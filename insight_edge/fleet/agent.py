@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The agent of one device: a loop that turns news into the next step.
+
+News come from the link, from attendants beside the runtime hosts, from errands and
+from the clock; one thread takes them one after the other. What follows is decided
+by the update protocol (`fleet.update`, through the journal) and carried out by an
+attendant or an errand. The agent loads no engine; where it dies, inference goes on,
+and the next agent goes on from the journal.
+"""
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Final
+
+from insight_edge.bundle.claim import Claim
+from insight_edge.documents.codec import digest
+from insight_edge.documents.device import Refusal
+from insight_edge.documents.facts import Facts
+from insight_edge.documents.topics import Kind
+from insight_edge.errors import StorageError
+from insight_edge.fleet.actions import (
+    Action,
+    ActivateSlot,
+    CancelFetch,
+    CommitSlot,
+    FetchBundle,
+    RestoreSlot,
+    StageBundle,
+)
+from insight_edge.fleet.attendant import Attendant, Rhythm
+from insight_edge.fleet.errands import Disbelieved, Errands, Judged, Progressed
+from insight_edge.fleet.events import Event, Held, Released, Tick, Unwanted, Wanted
+from insight_edge.fleet.forward import forward, settle
+from insight_edge.fleet.identity import deployment_dir, identity_of
+from insight_edge.fleet.incoming import sweep
+from insight_edge.fleet.install import restarted
+from insight_edge.fleet.journal import Journal
+from insight_edge.fleet.link import Link
+from insight_edge.fleet.link_events import Connected, Disconnected, LinkEvent, Received
+from insight_edge.fleet.outbox import Outbox
+from insight_edge.fleet.policy import Policy
+from insight_edge.fleet.telling import Telling
+from insight_edge.fleet.unjudged import Unjudged
+from insight_edge.fleet.update_state import deployment_state
+
+TICK_S: Final = 1.0
+HELD: Final = "held"
+"""A file of this name in the state directory stops updates; `agent hold` makes it."""
+
+_log = logging.getLogger(__name__)
+
+News = Judged | Disbelieved | Progressed | LinkEvent
+
+
+class Agent:
+    """One device; `run` it.
+
+    Args:
+        state: directory of the agent; the device is enrolled.
+        facts: of this machine.
+        policy: pauses and bounds of updates.
+        rhythm: how often hosts are asked.
+        clock: seconds since the epoch.
+
+    Raises:
+        ConfigurationError: the device is not enrolled, or another agent runs.
+        StorageError: the state cannot be read or written.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        facts: Facts,
+        *,
+        policy: Policy | None = None,
+        rhythm: Rhythm | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._state, self._clock = state, clock
+        self._me = identity_of(state)
+        self._policy, self._rhythm = policy or Policy(), rhythm or Rhythm()
+        self._news: queue.SimpleQueue[News] = queue.SimpleQueue()
+        self._refusal: Refusal | None = None
+        self._unjudged = Unjudged()
+        self._held = False
+        self._telling = Telling(state, self._me, facts, clock)
+        with ExitStack() as opening:
+            claim = Claim(state, "agent")
+            opening.callback(claim.release)
+            self._journal = Journal(state, self._me.deployments)
+            self._outbox = Outbox(state / "agent.sqlite")
+            opening.callback(self._outbox.close)
+            self._errands = Errands(state, self._me, self._news.put, clock)
+            opening.callback(self._errands.stop)
+            self._link = Link(self._me, self._news.put)
+            opening.callback(self._link.close)
+            self._attendants: dict[str, Attendant] = {}
+            for name in self._me.deployments:
+                self._attendants[name] = self._attendant(name)
+                opening.callback(self._attendants[name].stop)
+            self._closing = opening.pop_all()
+
+    def run(self, stop: threading.Event) -> None:
+        """Look after the device until `stop` is set, and then end in good order."""
+        with self._closing:
+            self._begin()
+            while not stop.is_set():
+                self._turn()
+        # What hosts counted last was put into the outbox while they were left; it is kept there.
+
+    def _attendant(self, name: str) -> Attendant:
+        def tell(event: Event) -> None:
+            self._news.put(Progressed(name, event))
+
+        return Attendant(deployment_dir(self._state, name), self._outbox, tell, self._rhythm)
+
+    def _begin(self) -> None:
+        """Go on where the agent before was killed."""
+        for name in self._me.deployments:
+            self._advance(name, restarted(deployment_dir(self._state, name)))
+        self._want()
+        targets = (self._journal.update(name).target for name in self._me.deployments)
+        with suppress(StorageError):
+            sweep(self._state, {target.bundle for target in targets if target is not None})
+
+    def _turn(self) -> None:
+        """Take the news of a second, then see what time brings."""
+        deadline_s = time.monotonic() + TICK_S
+        with suppress(queue.Empty):
+            while True:
+                news = self._news.get(timeout=max(0.0, deadline_s - time.monotonic()))
+                self._survive(self._take, news)
+        self._judge_again()
+        self._look_at_hold()
+        for name in self._me.deployments:
+            self._advance(name, Tick())
+        self._survive(forward, self._outbox, self._link, self._clock())
+        self._survive(self._tell)
+
+    def _survive(self, step: Callable[..., object], *arguments: object) -> None:
+        """Take a step that a full disk may prevent; what it was for comes again."""
+        try:
+            step(*arguments)
+        except StorageError as error:
+            _log.warning("%s", error)
+
+    def _take(self, news: News) -> None:
+        match news:
+            case Progressed(deployment, event):
+                self._advance(deployment, event)
+            case Judged():
+                self._accept(news)
+            case Disbelieved(refusal, may_pass):
+                _log.warning("%s: %s", refusal.kind, refusal.reason)
+                self._refusal = refusal
+                self._unjudged = self._unjudged.put_off(self._policy) if may_pass else Unjudged()
+            case Received(kind=Kind.DESIRED, payload=payload):
+                self._unjudged = Unjudged(payload=payload)
+                self._judge(payload)
+            case Connected(session=session):
+                self._link.publish(Kind.BIRTH, self._telling.birth(session))
+            case Disconnected(reason=reason):
+                _log.info("the link is down: %s", reason)
+            case _:
+                ack = settle(self._outbox, news, self._clock())
+                self._errands.upload({} if ack is None else ack.uploads)
+
+    def _judge(self, payload: bytes) -> None:
+        known = self._journal.accepted
+        last = None if known is None else known.desired
+        self._errands.judge(payload, self._journal.revision, last)
+
+    def _judge_again(self) -> None:
+        if self._unjudged.is_due():
+            self._unjudged = self._unjudged.begun()
+            self._judge(self._unjudged.payload)
+
+    def _accept(self, news: Judged) -> None:
+        self._unjudged = Unjudged()
+        if news.desired.revision < self._journal.revision:
+            return  # judged before a newer one was accepted
+        self._journal.accept(news.desired, digest(news.payload))
+        self._refusal = None
+        self._want()
+
+    def _want(self) -> None:
+        """Let each deployment know what is desired of it."""
+        if self._journal.accepted is None:
+            return
+        desired = self._journal.accepted.desired
+        for name in self._me.deployments:
+            wanted = desired.deployments.get(name)
+            event = wanted and Wanted(wanted.bundle, desired.revision, desired.expires_s)
+            self._advance(name, event or Unwanted())
+
+    def _advance(self, deployment: str, event: Event) -> None:
+        for action in self._journal.advance(deployment, event, self._clock(), self._policy):
+            self._do(deployment, action)
+
+    def _do(self, deployment: str, action: Action) -> None:
+        match action:
+            case FetchBundle(bundle):
+                self._errands.fetch(deployment, bundle)
+            case StageBundle(bundle):
+                self._errands.stage(deployment, bundle)
+            case CancelFetch():
+                self._errands.cancel(deployment)
+            case ActivateSlot() | RestoreSlot() | CommitSlot():
+                self._attendants[deployment].ask(action)
+            case _:
+                return  # the state is told every turn, if it has changed
+
+    def _look_at_hold(self) -> None:
+        held = (self._state / HELD).exists()
+        if held != self._held:
+            self._held = held
+            for name in self._me.deployments:
+                self._advance(name, Held() if held else Released())
+
+    def _tell(self) -> None:
+        deployments = {}
+        for name in self._me.deployments:
+            present_bytes, total_bytes = self._errands.progress(name)
+            deployments[name] = deployment_state(
+                self._journal.update(name),
+                progress_bytes=present_bytes,
+                total_bytes=total_bytes,
+                policy=self._policy,
+            )
+        self._telling.tell(
+            self._link.publish,
+            deployments,
+            revision=self._journal.revision,
+            held=self._held,
+            lost=self._outbox.lost,
+            refusal=self._refusal,
+        )
