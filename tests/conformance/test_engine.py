@@ -20,6 +20,7 @@ from insight_edge.errors import InferenceFailedError, InsightEdgeError, LoadFail
 from insight_edge.runtime.loading import GROUP, engine_facts, load_session
 from insight_edge.runtime.pipeline import Pipeline
 from insight_edge.runtime.seam import Session
+from insight_edge.runtime.signal_stack import signal_stack
 from insight_edge.runtime.versions import satisfies
 from tests.fakes import engine
 from tests.fakes.engine_bundles import (
@@ -255,6 +256,23 @@ def test_no_more_threads_work_than_were_asked_for(load: Load, threads: int) -> N
         session.infer(inputs)
     gained = [after - before.get(task, 0) for task, after in busy_ns().items()]
     assert 1 <= sum(own > 0.05 * sum(gained) for own in gained) <= threads
+
+
+def test_thread_keeps_its_signal_stack_over_loads_and_closes(
+    token: str, make: Make, tmp_path: Path
+) -> None:
+    write_engine_bundle(tmp_path / "b", token, make(weights_of(0)), weights_of(0))
+    bundle = open_bundle(tmp_path / "b", allow_unsigned=True)
+    stacks = [signal_stack()]
+    first = load_session(bundle, bundle.variant(), threads=1)
+    second = load_session(bundle, bundle.variant(), threads=1)
+    for session in (first, second):  # a swap closes the older one first
+        session.infer(rows_of(1, 1))
+        stacks.append(signal_stack())
+        session.close()
+        gc.collect()
+        stacks.append(signal_stack())
+    assert len(set(stacks)) == 1
 
 
 def test_loads_leave_no_descriptor_and_no_thread(token: str, make: Make, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from insight_edge.documents.facts import EngineFacts, Missing
 from insight_edge.documents.manifest import Variant
 from insight_edge.runtime.engines.presence import engine_facts
 from insight_edge.runtime.processor import isa_extensions
+from insight_edge.runtime.signal_stack import signal_stack_kept
 
 NAME = "openvino"
 PRECISION_HINT = "INFERENCE_PRECISION_HINT"
@@ -47,7 +48,8 @@ class OpenVinoEngine:
         }
         openvino = _import_openvino()
         entry = str(bundle.file(variant.entry))
-        compiled = openvino.Core().compile_model(entry, "CPU", config)
+        with signal_stack_kept():
+            compiled = openvino.Core().compile_model(entry, "CPU", config)
         names = [out.name for out in bundle.manifest.io.model_outputs]
         return OpenVinoSession(compiled, names, openvino.Tensor)
 
@@ -87,9 +89,10 @@ class OpenVinoSession:
 
     def close(self) -> None:
         """Drop the requests and the model."""
-        self._requests.clear()
-        self._ports = {}
-        self._compiled = None
+        with signal_stack_kept():
+            self._requests.clear()
+            self._ports = {}
+            self._compiled = None
 
 
 def _shareable(array: NDArray[Any]) -> NDArray[Any]:
