@@ -166,7 +166,7 @@ class Link:
         _log.warning("link: dropped %d bytes on %.200r", length_bytes, topic)
 
     def _ring(self) -> None:
-        with suppress(BlockingIOError):
+        with suppress(OSError):  # it has rung already, or there is nobody to hear it any more
             self._bell.send(b"!")
 
     def _run(self) -> None:
@@ -397,8 +397,11 @@ def _drain(ear: socket.socket) -> None:
 
 
 def _hang_up(client: mqtt.Client, tls: Tls | None) -> None:
+    """Leave no descriptor open, nor a cycle that would keep the client's own until it is found."""
     line = client.socket()
     if line is not None:
         line.close()
     if tls is not None:
         tls.close()
+    client.on_connect = client.on_subscribe = client.on_message = None
+    client.on_publish = client.on_disconnect = None

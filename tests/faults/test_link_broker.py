@@ -100,6 +100,15 @@ def test_broker_that_confirms_nothing_holds_nobody_up() -> None:
         assert not link.in_flight
 
 
+def test_window_is_bounded_by_bytes_and_what_is_under_way_is_not_taken_twice() -> None:
+    with OddBroker() as broker, link_to(broker) as (link, heard):
+        heard.next(Connected)
+        taken = [link.publish(Kind.REPORT, bytes([n]) * 500_000) for n in range(20)]
+        assert taken == [True] * 8 + [False] * 12
+        assert link.publish(Kind.REPORT, bytes([3]) * 500_000)
+        assert len(link.in_flight) == 8
+
+
 def test_message_longer_than_the_broker_takes_is_declined_and_others_are_not() -> None:
     at_most_200 = b"\x20\x08\x00\x00\x05\x27\x00\x00\x00\xc8"
     with OddBroker(connack=at_most_200) as broker, link_to(broker) as (link, heard):

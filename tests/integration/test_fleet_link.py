@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A device's link and a real broker: what is carried, what is refused, what is left behind."""
 
+import gc
 import os
 import threading
 from collections.abc import Iterator
@@ -97,21 +98,6 @@ def test_too_long_and_foreign_messages_are_dropped_and_counted(
         heard.next(Published)
 
 
-def test_window_is_bounded_and_what_is_under_way_is_not_taken_twice(
-    broker: EmbeddedBroker,
-) -> None:
-    with linked(broker, "press-5") as (link, heard):
-        heard.next(Connected)
-        assert link.publish(Kind.REPORT, b"same")
-        assert link.publish(Kind.REPORT, b"same")
-        heard.next(Published)
-        taken = sum(link.publish(Kind.REPORT, bytes([n]) * 500_000) for n in range(20))
-        assert taken < 20
-        for _ in range(taken):
-            heard.next(Published)
-        assert link.room == MAX_IN_FLIGHT
-
-
 def test_nothing_is_taken_without_a_connection_and_it_is_made_when_a_broker_comes(
     tmp_path: Path,
 ) -> None:
@@ -165,6 +151,7 @@ def test_closing_leaves_no_thread_and_no_descriptor(tmp_path: Path) -> None:
     with running_broker(tmp_path) as broker:
         me = identity_of(broker, "press-10")
         for _ in range(2):  # the first one loads what stays
+            gc.collect()  # of other tests; not of this one
             before = (threading.active_count(), len(os.listdir("/proc/self/fd")))  # noqa: PTH208
             heard = Heard()
             link = Link(me, heard.tell, pace=SWIFT)

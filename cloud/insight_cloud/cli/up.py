@@ -14,7 +14,7 @@ from insight_cloud.platform.settings import Settings
 from insight_cloud.platform.setup import BrokerPlace, Setup
 from insight_cloud.platform.supervising import Program, supervise
 from insight_cloud.releases.keys import init_keys
-from insight_edge.errors import LinkError
+from insight_edge.errors import InsightEdgeError
 
 PROCESSES = {
     "api": "insight_cloud.app.main",
@@ -84,5 +84,5 @@ def _keep(broker: EmbeddedBroker) -> None:
         _log.warning("the broker ended; it is started again")
         try:
             broker.start()
-        except LinkError as error:
+        except InsightEdgeError as error:
             _log.warning("%s", error)

@@ -32,6 +32,7 @@ from insight_edge.errors import ConfigurationError, LinkError
 
 START_S: Final = 15.0
 STOP_S: Final = 10.0
+GONE_S: Final = 2.0
 CAVEAT: Final = "no topic ACL, no mutual TLS, no persistence"
 """Of iotcore, to be shown where it starts."""
 
@@ -208,8 +209,20 @@ def _free_port(host: str) -> int:
 
 
 def _refuse_taken(address: Address) -> None:
-    """Find out before the child does: a connection to another program would look like success."""
-    _bound(address).close()
+    """Find out before the child does: a connection to another program would look like success.
+
+    One that was killed a moment ago may take another to be gone.
+    """
+    deadline_s = time.monotonic() + GONE_S
+    while True:
+        try:
+            _bound(address).close()
+        except ConfigurationError:
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(_POLL_S)
+        else:
+            return
 
 
 def _bound(address: Address) -> socket.socket:
@@ -220,6 +233,6 @@ def _bound(address: Address) -> socket.socket:
         )
     except OSError as error:
         raise ConfigurationError(
-            f"the broker cannot listen at {host}:{port}: {error.strerror}",
+            f"the broker cannot listen at {host}:{port}: {os.strerror(error.errno or 0).lower()}",
             hint="choose another port",
         ) from error

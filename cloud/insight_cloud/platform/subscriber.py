@@ -80,7 +80,8 @@ class Subscriber:
 
         Args:
             max_rows: messages in a batch, at most.
-            wait_s: how long the first message of a batch waits for others.
+            wait_s: how long the first message of a batch waits for others; a tenth of it
+                where none comes.
         """
         while arrived := self._inbox.take(max_rows, wait_s):
             batch = Batch(arrived, self._settle)
