@@ -18,7 +18,8 @@ class CuttingProxy:
         longest_s: that a connection lasts.
 
     Attributes:
-        cuts: how many connections were cut.
+        connections: how many there were.
+        cuts: how many of them were cut.
         healed: set it to cut no more.
     """
 
@@ -26,7 +27,7 @@ class CuttingProxy:
         self._target = target
         self._longest_s = longest_s
         self._chance = random.Random(7)  # noqa: S311 - to be repeated, not secret
-        self.cuts = 0
+        self.connections = self.cuts = 0
         self.healed = threading.Event()
         self._closing = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -47,6 +48,7 @@ class CuttingProxy:
         while not self._closing.is_set():
             with suppress(OSError):
                 near, _ = self._listener.accept()
+                self.connections += 1
                 with near, socket.create_connection(self._target) as far:
                     self._pass(near, far)
 

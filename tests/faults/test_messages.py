@@ -85,7 +85,7 @@ def test_line_that_is_cut_all_the_time_loses_nothing(
         me = msgspec.structs.replace(me, broker=msgspec.structs.replace(me.broker, port=proxy.port))
         with closing(Device(tmp_path / "cut", me)) as device:
             put = device.put(300, chance)
-            device.turn_until(lambda: proxy.cuts >= 15)
+            device.turn_until(lambda: proxy.cuts >= 10)
             proxy.healed.set()
             device.turn_until(empty(device))
     assert set(cloud.committed) == put

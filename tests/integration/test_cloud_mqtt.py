@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -137,19 +138,24 @@ def test_malformed_and_too_long_are_acknowledged_counted_and_left_out(
 def test_batch_that_is_not_acknowledged_costs_the_connection_and_nothing_after_it(
     broker: EmbeddedBroker, device: Stranger
 ) -> None:
-    with closing(subscriber(broker, "careless", "careless")) as taking:
-        batches = taking.batches(max_rows=1, wait_s=0.0)
-        device.publish("ie/v1/default/press-1/report", b"not committed")
-        first = next(batches)
-        got: list[Batch] = []
-        thread = threading.Thread(target=lambda: got.append(next(batches)))
-        thread.start()
-        until(lambda: not taking.connected)
-        until(lambda: taking.connected)
-        first.acknowledge()  # too late: it was of another connection
-        device.publish("ie/v1/default/press-1/report", b"after")
-        thread.join()
-        assert got[0].messages == ((topic_of("press-1"), b"after"),)
+    with CuttingProxy(broker.address, longest_s=0.0) as proxy:
+        proxy.healed.set()
+        login = msgspec.structs.replace(cloud_login(broker), port=proxy.port)
+        options: dict[str, Any] = {"group": "careless", "kinds": KINDS, "pace": CLOUD_SWIFT}
+        with closing(Subscriber(login, name="careless", **options)) as taking:
+            until(lambda: taking.connected)
+            batches = taking.batches(max_rows=1, wait_s=0.0)
+            device.publish("ie/v1/default/press-1/report", b"not committed")
+            first = next(batches)
+            got: list[Batch] = []
+            thread = threading.Thread(target=lambda: got.append(next(batches)))
+            thread.start()
+            until(lambda: proxy.connections == 2 and taking.connected)
+            first.acknowledge()  # too late: it was of another connection
+            device.publish("ie/v1/default/press-1/report", b"after")
+            thread.join()
+            assert got[0].messages == ((topic_of("press-1"), b"after"),)
+            assert proxy.connections == 2
 
 
 def test_subscriber_that_is_not_read_from_stops_reading(

@@ -9,6 +9,7 @@ it again when it ends is the supervisor's business, and who may connect `Access`
 import logging
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
@@ -32,7 +33,10 @@ from insight_edge.errors import ConfigurationError, LinkError
 
 START_S: Final = 15.0
 STOP_S: Final = 10.0
-GONE_S: Final = 2.0
+GONE_S: Final = 1.0
+FREE_PORTS: Final = range(20_000, 32_000)
+"""Below those that Linux gives to connections."""
+
 CAVEAT: Final = "no topic ACL, no mutual TLS, no persistence"
 """Of iotcore, to be shown where it starts."""
 
@@ -204,8 +208,11 @@ def _refuse(program: Program, host: str, tls: Tls | None) -> None:
 
 
 def _free_port(host: str) -> int:
-    with _bound(Address(host, 0)) as taken:
-        return int(taken.getsockname()[1])
+    """Return a port that no connection of this machine gets while the broker is away."""
+    for port in random.sample(FREE_PORTS, 100):
+        with suppress(ConfigurationError), _bound(Address(host, port)):
+            return port
+    raise ConfigurationError(f"the broker finds no free port at {host}")
 
 
 def _refuse_taken(address: Address) -> None:

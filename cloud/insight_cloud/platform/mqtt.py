@@ -119,7 +119,7 @@ class Connection:
         self._duties = duties
         self._pace = pace
         self._tls = _tls_of(broker)
-        self._client = self._new_client()
+        self._client: _Client
         self._over: str | None = None
         self.connected = False
         self._deadline_s = 0.0
