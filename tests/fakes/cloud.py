@@ -7,39 +7,26 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
 
-from insight_cloud.devices.service import Devices
-from insight_cloud.platform.blobs import open_blobs
-from insight_cloud.platform.database import Database, open_database
-from insight_cloud.platform.migration import ensure_current
+from insight_cloud.installation import Installation, open_installation
+from insight_cloud.platform.clock import now
 from insight_cloud.platform.settings import Settings
 from insight_cloud.platform.setup import BrokerPlace, Setup
-from insight_cloud.releases.keys import Keys, init_keys
-from insight_cloud.releases.service import Releases
-from insight_cloud.telemetry.known import find_in
-from insight_cloud.telemetry.service import Telemetry
+from insight_cloud.releases.keys import init_keys
 
 START_S = 30
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cloud:
-    """One installation; `serve` opens its door."""
-
-    settings: Settings
-    database: Database
-    devices: Devices
-    releases: Releases
-    telemetry: Telemetry
+class Cloud(Installation):
+    """One installation; `served` opens its door."""
 
     def invite(self, device: str | None = None) -> str:
-        now = datetime.now(UTC)
-        return self.devices.invite(device, by="test", expires=now + timedelta(hours=1), now=now)
+        at = now()
+        return self.devices.invite(device, by="test", expires=at + timedelta(hours=1), now=at)
 
     def setup(self, port: int, broker: BrokerPlace) -> Setup:
         return Setup(
@@ -58,22 +45,10 @@ class Cloud:
 def open_cloud(state: Path) -> Iterator[Cloud]:
     """Make an installation."""
     settings = Settings(state=state)
-    database = open_database(settings.database_path)
-    ensure_current(database)
-    blobs = open_blobs(settings.blobs_path)
-    keys: Keys = init_keys(settings.keys_path)
-    releases = Releases(database, blobs, settings.repository_path, keys)
-    releases.renew(now=datetime.now(UTC))
-    try:
-        yield Cloud(
-            settings=settings,
-            database=database,
-            devices=Devices(database),
-            releases=releases,
-            telemetry=Telemetry(database, find_in(blobs), settings.log_path),
-        )
-    finally:
-        database.close()
+    init_keys(settings.keys_path)
+    with open_installation(settings) as cloud:
+        cloud.releases.renew(now=now())
+        yield Cloud(**vars(cloud))
 
 
 @contextmanager
@@ -95,8 +70,8 @@ def served(cloud: Cloud, port: int, broker: BrokerPlace) -> Iterator[str]:
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = datetime.now(UTC) + timedelta(seconds=START_S)
-    while datetime.now(UTC) < deadline:
+    deadline = now() + timedelta(seconds=START_S)
+    while now() < deadline:
         assert process.poll() is None, "the API process ended"
         try:
             with urllib.request.urlopen(f"{address}/openapi.json", timeout=5):  # noqa: S310

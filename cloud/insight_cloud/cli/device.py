@@ -9,9 +9,10 @@ from cyclopts import App
 from rich.table import Table
 
 from insight_cloud.builds.profiles import known_profiles
-from insight_cloud.cli.installation import State, devices_of, now, settings_of
+from insight_cloud.cli.opening import State, opened, settings_of
 from insight_cloud.cli.screen import Format, err, print_json, print_table
 from insight_cloud.devices.device import Query
+from insight_cloud.platform.clock import now
 
 app = App(name="device", help="Invite devices, list them, say what they should run.")
 
@@ -26,8 +27,8 @@ def invite(device: str | None = None, /, *, state: State = None, hours: float = 
         hours: how long it works.
     """
     at = now()
-    with devices_of(state) as devices:
-        token = devices.invite(
+    with opened(state) as cloud:
+        token = cloud.devices.invite(
             device, by=getpass.getuser(), expires=at + timedelta(hours=hours), now=at
         )
     sys.stdout.write(token + "\n")
@@ -49,8 +50,8 @@ def list_(
         format: how to print.
     """
     profiles = known_profiles(settings_of(state).profiles_path)
-    with devices_of(state) as devices:
-        page = devices.devices(Query(text=text))
+    with opened(state) as cloud:
+        page = cloud.devices.devices(Query(text=text))
         rows = [
             {
                 "device": device.name,
@@ -58,7 +59,7 @@ def list_(
                 "deployment": deployment,
                 "online": device.online,
                 "revision": f"{device.accepted} of {device.desired}",
-                "why not": devices.not_updated_reason(
+                "why not": cloud.devices.not_updated_reason(
                     device.name, deployment, profile=profiles.get(device.profile)
                 ),
             }
@@ -90,8 +91,10 @@ def assign(
         deployment: its name.
         state: folder of this installation.
     """
-    with devices_of(state) as devices:
-        revision = devices.set_desired(device, deployment, bundle, by=getpass.getuser(), now=now())
+    with opened(state) as cloud:
+        revision = cloud.devices.set_desired(
+            device, deployment, bundle, by=getpass.getuser(), now=now()
+        )
     err.print(f"{device}: revision {revision} wants {bundle[:19]} in {deployment}")
 
 
@@ -103,6 +106,6 @@ def retire(device: str, /, *, state: State = None) -> None:
         device: its name.
         state: folder of this installation.
     """
-    with devices_of(state) as devices:
-        devices.retire_device(device, by=getpass.getuser(), now=now())
+    with opened(state) as cloud:
+        cloud.devices.retire_device(device, by=getpass.getuser(), now=now())
     err.print(f"{device}: retired; its secret is void and its name stays taken")

@@ -3,8 +3,9 @@
 
 from cyclopts import App
 
-from insight_cloud.cli.installation import State, now, releases_of, settings_of
+from insight_cloud.cli.opening import State, opened, settings_of
 from insight_cloud.cli.screen import err
+from insight_cloud.platform.clock import now
 from insight_cloud.releases.keys import MAX_ROOTS, init_keys
 from insight_cloud.releases.rules import Rotation
 from insight_edge.errors import ConfigurationError
@@ -27,8 +28,8 @@ def init(*, state: State = None, roots: int = 1) -> None:
         raise ConfigurationError(f"{roots} root keys: 1 to {MAX_ROOTS} can be made")
     folder = settings_of(state).keys_path
     init_keys(folder, roots=roots)
-    with releases_of(state) as releases:
-        releases.renew(now=now())
+    with opened(state) as cloud:
+        cloud.releases.renew(now=now())
     err.print(f"keys are in {folder}, readable by their owner alone")
     offline = [*(f"root-{number}.pem" for number in range(1, roots + 1)), "targets.pem"]
     err.print(f"take away and keep safe: {', '.join(offline)}")
@@ -42,8 +43,8 @@ def rotate(which: Rotation, /, *, state: State = None) -> None:
         which: keys to replace.
         state: folder of this installation.
     """
-    with releases_of(state) as releases:
-        releases.rotate(which, now=now())
+    with opened(state) as cloud:
+        cloud.releases.rotate(which, now=now())
     err.print(f"{which.value}: replaced; devices follow when they look next")
 
 
@@ -54,7 +55,7 @@ def renew(*, state: State = None) -> None:
     Args:
         state: folder of this installation.
     """
-    with releases_of(state) as releases:
-        waiting = releases.renew(now=now())
+    with opened(state) as cloud:
+        waiting = cloud.releases.renew(now=now())
     for role in waiting:
         err.print(f"{role} should be signed again, for which an offline key has to be brought")

@@ -8,8 +8,9 @@ from pathlib import Path
 from cyclopts import App
 from rich.table import Table
 
-from insight_cloud.cli.installation import State, now, releases_of
+from insight_cloud.cli.opening import State, opened
 from insight_cloud.cli.screen import Format, err, print_json, print_table
+from insight_cloud.platform.clock import now
 from insight_cloud.releases.rules import Mode
 
 app = App(name="release", help="Publish bundles for devices, approve, revoke, list them.")
@@ -23,8 +24,8 @@ def publish(bundle: Path, /, *, state: State = None) -> None:
         bundle: its directory.
         state: folder of this installation.
     """
-    with releases_of(state) as releases:
-        made = releases.publish(bundle, now=now())
+    with opened(state) as cloud:
+        made = cloud.releases.publish(bundle, now=now())
     err.print(f"{made.model}:{made.version} for {made.profile}: {made.state.value}")
     sys.stdout.write(made.bundle + "\n")
 
@@ -37,8 +38,8 @@ def approve(bundle: str, /, *, state: State = None) -> None:
         bundle: its digest.
         state: folder of this installation.
     """
-    with releases_of(state) as releases:
-        releases.approve(bundle, by=getpass.getuser(), now=now())
+    with opened(state) as cloud:
+        cloud.releases.approve(bundle, by=getpass.getuser(), now=now())
     err.print(f"{bundle}: listed")
 
 
@@ -50,8 +51,8 @@ def revoke(bundle: str, /, *, state: State = None) -> None:
         bundle: its digest.
         state: folder of this installation.
     """
-    with releases_of(state) as releases:
-        releases.revoke(bundle, by=getpass.getuser(), now=now())
+    with opened(state) as cloud:
+        cloud.releases.revoke(bundle, by=getpass.getuser(), now=now())
     err.print(f"{bundle}: revoked")
 
 
@@ -64,8 +65,8 @@ def policy(model: str, mode: Mode, /, *, state: State = None) -> None:
         mode: `auto`, or `human` who approves each.
         state: folder of this installation.
     """
-    with releases_of(state) as releases:
-        releases.set_policy(model, mode, now=now())
+    with opened(state) as cloud:
+        cloud.releases.set_policy(model, mode, now=now())
     err.print(f"{model}: {mode.value}")
 
 
@@ -77,8 +78,8 @@ def list_(*, state: State = None, format: Format = "table") -> None:  # noqa: A0
         state: folder of this installation.
         format: how to print.
     """
-    with releases_of(state) as releases:
-        found = releases.releases()
+    with opened(state) as cloud:
+        found = cloud.releases.releases()
     if format == "json":
         print_json(found)
         return

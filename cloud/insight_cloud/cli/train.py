@@ -3,7 +3,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +11,10 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from insight_cloud.cli.installation import database_of, settings_of
+from insight_cloud.cli.opening import opened
 from insight_cloud.cli.screen import Format, err, print_json, print_table
-from insight_cloud.platform.blobs import open_blobs
+from insight_cloud.platform.clock import now
 from insight_cloud.registry.rules import ModelVersion
-from insight_cloud.registry.service import Registry
 from insight_cloud.training.config import config_from_plain, read_plain
 from insight_cloud.training.export import export_version
 from insight_cloud.training.run import run_training
@@ -44,15 +42,11 @@ def train(
     plain = read_plain(_read(train_toml), set_)
     task = load_task(str(plain.get("task", "")))
     config = config_from_plain(task.config, plain)
-    settings = settings_of(state)
-    with database_of(settings) as database:
-        registry = Registry(database, open_blobs(settings.blobs_path))
+    with opened(state) as cloud:
         with _bar(config.name) as progress:
-            version = run_training(
-                config, task, registry, clock=lambda: datetime.now(UTC), progress=progress
-            )
+            version = run_training(config, task, cloud.registry, clock=now, progress=progress)
         if export is not None:
-            export_version(registry, version, export)
+            export_version(cloud.registry, version, export)
     if format == "json":
         print_json(version)
     else:

@@ -7,9 +7,11 @@ import threading
 
 import msgspec
 
-from insight_cloud.cli.installation import State, database_of, now, releases_in, settings_of
+from insight_cloud.cli.opening import State, settings_of
 from insight_cloud.cli.screen import err
+from insight_cloud.installation import open_installation
 from insight_cloud.platform.broker import EmbeddedBroker
+from insight_cloud.platform.clock import now
 from insight_cloud.platform.settings import Settings
 from insight_cloud.platform.setup import BrokerPlace, Setup
 from insight_cloud.platform.supervising import Program, supervise
@@ -55,8 +57,8 @@ def up(*, state: State = None, port: int = 8080, broker_port: int = 1883) -> Non
 def _prepare(settings: Settings) -> None:
     if not settings.keys_path.exists():
         init_keys(settings.keys_path)
-    with database_of(settings) as database:
-        releases_in(settings, database).renew(now=now())
+    with open_installation(settings) as cloud:
+        cloud.releases.renew(now=now())
 
 
 def _setup(settings: Settings, port: int, broker: EmbeddedBroker) -> Setup:

@@ -9,12 +9,13 @@ import os
 import signal
 import threading
 
+from insight_cloud.installation import open_installation
 from insight_cloud.platform.child import setup_from_stdin
+from insight_cloud.platform.clock import now
 from insight_cloud.platform.publisher import Publisher
 from insight_cloud.platform.setup import Setup
 from insight_cloud.platform.subscriber import Subscriber
 from insight_cloud.worker.ingesting import COUNTED, STATES, Ingesting
-from insight_cloud.worker.services import now, services_of
 from insight_edge.errors import LinkError, StorageError
 
 GROUP = "ingest"
@@ -29,7 +30,7 @@ def main() -> None:
     setup = setup_from_stdin(Setup)
     logging.basicConfig(level=logging.INFO, format="ingester: %(levelname)s %(name)s: %(message)s")
     stop = threading.Event()
-    with services_of(setup) as services:
+    with open_installation(setup.settings()) as cloud:
         broker, name = setup.broker.for_cloud(), f"ingester-{os.getpid()}"
         publisher = Publisher(broker, name=f"{name}-ack")
         subscriber = Subscriber(broker, name=name, group=GROUP, kinds=STATES | COUNTED)
@@ -39,7 +40,7 @@ def main() -> None:
             threading.Thread(target=subscriber.close).start()
 
         signal.signal(signal.SIGTERM, end)
-        ingesting = Ingesting(services.devices, services.telemetry, publisher, now)
+        ingesting = Ingesting(cloud.devices, cloud.telemetry, publisher, now)
         try:
             _ingest(subscriber, ingesting, stop)
         finally:

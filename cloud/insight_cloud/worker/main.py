@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from insight_cloud.installation import Installation, open_installation
 from insight_cloud.platform.child import setup_from_stdin
+from insight_cloud.platform.clock import now
 from insight_cloud.platform.presigned import Presigner
 from insight_cloud.platform.publisher import Publisher
 from insight_cloud.platform.setup import Setup
 from insight_cloud.worker.asking import Asking
 from insight_cloud.worker.assigning import Assigning
-from insight_cloud.worker.services import Services, now, services_of
 from insight_edge.errors import InsightEdgeError
 
 TICK_S = 0.5
@@ -49,9 +50,9 @@ class Duty:
             _log.warning("%s: %s", self.name, error)
 
 
-def duties(setup: Setup, services: Services, publisher: Publisher) -> list[Duty]:
+def duties(setup: Setup, cloud: Installation, publisher: Publisher) -> list[Duty]:
     """Return what the worker does."""
-    devices, telemetry, releases = services.devices, services.telemetry, services.releases
+    devices, telemetry, releases = cloud.devices, cloud.telemetry, cloud.releases
     presigner = Presigner(setup.settings().state / "upload.secret")
     assigning = Assigning(devices, releases, publisher, now)
     asking = Asking(devices, telemetry, publisher, presigner, setup.address, now)
@@ -70,10 +71,10 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="worker: %(levelname)s %(name)s: %(message)s")
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    with services_of(setup) as services:
+    with open_installation(setup.settings()) as cloud:
         publisher = Publisher(setup.broker.for_cloud(), name=f"worker-{os.getpid()}")
         try:
-            work = duties(setup, services, publisher)
+            work = duties(setup, cloud, publisher)
             while not stop.wait(TICK_S):
                 for duty in work:
                     duty.turn(time.monotonic())
