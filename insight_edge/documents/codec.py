@@ -15,6 +15,7 @@ import math
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
@@ -28,6 +29,9 @@ MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 
 MAX_WIRE_BYTES = 1024 * 1024
 """Nothing from the wire unpacks to more: a byte of msgpack can take 64 bytes of memory."""
+
+MAX_PAYLOAD_BYTES = MAX_WIRE_BYTES + 16 * 1024
+"""What packing makes of a document of `MAX_WIRE_BYTES` that cannot be packed, and no more."""
 
 MAX_DEPTH = 32
 """No document has more lists and objects around a value."""
@@ -173,7 +177,7 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
         plain = {
             field.encode_name: to_plain(getattr(value, field.name))
-            for field in msgspec.structs.fields(value)
+            for field in _fields(type(value))
             if field.name != "unknown"
         }
         tag = value.__struct_config__.tag
@@ -185,6 +189,12 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [item if type(item) in _SCALARS else to_plain(item) for item in value]
     return value if type(value) in _SCALARS else msgspec.to_builtins(value)
+
+
+@cache
+def _fields(kind: type) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Return the fields of a kind of document; looking them up takes longer than all else."""
+    return msgspec.structs.fields(kind)
 
 
 def from_plain(kind: type[D], plain: Any) -> D:
@@ -224,7 +234,7 @@ def _refuse_misspelled(kind: Any, plain: Any, path: str) -> None:
         struct = kind = next((k for k in get_args(kind) if k is not NoneType), kind)
     if not (isinstance(plain, dict) and isinstance(struct, type) and issubclass(struct, Document)):
         return
-    info = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    info = {field.encode_name: field for field in _fields(kind)}
     for key, item in plain.items():
         if key not in info:
             raise _unknown_key(struct, f"{path}{key}")
@@ -232,7 +242,7 @@ def _refuse_misspelled(kind: Any, plain: Any, path: str) -> None:
 
 
 def _unknown_key(kind: type[Document], path: str) -> DocumentError:
-    known = [f.encode_name for f in msgspec.structs.fields(kind) if f.name != "unknown"]
+    known = [f.encode_name for f in _fields(kind) if f.name != "unknown"]
     near = get_close_matches(path.rpartition(".")[2], known, n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
     return DocumentError(f"unknown key '{path}'", hint=hint)
@@ -242,7 +252,7 @@ def _walk(value: Any, path: str) -> Any:
     """Yield every document inside `value` with the dotted path to it."""
     if isinstance(value, Document):
         yield value, path
-        for field in msgspec.structs.fields(value):
+        for field in _fields(type(value)):
             if field.name != "unknown":
                 yield from _walk(getattr(value, field.name), f"{path}{field.encode_name}.")
     elif isinstance(value, Mapping):
@@ -306,7 +316,7 @@ def _gather_struct(kind: Any, plain: Any) -> Any:
         return plain
     struct = get_origin(kind) or kind
     _refuse_newer(struct, plain)
-    info = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    info = {field.encode_name: field for field in _fields(kind)}
     info.pop("unknown", None)
     config = struct.__struct_config__
     tag_field = None if config.tag is None else config.tag_field
@@ -365,6 +375,7 @@ def _decompress(kind: type[Document], data: bytes) -> bytes:
 __all__ = [
     "MAX_DEPTH",
     "MAX_DOCUMENT_BYTES",
+    "MAX_PAYLOAD_BYTES",
     "MAX_WIRE_BYTES",
     "Document",
     "Versioned",

@@ -12,6 +12,9 @@ from insight_edge.documents.host import PredictionRow
 
 Value = bool | float | int | str
 
+MAX_SAMPLE_BYTES = 4 * 1024 * 1024
+"""Of the file of one sample: no longer one is kept, offered, uploaded or taken."""
+
 
 class Ack(Versioned, frozen=True, kw_only=True):
     """What the cloud has committed, and what it wants to have.

@@ -3,7 +3,7 @@
 
 Every frame is a 4-byte big-endian length and one msgpack message. The host
 serves; the agent asks; every request has exactly one answer, in order.
-Rules H1 to H6 are in docs/formats/host.md. This module opens no socket.
+Rules H1 to H7 are in docs/formats/host.md. This module opens no socket.
 """
 
 from typing import Literal
@@ -13,6 +13,9 @@ from insight_edge.documents.facts import EngineFacts
 from insight_edge.documents.report import Report
 
 PROTOCOL_VERSION = 1
+SOCKET_NAME = "host.sock"
+"""In the state directory of a deployment."""
+
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 
 
@@ -21,12 +24,18 @@ class Message(Document, frozen=True, kw_only=True, tag_field="type"):
 
 
 class Hello(Message, frozen=True, kw_only=True, tag="hello"):
-    """First message of either side; the host answers with its own."""
+    """First message of either side; the host answers with its own.
+
+    Attributes:
+        serving: digest of the manifest that the host serves.
+        leaving: the host serves nothing more, and stays a moment for what it has counted.
+    """
 
     protocol: int = PROTOCOL_VERSION
     pid: int = 0
     engines: dict[str, EngineFacts] = {}
     serving: str | None = None
+    leaving: bool = False
 
 
 class Activate(Message, frozen=True, kw_only=True, tag="activate"):
@@ -60,8 +69,13 @@ class AskHealth(Message, frozen=True, kw_only=True, tag="health"):
 
 
 class Health(Message, frozen=True, kw_only=True, tag="health-is"):
-    """Answer to `AskHealth`, over the open window."""
+    """Answer to `AskHealth`, over the open window.
 
+    Attributes:
+        window: number of that window in its boot; counts of another one begin at 0.
+    """
+
+    window: int = 0
     serving: str | None
     asked: int
     answered: int
@@ -100,6 +114,34 @@ class PredictionRow(Document, frozen=True, kw_only=True):
     bundle: str
     at_s: float
     outputs: dict[str, list[bool | float | int | str]]
+
+
+class TakeOutcomes(Message, frozen=True, kw_only=True, tag="outcomes"):
+    """Hand over what turned out to be true, as far as it is not handed over yet."""
+
+    limit: int = 256
+
+
+class TakenOutcomes(Message, frozen=True, kw_only=True, tag="outcomes-are"):
+    """Answer to `TakeOutcomes`.
+
+    Attributes:
+        boot: of the host.
+        dropped: in this boot so far, that came when there was no room.
+    """
+
+    rows: tuple["OutcomeRow", ...]
+    boot: int = 0
+    dropped: int = 0
+
+
+class OutcomeRow(Document, frozen=True, kw_only=True):
+    """What turned out to be true of one result; `documents.delivery.Outcome` says the rest."""
+
+    id: str | None = None
+    key: str | None = None
+    label: int | float | str
+    at_s: float
 
 
 class Retire(Message, frozen=True, kw_only=True, tag="retire"):
@@ -143,6 +185,8 @@ AnyMessage = (
     | TakenWindow
     | TakePredictions
     | TakenPredictions
+    | TakeOutcomes
+    | TakenOutcomes
     | Retire
     | Retired
 )

@@ -8,7 +8,7 @@ digest. This module does not open bundles (`bundle.open` does).
 from typing import Literal
 
 from insight_edge.documents.codec import Document, Versioned
-from insight_edge.documents.statistics import GridDocument, SummaryDocument
+from insight_edge.documents.counted import GridDocument, SummaryDocument
 from insight_edge.documents.steps import AnyStep, Observe
 from insight_edge.documents.target import Target
 from insight_edge.documents.tensors import TensorSpec

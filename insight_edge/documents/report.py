@@ -2,7 +2,7 @@
 """A report: the telemetry of one window of one deployment, and nothing else."""
 
 from insight_edge.documents.codec import Document, Versioned
-from insight_edge.documents.statistics import LatencyDocument, SummaryDocument
+from insight_edge.documents.counted import LatencyDocument, SummaryDocument
 
 
 class Window(Document, frozen=True, kw_only=True):

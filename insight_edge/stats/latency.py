@@ -19,7 +19,7 @@ LONGEST_NS = 2**42 - 1
 """Over an hour; a longer duration counts as this one, so that none leaves the buckets."""
 
 _SUB_BITS = 5
-_BUCKETS = SUB_BUCKETS * OCTAVES
+BUCKETS = SUB_BUCKETS * OCTAVES
 _COUNT, _TOTAL, _MAX = 0, 1, 2
 _FIXED = 3
 
@@ -44,7 +44,7 @@ class LatencyHistogram:
     @staticmethod
     def words() -> int:
         """Return how many 64-bit words a histogram needs."""
-        return _FIXED + _BUCKETS
+        return _FIXED + BUCKETS
 
     @property
     def count(self) -> int:
@@ -66,7 +66,7 @@ class LatencyHistogram:
         if not len(durations_ns):
             return
         durations = np.clip(durations_ns, 0, LONGEST_NS)
-        self._buckets += np.bincount(bucket_of(durations), minlength=_BUCKETS)
+        self._buckets += np.bincount(bucket_of(durations), minlength=BUCKETS)
         self._buffer[_COUNT] += len(durations)
         self._buffer[_TOTAL] += int(durations.sum())
         self._buffer[_MAX] = max(self.max_ns, int(durations.max()))
@@ -118,7 +118,7 @@ def latency_from_buckets(
     """
     words = np.zeros(LatencyHistogram.words(), np.int64)
     for index, count in buckets.items():
-        if not 0 <= index < _BUCKETS or count < 1:
+        if not 0 <= index < BUCKETS or count < 1:
             raise ValueError(f"no bucket {index} with {count} durations")
         words[_FIXED + index] = count
     highest = max(buckets, default=0)
@@ -139,10 +139,12 @@ def bucket_of(durations_ns: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def lower_edge(bucket: int) -> int:
     """Return the shortest whole duration in ns that falls into a bucket."""
-    return bucket if bucket < SUB_BUCKETS else upper_edge(bucket - 1) + 1
+    if bucket < SUB_BUCKETS:
+        return bucket
+    octave, sub = divmod(bucket - SUB_BUCKETS, SUB_BUCKETS)
+    return (SUB_BUCKETS + sub) << octave
 
 
 def upper_edge(bucket: int) -> int:
     """Return the longest whole duration in ns that falls into a bucket."""
-    octave, sub = divmod(max(bucket, SUB_BUCKETS) - SUB_BUCKETS, SUB_BUCKETS)
-    return bucket if bucket < SUB_BUCKETS else ((SUB_BUCKETS + sub + 1) << octave) - 1
+    return lower_edge(bucket + 1) - 1

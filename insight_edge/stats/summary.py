@@ -7,7 +7,8 @@ any size in grid units (rule S3), so nothing is rounded after the first
 rounding of each value. `tally` writes what is kept here.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
@@ -26,6 +27,32 @@ MAX_COUNT = 2**53
 
 Counts = NDArray[np.int64]
 Integers = NDArray[np.object_]
+
+_CERTAIN = 1.0 - 2.0**-40
+"""Two products of 64-bit floats further apart than this are so without rounding too."""
+
+_COARSE = 2**200
+"""A product of two integers below is finite as a float."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Columns:
+    """The columns of several summaries over one grid; the first index of each is the summary's.
+
+    Attributes:
+        count: i8[n]; the others are those of `Summary`.
+        sums, squares: of 64-bit integers where all fit, else of Python's.
+    """
+
+    count: Counts
+    missing: Counts
+    below: Counts
+    above: Counts
+    bins: Counts
+    sums: NDArray[Any]
+    squares: NDArray[Any]
+    minimum: NDArray[np.float64]
+    maximum: NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,8 +90,9 @@ class Summary:
             column.shape != features for column in self._columns() if column is not self.bins
         ):
             raise ValueError("columns disagree with the grid in shape")
-        self._refuse_counts()
-        self._refuse_moments()
+        for reason, broken in impossible(self.columns()):
+            if broken.any():
+                raise ValueError(reason)
         for values in self._columns():
             values.flags.writeable = False
 
@@ -125,6 +153,11 @@ class Summary:
         ]
         return np.sqrt(np.array(variances, np.float64)) * (self.grid.cell / UNITS_PER_CELL)
 
+    def columns(self) -> Columns:
+        """Return it as columns of one summary."""
+        names = (field.name for field in fields(Columns))
+        return Columns(**{name: np.asarray(getattr(self, name))[None] for name in names})
+
     def __eq__(self, other: object) -> bool:
         """Compare bit for bit, the grid by its digest."""
         return (
@@ -135,31 +168,6 @@ class Summary:
         )
 
     __hash__ = None  # type: ignore[assignment]  # holds arrays
-
-    def _refuse_counts(self) -> None:
-        counts = (self.missing, self.below, self.above, self.bins)
-        if not 0 <= self.count <= MAX_COUNT or any(
-            (column < 0).any() or (column > self.count).any() for column in counts
-        ):
-            raise ValueError(f"a count is negative, more than the rows, or beyond {MAX_COUNT}")
-        present = self.bins.sum(axis=1)
-        if (present + self.missing != self.count).any():
-            raise ValueError("a feature's bins and missing values do not add up to the rows")
-        if (self.below + self.above > present).any() or (self.below > self.bins[:, 0]).any():
-            raise ValueError("more values outside the cells than in the outer bins")
-
-    def _refuse_moments(self) -> None:
-        present = np.array(self._present(), np.object_)
-        furthest = present * present * LIMIT_UNITS**2
-        if not (
-            (self.sums * self.sums <= present * self.squares).all()
-            and (present * self.squares <= furthest).all()
-        ):
-            raise ValueError("no values have these sums and squares")
-        seen = np.isfinite(self.minimum) & np.isfinite(self.maximum)
-        none = (self.minimum == np.inf) & (self.maximum == -np.inf)
-        if not (none | (seen & (self.minimum <= self.maximum))).all():
-            raise ValueError("no values have these minima and maxima")
 
     def _present(self) -> list[int]:
         return [self.count - int(missing) for missing in self.missing]
@@ -175,3 +183,69 @@ class Summary:
             self.minimum,
             self.maximum,
         )
+
+
+def impossible(columns: Columns) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield what no rows can have made (rule S10), each with which of the summaries have it, b1[n].
+
+    They tell the truth of a summary that has none of those before.
+    """
+    count = columns.count[:, None]
+    counts = (columns.missing, columns.below, columns.above, columns.bins.reshape(len(count), -1))
+    yield (
+        f"a count is negative, more than the rows, or beyond {MAX_COUNT}",
+        _any(
+            (columns.count < 0) | (columns.count > MAX_COUNT),
+            *((column < 0) | (column > count) for column in counts),
+        ),
+    )
+    present = columns.bins.sum(axis=2)
+    yield (
+        "a feature's bins and missing values do not add up to the rows",
+        _any(present + columns.missing != count),
+    )
+    outer = columns.bins[:, :, :1].sum(axis=2)
+    yield (
+        "more values outside the cells than in the outer bins",
+        _any(columns.below + columns.above > present, columns.below > outer),
+    )
+    yield (
+        "no values have these sums and squares",
+        _any(~_have_moments(count - columns.missing, columns.sums, columns.squares)),
+    )
+    low, high = columns.minimum, columns.maximum
+    seen = np.isfinite(low) & np.isfinite(high) & (low <= high)
+    yield (
+        "no values have these minima and maxima",
+        _any(~(seen | (low == np.inf) & (high == -np.inf))),
+    )
+
+
+def _have_moments(present: Counts, sums: NDArray[Any], squares: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return where so many values within the limit can have these sums and squares, exactly.
+
+    Floats tell nearly all of them apart; the rest is told by integers.
+    """
+    number, total, square = (_approximate(values) for values in (present, sums, squares))
+    with np.errstate(all="ignore"):
+        fit = (total * total <= number * square * _CERTAIN) & (
+            square <= number * (LIMIT_UNITS**2 * _CERTAIN)
+        )
+    for place in zip(*np.nonzero(~fit), strict=True):
+        n, a, b = (int(values[place]) for values in (present, sums, squares))
+        fit[place] = a * a <= n * b <= n * n * LIMIT_UNITS**2
+    return fit
+
+
+def _approximate(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Return integers as floats, NaN for those of hundreds of digits."""
+    if values.dtype != np.object_:
+        return values.astype(np.float64)
+    floats = [float(value) if -_COARSE < value < _COARSE else np.nan for value in values.ravel()]
+    return np.array(floats, np.float64).reshape(values.shape)
+
+
+def _any(*broken: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return for each summary whether anything of it is broken."""
+    whole = [each.reshape(len(each), -1).any(axis=1) for each in broken]
+    return np.asarray(np.logical_or.reduce(whole), np.bool_)

@@ -35,13 +35,16 @@ from insight_edge.documents.host import (
     Health,
     Hello,
     Message,
+    OutcomeRow,
     PredictionRow,
     Refused,
     Retire,
     Retired,
     SwapRecord,
+    TakenOutcomes,
     TakenPredictions,
     TakenWindow,
+    TakeOutcomes,
     TakePredictions,
     TakeWindow,
 )
@@ -90,6 +93,7 @@ from insight_edge.documents.steps import (
 )
 from insight_edge.documents.target import Target
 from insight_edge.documents.tensors import TensorSpec
+from insight_edge.documents.thresholds import Thresholds
 from insight_edge.documents.workload import Operation, Workload
 from insight_edge.stats.grid import grid_from_rows
 from insight_edge.stats.latency import LatencyHistogram
@@ -365,14 +369,29 @@ SWAP = SwapRecord(
     in_flight=2,
 )
 
+THRESHOLDS = Thresholds(
+    bundle=DIGEST,
+    grid=GRID.digest,
+    statistic="psi-max",
+    budget=0.01,
+    window_rows=100,
+    limit=0.40625,
+    features=GRID.names,
+    reference_rows=700,
+    depends=True,
+    seed=7,
+    draws=1000,
+)
+
 JSON: tuple[Versioned, ...] = (
-    EVIDENCE, FACTS, MANIFEST, PROFILE, SOURCE, WORKLOAD, *fleet.standing(DIGEST, FACTS),
+    EVIDENCE, FACTS, MANIFEST, PROFILE, SOURCE, THRESHOLDS, WORKLOAD,
+    *fleet.standing(DIGEST, FACTS),
 )  # fmt: skip
 
 WIRE: tuple[Versioned, ...] = (REPORT, *fleet.sent(DIGEST, FACTS, SWAP))
 
 MESSAGES: tuple[Message, ...] = (
-    Hello(protocol=1, pid=7, engines=FACTS.engines, serving=DIGEST),
+    Hello(protocol=1, pid=7, engines=FACTS.engines, serving=DIGEST, leaving=True),
     Activate(slot="b"),
     Activated(
         slot="b",
@@ -380,7 +399,7 @@ MESSAGES: tuple[Message, ...] = (
     ),
     Refused(phase="verify", kind="SelfCheckError", reason="output 'scores' is missing"),
     AskHealth(),
-    Health(serving=DIGEST, asked=9, answered=8, failed=1, p99_ms=2.5, rss_bytes=1 << 27),
+    Health(window=4, serving=DIGEST, asked=9, answered=8, failed=1, p99_ms=2.5, rss_bytes=1 << 27),
     TakeWindow(),
     TakenWindow(report=REPORT),
     TakePredictions(limit=10),
@@ -394,6 +413,12 @@ MESSAGES: tuple[Message, ...] = (
                 outputs={"scores": [0.25, 0.75], "label": ["dog"], "index": [1]},
             ),
         )
+    ),
+    TakeOutcomes(limit=10),
+    TakenOutcomes(
+        rows=(OutcomeRow(id="pi-7/camera-1/2/5", key="frame-9", label="dog", at_s=1767225600.5),),
+        boot=2,
+        dropped=3,
     ),
     Retire(),
     Retired(),
