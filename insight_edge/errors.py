@@ -35,6 +35,9 @@
         EnrolmentError                        the device was not made one of the fleet
         LinkError                             the broker refuses or cannot be reached
         DownloadError                         bytes could not be fetched
+          GoneError                           the server does not have them any more
+          DeniedError                         the server does not give them to this device
+          StoppedError                        the caller wanted them no longer
         HostError                             the runtime host left, or says what it should not
       MeasurementError               exit 3   the engineer: a quieter machine, more iterations
 
@@ -215,6 +218,18 @@ class LinkError(FleetError):
 
 class DownloadError(FleetError):
     """Bytes could not be fetched."""
+
+
+class GoneError(DownloadError):
+    """The server does not have a file any more."""
+
+
+class DeniedError(DownloadError):
+    """The server does not give a file to this device."""
+
+
+class StoppedError(DownloadError):
+    """The caller wanted a file no longer."""
 
 
 class HostError(FleetError):

@@ -12,10 +12,10 @@ This module loads no artifact and does not look into `pre` and `post`.
 from collections.abc import Container
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from insight_edge.bundle.contents import contents
 from insight_edge.bundle.folder import Folder
-from insight_edge.bundle.golden import GoldenSamples, golden_from_bytes
 from insight_edge.bundle.limits import MANIFEST_NAME, Limits
 from insight_edge.documents.codec import decode_json, digest
 from insight_edge.documents.evidence import Evidence
@@ -26,6 +26,9 @@ from insight_edge.errors import (
     DocumentError,
     UnsignedError,
 )
+
+if TYPE_CHECKING:
+    from insight_edge.bundle.golden import GoldenSamples
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +69,7 @@ class Bundle:
         names = ", ".join(variant.name for variant in self.manifest.variants)
         raise ConfigurationError(f"there is no variant '{name}'", hint=f"one of {names}")
 
-    def golden(self) -> GoldenSamples:
+    def golden(self) -> "GoldenSamples":
         """Return the golden samples, checked against the manifest.
 
         Raises:
@@ -75,6 +78,9 @@ class Bundle:
             TensorMismatchError: a name, dtype or shape is not the manifest's.
             DocumentError: not readable, or not an .npz of plain arrays.
         """
+        # The agent opens bundles too, and never this: what it imports here it would carry for ever.
+        from insight_edge.bundle.golden import golden_from_bytes
+
         data = self._read(self.manifest.golden.file, at_most=self.limits.max_golden_bytes)
         return golden_from_bytes(data, self.manifest, self.limits)
 

@@ -16,8 +16,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from insight_edge.bench.machine import machine_facts
 from insight_edge.bundle.durable import replace_file, storing
+from insight_edge.cli.agent_facts import facts_from_child
 from insight_edge.cli.screen import Format, emit, err
 from insight_edge.documents.codec import decode_json
 from insight_edge.documents.device import DeploymentState, Reported
@@ -30,7 +30,6 @@ from insight_edge.fleet.identity import deployment_dir, identity_of, keep_identi
 from insight_edge.fleet.policy import Policy
 from insight_edge.fleet.telling import ALIVE_S, STATUS
 from insight_edge.fleet.unit import NAME, unit_text
-from insight_edge.runtime.loading import engine_facts
 
 app = App(name="agent", help="Make this machine a device of a fleet, and look after it.")
 
@@ -74,7 +73,7 @@ def enroll(
         device=device,
         profile=profile,
         deployments=deployment,
-        facts=machine_facts(engine_facts()),
+        facts=facts_from_child(),
     )
     identity = enrol(cloud, request, ca=None if ca is None else str(ca))
     keep_identity(state, identity)
@@ -111,7 +110,7 @@ def run(
         signal.signal(number, lambda *_: stop.set())
     agent = Agent(
         state,
-        machine_facts(engine_facts()),
+        facts_from_child(),
         policy=Policy(probation_s=probation_s),
         rhythm=Rhythm(window_s=window_s),
     )
@@ -168,6 +167,22 @@ def hold(*, state: State = STATE, release: bool = False) -> None:
 
 
 @app.command
+def doctor(*, state: State = STATE, format: Format = "table") -> None:  # noqa: A002 - the flag is --format
+    """Say what is wrong with this device, and what to do about it; exit 1 where something is.
+
+    It changes nothing, and works beside a running agent and without one.
+
+    Args:
+        state: directory of the agent.
+        format: how to print.
+    """
+    # Of what it imports, a running agent needs nothing.
+    from insight_edge.cli.agent_doctor import show
+
+    show(state, format)
+
+
+@app.command
 def install(
     *,
     state: State = STATE,
@@ -210,7 +225,9 @@ def _token(file: Path | None) -> str:
 
 
 def _row(name: str, state: DeploymentState) -> dict[str, str]:
-    target = "" if state.target is None else f"{state.phase} {_short(state.target)}"
+    waiting = state.phase == "activating" and not state.attached
+    doing = "waiting for an application to activate" if waiting else state.phase
+    target = "" if state.target is None else f"{doing} {_short(state.target)}"
     refused = "" if state.refusal is None else f"{state.refusal.kind}: {state.refusal.reason}"
     return {
         "deployment": name,

@@ -40,7 +40,7 @@ from insight_edge.fleet.identity import deployment_dir, identity_of
 from insight_edge.fleet.incoming import sweep
 from insight_edge.fleet.install import restarted
 from insight_edge.fleet.journal import Journal
-from insight_edge.fleet.link import Link
+from insight_edge.fleet.link import Link, Pace
 from insight_edge.fleet.link_events import Connected, Disconnected, LinkEvent, Received
 from insight_edge.fleet.outbox import Outbox
 from insight_edge.fleet.policy import Policy
@@ -65,6 +65,7 @@ class Agent:
         facts: of this machine.
         policy: pauses and bounds of updates.
         rhythm: how often hosts are asked.
+        pace: how patient the link is.
         clock: seconds since the epoch.
 
     Raises:
@@ -79,6 +80,7 @@ class Agent:
         *,
         policy: Policy | None = None,
         rhythm: Rhythm | None = None,
+        pace: Pace | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._state, self._clock = state, clock
@@ -97,7 +99,7 @@ class Agent:
             opening.callback(self._outbox.close)
             self._errands = Errands(state, self._me, self._news.put, clock)
             opening.callback(self._errands.stop)
-            self._link = Link(self._me, self._news.put)
+            self._link = Link(self._me, self._news.put, pace=pace)
             opening.callback(self._link.close)
             self._attendants: dict[str, Attendant] = {}
             for name in self._me.deployments:

@@ -2,11 +2,11 @@
 """How a device knows its broker: by the CA that enrolment named, or because it is this machine."""
 
 import ssl
-from ipaddress import ip_address
 from typing import Any
 
 from insight_edge.documents.enrolment import Broker
 from insight_edge.errors import ConfigurationError
+from insight_edge.fleet.addresses import is_loopback
 
 
 class Tls(ssl.SSLContext):
@@ -46,11 +46,3 @@ def tls_of(broker: Broker) -> Tls | None:
     except (ssl.SSLError, ValueError) as error:
         raise ConfigurationError(f"the broker's CA cannot be read: {error}") from error
     return context
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host is this machine, whatever the network says."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

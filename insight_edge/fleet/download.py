@@ -23,11 +23,14 @@ from urllib3.util import Url, parse_url
 
 from insight_edge.errors import (
     ConfigurationError,
+    DeniedError,
     DownloadError,
+    GoneError,
+    StoppedError,
     StorageError,
     TamperedError,
 )
-from insight_edge.fleet.enrol import refuse_open_address
+from insight_edge.fleet.addresses import refuse_open_address
 from insight_edge.fleet.part import Part
 from insight_edge.fleet.watch import Pace, Watch
 
@@ -38,18 +41,6 @@ _NUMBER = re.compile(r"[0-9]{1,19}")
 _GONE, _LATER = (404, 410), (408, 425, 429)
 _PARTIAL, _BEYOND = 206, 416
 _PORTS = {"http": 80, "https": 443}
-
-
-class GoneError(DownloadError):
-    """The server does not have the file any more."""
-
-
-class DeniedError(DownloadError):
-    """The server does not give the file to this device."""
-
-
-class StoppedError(DownloadError):
-    """The caller wanted it no longer."""
 
 
 @dataclass(frozen=True, kw_only=True)

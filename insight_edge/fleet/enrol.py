@@ -5,15 +5,13 @@ The token is an operator's; it works once. What comes back holds the secret of
 the device and the root of trust, so it comes over TLS, or over loopback.
 """
 
-from ipaddress import ip_address
-from urllib.parse import urlsplit
-
 import msgspec
 import urllib3
 
 from insight_edge.documents.codec import decode_json, encode_json
 from insight_edge.documents.enrolment import EnrolmentRequest, Identity
-from insight_edge.errors import ConfigurationError, DocumentError, EnrolmentError
+from insight_edge.errors import DocumentError, EnrolmentError
+from insight_edge.fleet.addresses import refuse_open_address
 
 PATH = "/v1/enrol"
 TIMEOUT_S = 20.0
@@ -55,31 +53,6 @@ def enrol(cloud: str, request: EnrolmentRequest, *, ca: str | None = None) -> Id
         return decode_json(Identity, body)
     except DocumentError as error:
         raise EnrolmentError(f"{cloud}: answered nonsense: {error}") from error
-
-
-def refuse_open_address(address: str) -> None:
-    """Refuse to send secrets over a network in the clear.
-
-    Raises:
-        ConfigurationError: the address is not https, and not http to this very machine.
-    """
-    parts = urlsplit(address)
-    if parts.scheme == "https" and parts.hostname:
-        return
-    if parts.scheme == "http" and parts.hostname and is_loopback(parts.hostname):
-        return
-    raise ConfigurationError(
-        f"'{address[:100]}' is not an https address",
-        hint="http is for loopback alone: a secret and the root of trust travel here",
-    )
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host is this very machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _words(body: bytes, status: int) -> str:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from insight_edge.documents.desired import Desired
 from insight_edge.documents.device import Refusal
 from insight_edge.documents.enrolment import Identity
-from insight_edge.errors import FleetError, InsightEdgeError, StorageError
+from insight_edge.errors import ExpiredError, FleetError, InsightEdgeError, StorageError
 from insight_edge.fleet.director import accept
 from insight_edge.fleet.download import Source
 from insight_edge.fleet.events import Event, Fetched, FetchFailed, ManifestAccepted, Staged
@@ -29,6 +29,9 @@ from insight_edge.fleet.upload import put_sample, sample_path
 
 JUDGING = "judging"
 """Phase of a refusal before any deployment is concerned."""
+
+_MAY_PASS = (FleetError, StorageError, ExpiredError)
+"""What may be over at the next look; a clock that was wrong may have been set."""
 
 _log = logging.getLogger(__name__)
 
@@ -162,7 +165,7 @@ class Errands:
         except InsightEdgeError as error:
             kind = type(error).__name__
             refusal = Refusal(kind=kind, reason=str(error), phase=JUDGING, at_s=now_s)
-            self._tell(Disbelieved(refusal, isinstance(error, FleetError | StorageError)))
+            self._tell(Disbelieved(refusal, isinstance(error, _MAY_PASS)))
         else:
             self._tell(Judged(desired, payload))
 

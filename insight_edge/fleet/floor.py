@@ -19,6 +19,9 @@ from insight_edge.documents.codec import Versioned, decode_json, encode_json
 from insight_edge.errors import DocumentError
 
 MAX_BYTES: Final = 64 * 1024
+PLACE: Final = Path("tuf") / "seen.json"
+"""Of the file in an agent's state directory."""
+
 _LATEST_S: Final = 253_402_300_799.0
 """The end of the year 9999, beyond which there are no dates."""
 
@@ -94,6 +97,11 @@ class Floor:
     def _keep(self, seen: Seen) -> None:
         replace_file(self._path, encode_json(seen))
         self._seen, self._since = seen, self._monotonic()
+
+
+def passed_s(state: Path) -> float:
+    """Return a time that has certainly passed, as the agent of a directory wrote it down last."""
+    return _read(state / PLACE).passed_s
 
 
 def _read(path: Path) -> Seen:

@@ -19,6 +19,7 @@ from insight_edge.documents.frames import (
 )
 from insight_edge.documents.host import (
     PROTOCOL_VERSION,
+    SOCKET_NAME,
     Activate,
     Activated,
     AnyMessage,
@@ -30,15 +31,16 @@ from insight_edge.documents.host import (
     Refused,
     Retire,
     Retired,
+    TakenOutcomes,
     TakenPredictions,
     TakenWindow,
+    TakeOutcomes,
     TakePredictions,
     TakeWindow,
 )
 from insight_edge.documents.report import Report
 from insight_edge.errors import DocumentError, HostError
 
-SOCKET_NAME = "host.sock"
 TIMEOUT_S = 10.0
 ACTIVATION_TIMEOUT_S = 120.0
 """A large artifact compiles at load, and a call that hangs holds the drain for 30 s."""
@@ -92,6 +94,14 @@ class HostLink:
     def take_predictions(self, limit: int = 256) -> tuple[PredictionRow, ...]:
         """Return sampled results."""
         return self._ask(TakePredictions(limit=limit), TakenPredictions).rows
+
+    def take_outcomes(self, limit: int = 256) -> TakenOutcomes:
+        """Return what turned out to be true, and how much of it had no room."""
+        return self._ask(TakeOutcomes(limit=limit), TakenOutcomes)
+
+    def fileno(self) -> int:
+        """Return the descriptor; it is readable between requests once the host has hung up."""
+        return self._socket.fileno()
 
     def retire(self) -> None:
         """Let the host free what is not serving."""

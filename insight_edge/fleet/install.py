@@ -13,15 +13,16 @@ from insight_edge.bundle.durable import storing
 from insight_edge.bundle.open import open_bundle, open_manifest
 from insight_edge.bundle.slots import SLOTS, Slots
 from insight_edge.errors import (
+    DeniedError,
     DigestMismatchError,
     DocumentError,
     ExpiredError,
+    GoneError,
     InsightEdgeError,
     RolledBackError,
     TamperedError,
     TrustError,
 )
-from insight_edge.fleet.download import DeniedError, GoneError
 from insight_edge.fleet.events import FetchFailed, Restarted, StageFailed
 from insight_edge.fleet.incoming import incoming_dir
 

@@ -31,7 +31,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from insight_edge.documents.codec import digest, encode_wire
+from insight_edge.documents.codec import MAX_PAYLOAD_BYTES, digest, encode_wire
 from insight_edge.documents.device import Death
 from insight_edge.documents.enrolment import Identity
 from insight_edge.documents.topics import DOWN, UP, Kind, Topic, parse_topic
@@ -46,7 +46,6 @@ from insight_edge.fleet.link_events import (
     Published,
     Received,
 )
-from insight_edge.fleet.queueing import MAX_PAYLOAD_BYTES
 
 MAX_IN_FLIGHT: Final = 64
 RECEIVE_MAXIMUM: Final = 32
@@ -182,6 +181,42 @@ class Link:
             stable = time.monotonic() - began_s >= self._pace.stable_s
             failures = 1 if stable else failures + 1
             self._closing.wait(self._pace.pause_s(failures, self._share()))
+
+
+def try_login(identity: Identity, *, timeout_s: float = 5.0) -> str | None:
+    """Return why the broker does not let a device in, None where it does.
+
+    It comes under a name of its own, says nothing, and leaves the link of an agent as it is.
+
+    Raises:
+        ConfigurationError: the broker cannot be known (`broker_trust.tls_of`).
+    """
+    broker, tls = identity.broker, tls_of(identity.broker)
+    client = _Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=f"{identity.tenant}:{identity.device}:{secrets.token_hex(4)}",
+        protocol=mqtt.MQTTv5,
+    )
+    client.connect_timeout = timeout_s
+    if broker.username is not None:
+        client.username_pw_set(broker.username, broker.password)
+    if tls is not None:
+        client.tls_set_context(tls)
+    said: list[ReasonCode] = []
+    client.on_connect = lambda _, __, ___, reason, ____: said.append(reason)
+    deadline_s = time.monotonic() + timeout_s
+    try:
+        client.connect(broker.host, broker.port)
+        while not said and time.monotonic() < deadline_s and client.socket() is not None:
+            client.loop(timeout=0.1)
+        if said and not said[0].is_failure:
+            client.disconnect()
+            return None
+    except OSError as error:
+        return error.strerror or str(error)
+    finally:
+        _hang_up(client, tls)
+    return f"refuses: {said[0]}" if said else "it does not answer"
 
 
 class _Client(mqtt.Client):

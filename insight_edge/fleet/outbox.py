@@ -14,14 +14,13 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from insight_edge.documents.codec import digest
+from insight_edge.documents.codec import MAX_PAYLOAD_BYTES, digest
 from insight_edge.documents.topics import Kind
 from insight_edge.errors import LimitExceededError
 from insight_edge.fleet.database import Database
 from insight_edge.fleet.queueing import (
     KEPT,
     LONGEST_PAUSE_S,
-    MAX_PAYLOAD_BYTES,
     OVERHEAD_BYTES,
     give_way,
     in_turn,
@@ -30,6 +29,9 @@ from insight_edge.fleet.queueing import (
 )
 
 MAX_BYTES: Final = 64 * 1024 * 1024
+
+_WHERE: Final = "@"
+"""Between a kind and where messages of it were lost, in the table `lost`."""
 
 _SCHEMA: Final = f"""
 CREATE TABLE message (
@@ -120,6 +122,17 @@ class Outbox:
         self._database.run(lambda connection: self._put(connection, kind, _raw(name), payload))
         return name
 
+    def lost_before(self, kind: Kind, where: str, messages: int) -> None:
+        """Count messages that were lost before they came here.
+
+        Args:
+            kind: of the messages.
+            where: whoever counts them; told again, the higher number counts.
+            messages: that were lost there in all.
+        """
+        name = f"{kind.value}{_WHERE}{where}"
+        self._database.run(lambda found: _note_lost(found, name, messages))
+
     def due(self, limit: int, now_s: float, *, besides: Collection[str] = ()) -> list[Message]:
         """Return what should be sent now, one of each kind in turn and the oldest first.
 
@@ -192,7 +205,11 @@ def _held(found: sqlite3.Connection) -> dict[Kind, Held]:
 
 
 def _lost(found: sqlite3.Connection) -> dict[str, int]:
-    return dict(found.execute("SELECT kind, messages FROM lost").fetchall())
+    counted: dict[str, int] = {}
+    for name, messages in found.execute("SELECT kind, messages FROM lost"):
+        kind = name.partition(_WHERE)[0]
+        counted[kind] = counted.get(kind, 0) + messages
+    return counted
 
 
 def _due_of_kind(
@@ -242,6 +259,14 @@ def _count_lost(found: sqlite3.Connection, kind: Kind, messages: int) -> None:
         "INSERT INTO lost VALUES (?, ?) ON CONFLICT (kind)"
         " DO UPDATE SET messages = messages + excluded.messages",
         (kind.value, messages),
+    )
+
+
+def _note_lost(found: sqlite3.Connection, name: str, messages: int) -> None:
+    found.execute(
+        "INSERT INTO lost VALUES (?, ?) ON CONFLICT (kind)"
+        " DO UPDATE SET messages = max(messages, excluded.messages)",
+        (name, messages),
     )
 
 

@@ -2,8 +2,8 @@
 """Is the new bundle fit to stay? Pure: counts what the host tells, and judges.
 
 The host counts per window, and its windows are closed behind the back of a
-probation; so counts are added up as differences, and one that fell is the first
-of a new window. Time is added up too, in bounded steps: a clock that jumps by
+probation; so counts are added up as differences within one window, and one that
+fell is of a new one too. Time is added up too, in bounded steps: a clock that jumps by
 years neither ends a probation nor makes it endless.
 """
 
@@ -114,7 +114,8 @@ def better_baseline(known: Health | None, health: Health, policy: Policy) -> Hea
 
 
 def _is_new_window(old: Health, new: Health) -> bool:
-    return new.asked < old.asked or new.answered < old.answered or new.failed < old.failed
+    fell = new.asked < old.asked or new.answered < old.answered or new.failed < old.failed
+    return fell or new.window != old.window
 
 
 def _breach(now: Health, before: Health | None, policy: Policy) -> str:

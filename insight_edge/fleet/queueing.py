@@ -8,14 +8,10 @@ from collections.abc import Mapping, Sequence
 from itertools import chain, islice, zip_longest
 from typing import Final, TypeVar
 
-from insight_edge.documents.codec import MAX_WIRE_BYTES
 from insight_edge.documents.topics import Kind
 
 KEPT: Final = (Kind.PREDICTION, Kind.SAMPLE, Kind.REPORT, Kind.OUTCOME, Kind.JOB_RESULT)
 """What is kept until the cloud has it; where room is short, the first of these go first."""
-
-MAX_PAYLOAD_BYTES: Final = MAX_WIRE_BYTES + 16 * 1024
-"""What packing makes of a document of `MAX_WIRE_BYTES` that cannot be packed, and no more."""
 
 OVERHEAD_BYTES: Final = 256
 """What a database needs beside a payload, so that many tiny messages stay within bounds too."""

@@ -2,7 +2,9 @@
 """What the agent says of its device: that it was born, and how it stands.
 
 The same state is written to `<state>/status.json`, for whoever is at the device.
-None of this is kept until it is acknowledged: the next one says more.
+None of this is kept until it is acknowledged: the next one says more. A broker that starts
+anew may lose it all the same, so birth and state are told again after growing pauses; the
+same birth twice is one.
 """
 
 import time
@@ -24,6 +26,10 @@ from insight_edge.errors import StorageError
 
 STATUS: Final = "status.json"
 """A `Reported`, replaced whenever it changes and every `ALIVE_S`."""
+
+AGAIN_S: Final = 10.0
+LONGEST_S: Final = 600.0
+"""Between two times that the same is told."""
 
 ALIVE_S: Final = 30.0
 """A status that is older is of an agent that does not run."""
@@ -54,11 +60,14 @@ class Telling:
         self._told: Reported | None = None
         self._shown: Reported | None = None
         self._shown_s = 0.0
+        self._birth = b""
+        self._pause_s, self._again_s = AGAIN_S, 0.0
 
     def birth(self, session: str) -> bytes:
         """Return the first message of a connection; how the device stands is told anew after it."""
         self._told = None
-        return encode_wire(
+        self._pause_s, self._again_s = AGAIN_S, time.monotonic() + AGAIN_S
+        self._birth = encode_wire(
             Birth(
                 tenant=self._me.tenant,
                 device=self._me.device,
@@ -70,6 +79,7 @@ class Telling:
                 at_s=self._clock(),
             )
         )
+        return self._birth
 
     def tell(
         self,
@@ -93,9 +103,18 @@ class Telling:
             deployments=dict(deployments),
         )
         timeless = replace(now, at_s=0.0)
+        self._tell_birth_again(publish)
         if timeless != self._told and publish(Kind.REPORTED, encode_wire(now)):
             self._told = timeless
         if timeless != self._shown or time.monotonic() - self._shown_s >= ALIVE_S / 2:
             self._shown, self._shown_s = timeless, time.monotonic()
             with suppress(StorageError):  # whoever looks sees the old one
                 replace_file(self._path, encode_json(now))
+
+    def _tell_birth_again(self, publish: Publish) -> None:
+        if not self._birth or time.monotonic() < self._again_s:
+            return
+        self._pause_s = min(2 * self._pause_s, LONGEST_S)
+        self._again_s = time.monotonic() + self._pause_s
+        if publish(Kind.BIRTH, self._birth):
+            self._told = None

@@ -37,7 +37,7 @@ from insight_edge.errors import (
     UnsignedError,
     WrongProfileError,
 )
-from insight_edge.fleet.floor import Floor
+from insight_edge.fleet.floor import PLACE, Floor
 from insight_edge.fleet.tuf_client import Bounds, TimedUpdater, flush, our_errors
 
 DIRECTORS: Final = "directors.json"
@@ -78,7 +78,7 @@ class Trust:
                 (self._folder / name).mkdir(parents=True, exist_ok=True)
             for left in (*self._folder.glob(".seen.json.*"), *self._folder.glob("metadata/tmp*")):
                 left.unlink()
-        self._floor = Floor(self._folder / "seen.json", monotonic)
+        self._floor = Floor(state / PLACE, monotonic)
         self._updater: Updater | None = None
 
     def now_s(self, clock_s: float) -> float:

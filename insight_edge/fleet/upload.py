@@ -10,11 +10,11 @@ from pathlib import Path
 import urllib3
 
 from insight_edge.bundle.durable import storing
+from insight_edge.documents.delivery import MAX_SAMPLE_BYTES
 from insight_edge.errors import DownloadError
-from insight_edge.fleet.enrol import refuse_open_address
+from insight_edge.fleet.addresses import refuse_open_address
 
 TIMEOUT_S = 60.0
-MAX_BYTES = 8 * 1024 * 1024
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 _TAKEN = frozenset({200, 201, 204})
 
@@ -42,7 +42,7 @@ def put_sample(path: Path, address: str) -> None:
     refuse_open_address(address)
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES)
+            data = file.read(MAX_SAMPLE_BYTES)
     except FileNotFoundError:
         return
     pool = urllib3.PoolManager(retries=False, timeout=TIMEOUT_S)

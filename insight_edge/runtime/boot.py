@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from insight_edge.documents.device import Owner
 from insight_edge.runtime.capture import Capture
+from insight_edge.runtime.outcomes import OutcomeLog
 from insight_edge.runtime.predictions import PredictionLog
 from insight_edge.runtime.shelf import Shelf
 
@@ -20,6 +21,7 @@ class Boot:
         number: grows by one each time a host starts on its state directory; 0 without one.
         shelf: closed windows.
         predictions: sampled results.
+        outcomes: what the application learned later.
         capture: of inputs to look at; None without a state directory.
         counter: numbers results; `next` of it is atomic.
     """
@@ -29,4 +31,5 @@ class Boot:
     shelf: Shelf
     capture: Capture | None = None
     predictions: PredictionLog = field(default_factory=PredictionLog)
+    outcomes: OutcomeLog = field(default_factory=OutcomeLog)
     counter: Iterator[int] = field(default_factory=itertools.count)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from insight_edge.bundle.durable import replace_file, storing
 from insight_edge.bundle.npz import npz_from_arrays
 from insight_edge.documents.codec import digest, encode_wire
-from insight_edge.documents.delivery import SampleOffer
+from insight_edge.documents.delivery import MAX_SAMPLE_BYTES, SampleOffer
 from insight_edge.documents.device import Owner
 from insight_edge.errors import InsightEdgeError
 from insight_edge.runtime.predictions import plain_row
@@ -33,9 +33,6 @@ from insight_edge.runtime.suspicion import Suspect, Suspicion
 DIRECTORY = "samples"
 MAX_SAMPLES = 512
 MAX_BYTES = 64 * 1024 * 1024
-MAX_SAMPLE_BYTES = 4 * 1024 * 1024
-"""Of one input; larger ones are not kept."""
-
 MAX_WAITING = 32
 """Copies in memory; more are not taken while the disk is slow."""
 
@@ -113,6 +110,8 @@ class Capture:
 
     def _keep(self, candidate: _Candidate, reason: Any, suspect: Suspect | None) -> None:
         data = npz_from_arrays(candidate.inputs)
+        if len(data) > MAX_SAMPLE_BYTES:
+            return
         name = digest(data)
         offer = SampleOffer(
             device=self._owner.device,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from insight_edge.bundle.slots import Slots
 from insight_edge.documents.facts import EngineFacts
-from insight_edge.documents.host import Health, Hello, PredictionRow, SwapRecord
+from insight_edge.documents.host import Health, Hello, OutcomeRow, PredictionRow, SwapRecord
 from insight_edge.documents.report import Counts, Report
 from insight_edge.runtime.boot import Boot
 from insight_edge.runtime.loading import engine_facts
@@ -37,6 +37,7 @@ class Doors:
             pid=os.getpid(),
             engines={name: f for name, f in facts.items() if isinstance(f, EngineFacts)},
             serving=None if serving is None else serving.digest,
+            leaving=self._succession.closed,
         )
 
     def activate(self, slot: str) -> SwapRecord:
@@ -56,8 +57,9 @@ class Doors:
     def health(self) -> Health:
         """Return how the open window is going."""
         serving = self._succession.serving
-        counts, p99_ns = serving.health() if serving else (Counts(), None)
+        window, counts, p99_ns = serving.health() if serving else (0, Counts(), None)
         return Health(
+            window=window,
             serving=None if serving is None else serving.digest,
             asked=counts.asked,
             answered=counts.answered,
@@ -90,6 +92,23 @@ class Doors:
     def confirm_predictions(self, rows: tuple[PredictionRow, ...]) -> None:
         """Forget sampled predictions that somebody else is now responsible for."""
         self._boot.predictions.confirm(rows)
+
+    def oldest_outcomes(self, limit: int) -> tuple[OutcomeRow, ...]:
+        """Return up to `limit` outcomes, which stay until they are confirmed."""
+        return self._boot.outcomes.oldest(limit)
+
+    def dropped_outcomes(self) -> tuple[int, int]:
+        """Return the number of this boot, and how many outcomes had no room in it."""
+        return self._boot.number, self._boot.outcomes.dropped
+
+    def confirm_outcomes(self, rows: tuple[OutcomeRow, ...]) -> None:
+        """Forget outcomes that somebody else is now responsible for."""
+        self._boot.outcomes.confirm(rows)
+
+    def all_taken(self) -> bool:
+        """Return whether somebody else is responsible for all that was counted."""
+        boot = self._boot
+        return boot.shelf.oldest() is None and boot.predictions.empty and boot.outcomes.empty
 
     def retire(self) -> None:
         """Free old bundles whose last callers have left since their swap gave up waiting."""

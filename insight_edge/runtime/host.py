@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The host protocol's serving end: a Unix socket on which the agent asks.
 
-One thread accepts, one thread a connection answers (rules H1 to H6 in
+One thread accepts, one thread a connection answers (rules H1 to H7 in
 docs/formats/host.md). Nothing a client sends can end the host: a malformed frame
 is refused and its connection closed, a stalled one is dropped. A report or a
 prediction is confirmed by the next request on the same connection; where that
@@ -16,13 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
-from insight_edge.documents.frames import (
-    PREFIX_BYTES,
-    frame_from_message,
-    length_from_prefix,
-    message_from_payload,
-)
 from insight_edge.documents.host import (
+    SOCKET_NAME,
     Activate,
     Activated,
     AnyMessage,
@@ -30,27 +25,36 @@ from insight_edge.documents.host import (
     Health,
     Hello,
     Message,
+    OutcomeRow,
     PredictionRow,
     Refused,
     Retire,
     Retired,
     SwapRecord,
+    TakenOutcomes,
     TakenPredictions,
     TakenWindow,
+    TakeOutcomes,
     TakePredictions,
     TakeWindow,
 )
 from insight_edge.documents.report import Report
-from insight_edge.errors import ConfigurationError, DocumentError, InsightEdgeError
+from insight_edge.errors import DocumentError, InsightEdgeError
+from insight_edge.runtime.host_socket import (
+    MAX_CONNECTIONS,
+    end,
+    hang_up,
+    listen,
+    receive,
+    send,
+)
 from insight_edge.runtime.phases import REQUEST, refused
 
-SOCKET_NAME = "host.sock"
-MAX_CONNECTIONS = 4
-"""An agent, one that is just taking over from it, and a person who is looking."""
+MAX_ROWS = 256
+"""Predictions or outcomes in one answer."""
 
-MAX_PREDICTIONS = 256
-FRAME_TIMEOUT_S = 5.0
-"""A frame once begun must be whole by then; between frames a client may be silent."""
+HAND_OVER_S = 2.0
+"""So long a host that has nothing more to do waits until the agent has all that it counted."""
 
 BACK_OFF_S = 0.2
 
@@ -90,6 +94,22 @@ class Doors(Protocol):
         """Forget sampled predictions."""
         ...
 
+    def oldest_outcomes(self, limit: int) -> tuple[OutcomeRow, ...]:
+        """Return outcomes, which stay until they are confirmed."""
+        ...
+
+    def dropped_outcomes(self) -> tuple[int, int]:
+        """Return the number of this boot, and how many outcomes had no room in it."""
+        ...
+
+    def confirm_outcomes(self, rows: tuple[OutcomeRow, ...]) -> None:
+        """Forget outcomes."""
+        ...
+
+    def all_taken(self) -> bool:
+        """Return whether somebody else is responsible for all that was counted."""
+        ...
+
     def retire(self) -> None:
         """Unload what is not serving."""
         ...
@@ -105,24 +125,46 @@ class Host:
     def __init__(self, doors: Doors, state_dir: Path) -> None:
         self._doors = doors
         self._path = state_dir / SOCKET_NAME
-        self._listener = _listen(self._path)
-        self._connections: dict[socket.socket, threading.Thread] = {}
+        self._listener = listen(self._path)
+        self._connections: dict[socket.socket, threading.Event] = {}
         self._lock = threading.Lock()
         self._stopping = False
+        self._leaving = self._accompanied = False
+        self._taken = threading.Condition()
+        self._handing_over = threading.Event()
         self._thread = threading.Thread(target=self._accept, name="insight-edge host", daemon=True)
         self._thread.start()
+
+    def leave(self) -> None:
+        """Hang up, wait for requests under way, and let whoever comes wait for `hand_over`."""
+        with self._lock:
+            self._leaving = True
+            open_connections = dict(self._connections)
+        self._accompanied = bool(open_connections)
+        end(open_connections)
+
+    def hand_over(self, *, awaited: bool, timeout_s: float = HAND_OVER_S) -> None:
+        """Let an agent take what is left, for a while.
+
+        Args:
+            awaited: there may be an agent that has not found this host yet; without it only one
+                that was there when `leave` was called is waited for.
+            timeout_s: at most so long.
+        """
+        self._handing_over.set()
+        if awaited or self._accompanied:
+            with self._taken:
+                self._taken.wait_for(self._doors.all_taken, timeout_s)
 
     def stop(self) -> None:
         """Close the socket and every connection, and wait for requests under way."""
         with self._lock:
             self._stopping = True
-            _hang_up(self._listener)
+            hang_up(self._listener)
             open_connections = dict(self._connections)
-        for connection in open_connections:
-            _hang_up(connection)
+        self._handing_over.set()
+        end(open_connections)
         self._thread.join()
-        for thread in open_connections.values():
-            thread.join()
         self._listener.close()
         self._path.unlink(missing_ok=True)
 
@@ -142,37 +184,48 @@ class Host:
             if self._stopping or len(self._connections) >= MAX_CONNECTIONS:
                 connection.close()
                 return
+            done = self._connections[connection] = threading.Event()
             thread = threading.Thread(
-                target=self._serve, args=(connection,), name="insight-edge client", daemon=True
+                target=self._serve,
+                args=(connection, done, self._leaving),
+                name="insight-edge client",
+                daemon=True,
             )
-            self._connections[connection] = thread
         thread.start()
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve(self, connection: socket.socket, done: threading.Event, waits: bool) -> None:
         try:
             with connection:
+                if waits:
+                    self._handing_over.wait()
                 self._converse(connection)
         except OSError as error:
             _log.info("host protocol: connection lost: %s", error)
         finally:
             with self._lock:
                 self._connections.pop(connection, None)
+            done.set()
 
     def _converse(self, connection: socket.socket) -> None:
         """Answer request after request until the client leaves or says what cannot be meant."""
         confirm, greeted = _nothing, False
         while True:
             try:
-                request = _receive(connection)
+                request = receive(connection)
                 if request is None:
                     return
-                confirm()
+                self._confirm(confirm)
                 greeted = _refuse_ungreeted(request, greeted=greeted)
             except DocumentError as error:
-                _send(connection, refused(error))
+                send(connection, refused(error))
                 return
             answer, confirm = self._answer(request)
-            _send(connection, answer)
+            send(connection, answer)
+
+    def _confirm(self, confirm: Confirm) -> None:
+        confirm()
+        with self._taken:
+            self._taken.notify_all()
 
     def _answer(self, request: AnyMessage) -> tuple[Message, Confirm]:
         """Return the answer to one request, and what to do once it has arrived."""
@@ -181,11 +234,15 @@ class Host:
                 case TakeWindow():
                     return self._window()
                 case TakePredictions(limit=limit):
-                    return self._predictions(min(limit, MAX_PREDICTIONS))
+                    return self._predictions(min(limit, MAX_ROWS))
+                case TakeOutcomes(limit=limit):
+                    return self._outcomes(min(limit, MAX_ROWS))
                 case _:
                     return self._act(request), _nothing
         except InsightEdgeError as error:
             return refused(error), _nothing
+        except ConnectionAbortedError:
+            raise
         except Exception as error:  # noqa: BLE001 (the protocol survives whatever a door does)
             _log.exception("host protocol: a request failed")
             kind = type(error).__name__
@@ -195,6 +252,9 @@ class Host:
         match request:
             case Hello():
                 return self._doors.hello()
+            case Activate() if self._leaving:
+                # Not refused: that would be the bundle's end at this revision.
+                raise ConnectionAbortedError("the host is leaving")
             case Activate(slot=slot):
                 return Activated(slot=slot, record=self._doors.activate(slot))
             case AskHealth():
@@ -215,6 +275,12 @@ class Host:
         rows = self._doors.oldest_predictions(limit)
         return TakenPredictions(rows=rows), lambda: self._doors.confirm_predictions(rows)
 
+    def _outcomes(self, limit: int) -> tuple[Message, Confirm]:
+        rows = self._doors.oldest_outcomes(limit)
+        boot, dropped = self._doors.dropped_outcomes()
+        answer = TakenOutcomes(rows=rows, boot=boot, dropped=dropped)
+        return answer, lambda: self._doors.confirm_outcomes(rows)
+
 
 def _nothing() -> None:
     """Confirm an answer that leaves nothing behind."""
@@ -224,59 +290,3 @@ def _refuse_ungreeted(request: AnyMessage, *, greeted: bool) -> bool:
     if not (greeted or isinstance(request, Hello)):
         raise DocumentError("the first message must be a hello")
     return True
-
-
-def _listen(path: Path) -> socket.socket:
-    """Return a listening socket that only this user can connect to."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        path.unlink(missing_ok=True)  # of a host that was killed; the claim says it is gone
-        listener.bind(str(path))
-        path.chmod(0o600)  # before `listen`: until then nobody can connect
-        listener.listen(MAX_CONNECTIONS)
-    except OSError as error:
-        listener.close()
-        raise ConfigurationError(
-            f"{path}: the host's socket cannot be made: {error}",
-            hint="choose a writable state directory with a path of under 90 characters",
-        ) from error
-    return listener
-
-
-def _hang_up(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return  # the other side was faster
-
-
-def _receive(connection: socket.socket) -> AnyMessage | None:
-    """Return the next request, or None where the client has left.
-
-    Raises:
-        DocumentError: the frame is malformed, too long or cut short.
-        OSError: the connection broke, or the client stalled in a frame.
-    """
-    connection.settimeout(None)
-    first = connection.recv(1)
-    if not first:
-        return None
-    deadline_s = time.monotonic() + FRAME_TIMEOUT_S
-    prefix = first + _exactly(connection, PREFIX_BYTES - 1, deadline_s)
-    return message_from_payload(_exactly(connection, length_from_prefix(prefix), deadline_s))
-
-
-def _exactly(connection: socket.socket, length_bytes: int, deadline_s: float) -> bytes:
-    data = bytearray()
-    while len(data) < length_bytes:
-        connection.settimeout(max(0.001, deadline_s - time.monotonic()))
-        part = connection.recv(min(65536, length_bytes - len(data)))
-        if not part:
-            raise DocumentError("message: cut short")
-        data += part
-    return bytes(data)
-
-
-def _send(connection: socket.socket, message: Message) -> None:
-    connection.settimeout(FRAME_TIMEOUT_S)
-    connection.sendall(frame_from_message(message))

@@ -28,6 +28,7 @@ from insight_edge.runtime.boot import Boot
 from insight_edge.runtime.capture import Capture
 from insight_edge.runtime.doors import Doors
 from insight_edge.runtime.host import Host
+from insight_edge.runtime.outcomes import OutcomeLog, outcome_row
 from insight_edge.runtime.processor import usable_threads
 from insight_edge.runtime.result import Result
 from insight_edge.runtime.shelf import Shelf
@@ -154,6 +155,32 @@ class Runtime:
             hint="activate a slot, or swap to a bundle",
         )
 
+    def outcome(
+        self,
+        label: float | str,
+        *,
+        id: str | None = None,  # noqa: A002 - as on the wire
+        key: str | None = None,
+        at_s: float | None = None,
+    ) -> bool:
+        """Say what turned out to be true of a result; return whether that is kept to be sent.
+
+        It is not where no fleet wants it (the state directory is not of an enrolled device), or
+        where so many wait that there is no room; those are counted and reported as lost.
+
+        Args:
+            label: class index, class name or number.
+            id: of the result; or else
+            key: that was passed to `infer` on this deployment.
+            at_s: when it was known, seconds since the epoch; now by default.
+
+        Raises:
+            ValueError: both or none of `id` and `key`, a text of over 256 characters, or a
+                number that is none.
+            TypeError: the label is neither text nor a number.
+        """
+        return self._boot.outcomes.keep(outcome_row(label, id=id, key=key, at_s=at_s))
+
     def swap(self, bundle_path: Path | str) -> SwapRecord:
         """Replace the serving bundle without dropping or mixing a call.
 
@@ -181,14 +208,18 @@ class Runtime:
     def close(self) -> None:
         """Let callers finish, close the window and free everything; more calls do nothing.
 
+        On an enrolled device up to 2 s are waited for the agent to take what was counted last.
         Reports not yet taken can still be taken.
         """
-        if self._host is not None:
-            self._host.stop()
-        self._host = None
+        host, self._host = self._host, None
+        if host is not None:
+            host.leave()
         self._succession.close()
         if self._claim is not None and self._boot.capture is not None:
             self._boot.capture.stop()
+        if host is not None:
+            host.hand_over(awaited=self._boot.owner != NOBODY)
+            host.stop()
         self._release()
 
     def _serve_slots(self) -> None:
@@ -220,4 +251,5 @@ def _boot(state_dir: Path | None, slots: Slots | None) -> Boot:
         number=slots.next_boot() if slots else 0,
         shelf=Shelf(state_dir),
         capture=None if state_dir is None or owner == NOBODY else Capture(state_dir, owner),
+        outcomes=OutcomeLog(wanted=owner != NOBODY),
     )

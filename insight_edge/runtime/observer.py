@@ -71,12 +71,13 @@ class Observer:
         """Ask for a flush soon; costs the caller next to nothing."""
         self._bell.put(None)
 
-    def read(self) -> tuple[Counts, int | None]:
-        """Return the counts of the open window now, and its 99th percentile latency in ns."""
+    def read(self) -> tuple[int, Counts, int | None]:
+        """Return number and counts of the open window, and its 99th percentile latency in ns."""
         with self._lock:
             self._flush()
             page = self._window.current
-            return page.counts(), page.latency.quantile(0.99) if page.latency.count else None
+            p99_ns = page.latency.quantile(0.99) if page.latency.count else None
+            return self._window.header.sequence, page.counts(), p99_ns
 
     def close_window(self, *, last: bool = False) -> None:
         """Put the window on the shelf and open the next; one without news stays open.

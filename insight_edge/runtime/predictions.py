@@ -34,6 +34,11 @@ class PredictionLog:
         self._rows: deque[PredictionRow] = deque(maxlen=MAX_KEPT)
         self._lock = threading.Lock()
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is left to hand over."""
+        return not self._rows
+
     def keep(self, result: Result) -> None:
         """Keep the first row of a result; one with an absurdly long key is left out."""
         if result.key is not None and len(result.key) > MAX_KEY_LENGTH:

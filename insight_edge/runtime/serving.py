@@ -111,8 +111,8 @@ class Serving:
             lane.broken += 1
         return result
 
-    def health(self) -> tuple[Counts, int | None]:
-        """Return the counts of the open window now, and its 99th percentile latency in ns."""
+    def health(self) -> tuple[int, Counts, int | None]:
+        """Return number and counts of the open window, and its 99th percentile latency in ns."""
         return self._observer.read()
 
     def close_window(self) -> None:

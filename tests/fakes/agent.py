@@ -13,6 +13,7 @@ from insight_edge.documents.frames import (
     message_from_payload,
 )
 from insight_edge.documents.host import (
+    SOCKET_NAME,
     Activate,
     AnyMessage,
     AskHealth,
@@ -27,7 +28,6 @@ from insight_edge.documents.host import (
     TakeWindow,
 )
 from insight_edge.documents.report import Report
-from insight_edge.runtime.host import SOCKET_NAME
 
 TIMEOUT_S = 20.0
 

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages that devices send, counted over grids of a bundle that the cloud knows."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import reduce
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from insight_cloud.telemetry.batch import Batch
+from insight_cloud.telemetry.reported import batch_of, read_statistics
 from insight_cloud.telemetry.rules import KnownBundle
-from insight_cloud.telemetry.totals import NOTHING, Totals, totals_from_report
-from insight_edge.documents.codec import Versioned, encode_wire
+from insight_cloud.telemetry.totals import COUNTS, NOTHING, Totals, totals_from_report
+from insight_edge.documents.codec import Versioned, encode_wire, to_plain
 from insight_edge.documents.delivery import Outcome, Predictions, SampleOffer
 from insight_edge.documents.report import Counts, Report, Window
 from insight_edge.documents.statistics import document_from_latency, document_from_summary
@@ -114,12 +119,21 @@ def message(document: Versioned, *, device: str | None = None) -> Message:
     return Topic(TENANT, named, KINDS[type(document)]), encode_wire(document)
 
 
-def sum_of(reports: list[Report]) -> Totals:
+def sum_of(reports: Sequence[Report]) -> Totals:
     """Return what reports say together, added one by one."""
-    total = NOTHING
-    for each in reports:
-        total = total.merge(totals_from_report(each, KNOWN))
-    return total
+    return merged([totals_from_report(each, KNOWN) for each in reports])
+
+
+def merged(several: Sequence[Totals]) -> Totals:
+    """Return totals together, added one by one."""
+    return reduce(Totals.merge, several, NOTHING)
+
+
+def batch(reports: Sequence[Report]) -> Batch:
+    """Return reports as arrays."""
+    payloads = [msgspec.msgpack.encode(to_plain(each)) for each in reports]
+    counts = [(1, *(getattr(each.counts, name) for name in COUNTS)) for each in reports]
+    return batch_of([read_statistics(payload) for payload in payloads], counts, KNOWN)
 
 
 def _counted(grid: Grid, rows: Any) -> Any:

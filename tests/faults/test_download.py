@@ -15,16 +15,16 @@ import pytest
 
 from insight_edge.errors import (
     ConfigurationError,
+    DeniedError,
     DownloadError,
+    GoneError,
     InsightEdgeError,
+    StoppedError,
     StorageError,
     TamperedError,
 )
 from insight_edge.fleet.download import (
-    DeniedError,
-    GoneError,
     Source,
-    StoppedError,
     fetch,
 )
 from insight_edge.fleet.part import part_of

@@ -14,20 +14,23 @@ from insight_edge.bundle.limits import Limits
 from insight_edge.bundle.slots import MAX_ACCEPTED, Slots
 from insight_edge.documents.codec import digest, encode_json
 from insight_edge.errors import (
+    DeniedError,
     DigestMismatchError,
     DocumentError,
     DownloadError,
     ExpiredError,
+    GoneError,
     InsightEdgeError,
     LimitExceededError,
     RolledBackError,
     SlotError,
+    StoppedError,
     StorageError,
     TamperedError,
     UnsignedError,
     WrongProfileError,
 )
-from insight_edge.fleet.download import DeniedError, GoneError, Source, StoppedError
+from insight_edge.fleet.download import Source
 from insight_edge.fleet.events import Restarted
 from insight_edge.fleet.incoming import Incoming, sweep
 from insight_edge.fleet.install import fetch_failed, restarted, stage, stage_failed

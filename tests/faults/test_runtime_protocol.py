@@ -15,6 +15,7 @@ import pytest
 from insight_edge.bundle.slots import Slots
 from insight_edge.documents.host import (
     MAX_FRAME_BYTES,
+    SOCKET_NAME,
     Activate,
     Activated,
     AskHealth,
@@ -22,7 +23,8 @@ from insight_edge.documents.host import (
     Refused,
     Retired,
 )
-from insight_edge.runtime import host
+from insight_edge.runtime import host_socket
+from insight_edge.runtime.host_socket import MAX_CONNECTIONS
 from insight_edge.runtime.infer import Runtime
 from tests.fakes.agent import Agent
 from tests.fakes.matrix import MatrixEngine, install, one_row, tagged_matrix, write_matrix_bundle
@@ -108,7 +110,7 @@ def test_an_answer_as_a_request_is_refused_and_the_talk_goes_on(
 def test_a_stalled_frame_is_dropped(
     runtime: Runtime, state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host, "FRAME_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(host_socket, "FRAME_TIMEOUT_S", 0.05)
     with Agent(state_dir) as agent:
         agent.hello()
         agent.send_bytes(framed(b"x" * 100)[:20])
@@ -125,7 +127,7 @@ def test_a_silent_client_does_not_keep_others_out(runtime: Runtime, state_dir: P
 def test_clients_beyond_the_limit_are_turned_away_and_come_back(
     runtime: Runtime, state_dir: Path
 ) -> None:
-    agents = [Agent(state_dir) for _ in range(host.MAX_CONNECTIONS)]
+    agents = [Agent(state_dir) for _ in range(MAX_CONNECTIONS)]
     for agent in agents:
         agent.hello()
     with Agent(state_dir) as late, pytest.raises((ConnectionError, BrokenPipeError)):
@@ -171,7 +173,7 @@ def test_close_ends_connections_that_are_open(engine: MatrixEngine, state_dir: P
 
 def test_socket_left_by_a_killed_host_is_replaced(engine: MatrixEngine, state_dir: Path) -> None:
     left = socket.socket(socket.AF_UNIX)
-    left.bind(str(state_dir / host.SOCKET_NAME))
+    left.bind(str(state_dir / SOCKET_NAME))
     left.close()
     with Runtime.attach(state_dir, allow_unsigned=True) as runtime:
         assert_serves(runtime, state_dir)

@@ -12,7 +12,7 @@ from insight_cloud.telemetry.rules import Fate
 from insight_cloud.telemetry.service import Telemetry
 from insight_edge.documents.codec import digest
 from tests.fakes.ingester import allow, start_ingester, write_messages
-from tests.fakes.telemetry import NOW, find_bundle, message, report, sum_of
+from tests.fakes.telemetry import BUNDLE, NOW, find_bundle, merged, message, report, sum_of
 
 REPORTS = [report(number // 3, device=f"camera-{number % 3}") for number in range(240)]
 BATCH = 6
@@ -45,4 +45,8 @@ def test_a_killed_ingester_loses_nothing_it_acknowledged(tmp_path: Path, batches
         }
         while telemetry.roll_up(NOW):
             pass
+    telemetry.roll_up(NOW + timedelta(days=1))
+    segments = telemetry.segments(BUNDLE)
+    assert len(segments) > 1
+    assert merged([each.totals for each in segments]) == sum_of(REPORTS)
     database.close()

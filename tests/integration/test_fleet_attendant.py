@@ -2,6 +2,7 @@
 """An attendant beside a real host: nothing that was counted is lost or doubled."""
 
 import queue
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from insight_edge.bundle.open import open_bundle
 from insight_edge.bundle.owner import write_owner
 from insight_edge.bundle.slots import Slots
 from insight_edge.documents.codec import decode_wire, digest
-from insight_edge.documents.delivery import Predictions, SampleOffer
+from insight_edge.documents.delivery import Outcome, Predictions, SampleOffer
 from insight_edge.documents.device import Owner
 from insight_edge.documents.report import Report
 from insight_edge.documents.topics import Kind
@@ -30,6 +31,8 @@ from insight_edge.fleet.events import (
     HostCame,
     HostLeft,
 )
+from insight_edge.runtime import outcomes
+from insight_edge.runtime.host import HAND_OVER_S
 from insight_edge.runtime.infer import Runtime
 from tests.fakes.matrix import install, one_row, tagged_matrix, write_matrix_bundle
 
@@ -43,6 +46,7 @@ class Kept:
     """What was put into the outbox; can be full."""
 
     messages: dict[str, tuple[Kind, bytes]] = field(default_factory=dict)
+    lost: dict[tuple[Kind, str], int] = field(default_factory=dict)
     full: bool = False
     turned_away: int = 0
 
@@ -52,6 +56,9 @@ class Kept:
             raise StorageError("the disk is full")
         self.messages[digest(payload)] = (kind, payload)
         return digest(payload)
+
+    def lost_before(self, kind: Kind, where: str, messages: int) -> None:
+        self.lost[kind, where] = messages
 
     def of(self, kind: Kind) -> list[bytes]:
         return [payload for found, payload in tuple(self.messages.values()) if found is kind]
@@ -223,6 +230,97 @@ def test_window_of_a_host_that_was_killed_arrives_after_it_came_back(
     finally:
         attending.stop()
     assert [(report.boot, report.sequence) for report in kept.reports()] == [(1, 0)]
+
+
+def test_last_window_of_a_runtime_that_closes_arrives_before_it_is_gone(
+    attendant: Attendant, place: Path, told: Told, kept: Kept
+) -> None:
+    del attendant
+    with Runtime.attach(place) as runtime:
+        told.next(HostCame)
+        results = [runtime.infer(one_row()) for _ in range(7)]
+        assert runtime.outcome("cat", id=results[0].id)
+    assert kept.asked() == 7
+    assert len(kept.of(Kind.OUTCOME)) == 1
+    assert kept.of(Kind.PREDICTION)
+    told.next(HostLeft)
+    assert list(place.glob("window-*.map")) == []
+
+
+def test_runtime_that_nobody_attends_to_closes_soon_and_keeps_its_window(place: Path) -> None:
+    runtime = Runtime.attach(place)
+    runtime.infer(one_row())
+    began_s = time.monotonic()
+    runtime.close()
+    assert time.monotonic() - began_s < HAND_OVER_S + 1.0
+    assert len(list(place.glob("window-*.map"))) == 1
+    began_s = time.monotonic()
+    (place / "owner.json").unlink()
+    Runtime.attach(place).close()
+    assert time.monotonic() - began_s < HAND_OVER_S
+
+
+def test_runtime_that_is_gone_before_its_agent_looks_hands_over_all_the_same(
+    place: Path, kept: Kept, told: Told
+) -> None:
+    slow = Rhythm(window_s=60.0, health_s=60.0, predictions_s=60.0, retry_s=0.5)
+    attending = Attendant(place, kept, told.events.put, slow)
+    try:
+        for calls in range(1, 4):
+            with Runtime.attach(place) as runtime:
+                runtime.infer(one_row())
+                runtime.outcome("cat", key=f"order-{calls}")
+            assert kept.asked() == calls == len(kept.of(Kind.OUTCOME))
+    finally:
+        attending.stop()
+
+
+def test_full_outbox_holds_a_closing_runtime_for_a_moment_and_loses_nothing(
+    attendant: Attendant, place: Path, told: Told, kept: Kept
+) -> None:
+    del attendant
+    runtime = Runtime.attach(place)
+    told.next(HostCame)
+    runtime.infer(one_row())
+    kept.full = True
+    runtime.close()
+    assert len(list(place.glob("window-*.map"))) == 1
+    kept.full = False
+    with Runtime.attach(place):
+        told.next(HostCame)
+        until(lambda: kept.asked() == 1, told)
+
+
+def test_outcomes_are_in_the_outbox_and_what_had_no_room_is_counted(
+    attendant: Attendant, place: Path, told: Told, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del attendant
+    kept.full = True
+    monkeypatch.setattr(outcomes, "MAX_KEPT", 3)
+    with Runtime.attach(place) as runtime:
+        told.next(HostCame)
+        taken = [runtime.outcome(n, key=f"order-{n}", at_s=5.0) for n in range(5)]
+        assert taken == [True] * 3 + [False] * 2
+        kept.full = False
+        until(lambda: len(kept.of(Kind.OUTCOME)) == 3, told)
+        until(lambda: kept.lost == {(Kind.OUTCOME, "camera-1/1"): 2}, told)
+        until(lambda: runtime.outcome(7.5, id="press-7/camera-1/1/0", at_s=6.0), told)
+        until(lambda: len(kept.of(Kind.OUTCOME)) == 4, told)
+    found = [decode_wire(Outcome, payload) for payload in kept.of(Kind.OUTCOME)]
+    assert found[0] == Outcome(key="order-0", deployment="camera-1", label=0, at_s=5.0)
+    assert found[-1] == Outcome(id="press-7/camera-1/1/0", label=7.5, at_s=6.0)
+
+
+def test_offer_that_made_room_for_a_newer_one_keeps_nothing_back(
+    attendant: Attendant, place: Path, told: Told, kept: Kept
+) -> None:
+    del attendant
+    (place / "samples").mkdir()
+    (place / "samples" / f"{'0' * 64}.offer").symlink_to("gone")
+    with Runtime.attach(place) as runtime:
+        told.next(HostCame)
+        runtime.infer(one_row())
+        until(lambda: bool(kept.of(Kind.REPORT)), told)
 
 
 def test_kept_inputs_are_offered_as_they_were_written(

@@ -10,14 +10,13 @@ from pathlib import Path
 import pytest
 
 from insight_cloud.platform.broker import EmbeddedBroker
-from insight_edge.documents.codec import decode_wire, digest
+from insight_edge.documents.codec import MAX_PAYLOAD_BYTES, decode_wire, digest
 from insight_edge.documents.device import Death
 from insight_edge.documents.enrolment import Broker
 from insight_edge.documents.topics import DOWN, Kind
 from insight_edge.errors import ConfigurationError, LimitExceededError
 from insight_edge.fleet.link import MAX_IN_FLIGHT, Link
 from insight_edge.fleet.link_events import Connected, Disconnected, Published, Received
-from insight_edge.fleet.queueing import MAX_PAYLOAD_BYTES
 from tests.fakes.broker import (
     SWIFT,
     Heard,

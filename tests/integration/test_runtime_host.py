@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from insight_edge.bundle.slots import Slots
-from insight_edge.documents.host import Activated, Refused, Retired
+from insight_edge.documents.host import SOCKET_NAME, Activated, Refused, Retired
 from insight_edge.errors import ConfigurationError, SlotError, UnsignedError
-from insight_edge.runtime.host import SOCKET_NAME
 from insight_edge.runtime.infer import Runtime
 from tests.fakes.agent import Agent
 from tests.fakes.matrix import (

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from insight_edge.documents.codec import digest
+from insight_edge.documents.codec import MAX_PAYLOAD_BYTES, digest
 from insight_edge.documents.topics import Kind
 from insight_edge.errors import LimitExceededError
 from insight_edge.fleet.outbox import Held, Message, Outbox
 from insight_edge.fleet.queueing import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
-    MAX_PAYLOAD_BYTES,
     OVERHEAD_BYTES,
 )
 
@@ -171,3 +170,15 @@ def test_what_is_not_kept_is_a_mistake_of_the_caller(tmp_path: Path, kind: Kind)
     with pytest.raises(ValueError, match="is not kept"):
         outbox.put(kind, b"x")
     outbox.close()
+
+
+def test_what_was_lost_elsewhere_is_counted_once_however_often_it_is_told(tmp_path: Path) -> None:
+    outbox = outbox_in(tmp_path, max_bytes=room_for(1, 10))
+    outbox.put(Kind.OUTCOME, bytes(10))
+    outbox.put(Kind.OUTCOME, bytes([1]) * 10)
+    for messages in (2, 5, 5, 3):
+        outbox.lost_before(Kind.OUTCOME, "camera-1/7", messages)
+    outbox.lost_before(Kind.OUTCOME, "camera-1/8", 1)
+    assert outbox.lost == {"outcome": 1 + 5 + 1}
+    outbox.close()
+    assert outbox_in(tmp_path).lost == {"outcome": 7}

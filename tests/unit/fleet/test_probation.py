@@ -64,6 +64,11 @@ def test_counts_add_up_over_windows() -> None:
     assert (added.asked, added.answered, added.failed) == (110, 107, 3)
 
 
+def test_windows_in_which_as_much_is_asked_are_told_apart_by_their_numbers() -> None:
+    told = [replace(health("B", asked=40), window=number) for number in (1, 1, 2, 3)]
+    assert seen(*told).answered == 120
+
+
 @pytest.mark.parametrize(("p99_ms", "what"), [(9.0, "wait"), (9.1, "restore")])
 def test_p99_far_over_the_old_bundles_three_times_in_a_row(p99_ms: float, what: str) -> None:
     slow = health("B", p99_ms=p99_ms)
