@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ENGINES := onnxruntime openvino
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check format figures conformance faults lock clean
+.PHONY: setup demo chaos up test check format figures conformance faults lock clean
 
 setup: $(STAMP)  ## the environment in .venv, and one locked device environment for each engine
 
@@ -17,8 +17,14 @@ $(STAMP): locks/main.txt $(ENGINES:%=locks/device-%.txt) pyproject.toml cloud/py
 	$(BIN)/insight-edge toolchain install $(ENGINES:%=device-%)
 	touch $@
 
-demo: setup  ## train, compile for three machines, prove, run, and swap under load
-	$(BIN)/insight-cloud demo examples/train.toml
+demo: setup  ## the whole loop on this machine; SHIFT=none, SHIFT=noise, SEED=7, STAY=1
+	$(BIN)/insight-cloud demo examples/train.toml $(if $(SHIFT),--shift $(SHIFT)) $(if $(SEED),--seed $(SEED)) $(if $(STAY),--stay)
+
+chaos: setup  ## the demo again and again, processes killed meanwhile, for MINUTES=10; SEED=7
+	$(BIN)/python -m insight_cloud.demo.marathon examples/train.toml --minutes $(or $(MINUTES),10) --seed $(or $(SEED),0)
+
+up: setup  ## a cloud on this machine
+	$(BIN)/insight-cloud up
 
 test: setup  ## every suite that needs no special hardware
 	$(BIN)/pytest

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import overhead, swap, targets
+from benchmarks import agent, drift, ingest, overhead, swap, targets
 from benchmarks.figure import Figure
 from insight_edge.bench.machine import machine_facts
 from insight_edge.bench.noise import noise_between, read_noise
@@ -19,6 +19,9 @@ from insight_edge.runtime.loading import engine_facts
 Tell = Callable[[str], None]
 
 BENCHMARKS: Mapping[str, Callable[[Path, Tell], Iterator[Figure]]] = {
+    agent.NAME: agent.take,
+    drift.NAME: drift.take,
+    ingest.NAME: ingest.take,
     overhead.NAME: overhead.take,
     swap.NAME: swap.take,
     targets.NAME: targets.take,

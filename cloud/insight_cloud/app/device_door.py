@@ -24,12 +24,12 @@ from insight_cloud.platform.blobs import Blobs
 from insight_cloud.platform.errors import ForbiddenError, NotFoundError
 from insight_cloud.platform.presigned import Presigner, Upload
 from insight_edge.documents.codec import decode_json, digest, encode_json
+from insight_edge.documents.delivery import MAX_SAMPLE_BYTES
 from insight_edge.documents.enrolment import Broker, EnrolmentRequest, Identity
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.errors import DigestMismatchError, LimitExceededError
 
 MAX_REQUEST_BYTES = 256 * 1024
-MAX_SAMPLE_BYTES = 8 * 1024 * 1024
 PART_BYTES = 1024 * 1024
 
 _METADATA = re.compile(r"(?:[1-9][0-9]{0,9}\.)?[a-z0-9-]{1,63}\.json")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verbs `device …`: invite devices, list them, say what they should run."""
 
-import getpass
 import sys
 from datetime import timedelta
 
@@ -9,7 +8,7 @@ from cyclopts import App
 from rich.table import Table
 
 from insight_cloud.builds.profiles import known_profiles
-from insight_cloud.cli.opening import State, opened, settings_of
+from insight_cloud.cli.opening import State, opened, settings_of, whoever
 from insight_cloud.cli.screen import Format, err, print_json, print_table
 from insight_cloud.devices.device import Query
 from insight_cloud.platform.clock import now
@@ -29,7 +28,7 @@ def invite(device: str | None = None, /, *, state: State = None, hours: float = 
     at = now()
     with opened(state) as cloud:
         token = cloud.devices.invite(
-            device, by=getpass.getuser(), expires=at + timedelta(hours=hours), now=at
+            device, by=whoever(), expires=at + timedelta(hours=hours), now=at
         )
     sys.stdout.write(token + "\n")
     err.print(f"it works once, for {hours:g} hours: insight-edge agent enroll CLOUD")
@@ -92,9 +91,7 @@ def assign(
         state: folder of this installation.
     """
     with opened(state) as cloud:
-        revision = cloud.devices.set_desired(
-            device, deployment, bundle, by=getpass.getuser(), now=now()
-        )
+        revision = cloud.devices.set_desired(device, deployment, bundle, by=whoever(), now=now())
     err.print(f"{device}: revision {revision} wants {bundle[:19]} in {deployment}")
 
 
@@ -107,5 +104,5 @@ def retire(device: str, /, *, state: State = None) -> None:
         state: folder of this installation.
     """
     with opened(state) as cloud:
-        cloud.devices.retire_device(device, by=getpass.getuser(), now=now())
+        cloud.devices.retire_device(device, by=whoever(), now=now())
     err.print(f"{device}: retired; its secret is void and its name stays taken")

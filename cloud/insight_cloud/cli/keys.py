@@ -3,7 +3,7 @@
 
 from cyclopts import App
 
-from insight_cloud.cli.opening import State, opened, settings_of
+from insight_cloud.cli.opening import State, opened, settings_of, whoever
 from insight_cloud.cli.screen import err
 from insight_cloud.platform.clock import now
 from insight_cloud.releases.keys import MAX_ROOTS, init_keys
@@ -44,7 +44,7 @@ def rotate(which: Rotation, /, *, state: State = None) -> None:
         state: folder of this installation.
     """
     with opened(state) as cloud:
-        cloud.releases.rotate(which, now=now())
+        cloud.releases.rotate(which, by=whoever(), now=now())
     err.print(f"{which.value}: replaced; devices follow when they look next")
 
 

@@ -21,7 +21,11 @@ VERBS = {
     "demo": ("insight_cloud.cli.demo:demo", "Tell the whole story on this machine."),
     "keys": ("insight_cloud.cli.keys:app", "Make the keys that sign updates, replace them."),
     "release": ("insight_cloud.cli.release:app", "Publish bundles for devices."),
+    "rollout": ("insight_cloud.cli.rollout:app", "Bring a model version to a fleet in waves."),
     "device": ("insight_cloud.cli.device:app", "Invite devices, list them, assign bundles."),
+    "pipeline": ("insight_cloud.cli.pipeline:app", "List retraining runs, start one, cancel one."),
+    "user": ("insight_cloud.cli.user:app", "Make users and tokens, change what they may do."),
+    "audit": ("insight_cloud.cli.audit:audit", "List what was changed, and by whom."),
     "migrate": ("insight_cloud.cli.migrate:migrate", "Bring the database to this release."),
 }
 """Every verb: where it lives, and what it does in a few words."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Open the installation that a verb is about; settings are read here and nowhere else."""
 
+import getpass
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,3 +31,11 @@ def opened(state: Path | None) -> Iterator[Installation]:
     """Give the installation, closed at the end; raises as `open_installation`."""
     with open_installation(settings_of(state)) as cloud:
         yield cloud
+
+
+def whoever() -> str:
+    """Return how the audit trail names whoever calls a verb on the server itself."""
+    try:
+        return f"local:{getpass.getuser()}"
+    except (KeyError, OSError):  # a container may run as a number that has no name
+        return f"local:{os.getuid()}"

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verbs `release …`: publish bundles for devices, approve, revoke, list them."""
 
-import getpass
 import sys
 from pathlib import Path
 
 from cyclopts import App
 from rich.table import Table
 
-from insight_cloud.cli.opening import State, opened
+from insight_cloud.cli.opening import State, opened, whoever
 from insight_cloud.cli.screen import Format, err, print_json, print_table
 from insight_cloud.platform.clock import now
 from insight_cloud.releases.rules import Mode
@@ -25,7 +24,7 @@ def publish(bundle: Path, /, *, state: State = None) -> None:
         state: folder of this installation.
     """
     with opened(state) as cloud:
-        made = cloud.releases.publish(bundle, now=now())
+        made = cloud.releases.publish(bundle, by=whoever(), now=now())
     err.print(f"{made.model}:{made.version} for {made.profile}: {made.state.value}")
     sys.stdout.write(made.bundle + "\n")
 
@@ -39,7 +38,7 @@ def approve(bundle: str, /, *, state: State = None) -> None:
         state: folder of this installation.
     """
     with opened(state) as cloud:
-        cloud.releases.approve(bundle, by=getpass.getuser(), now=now())
+        cloud.releases.approve(bundle, by=whoever(), now=now())
     err.print(f"{bundle}: listed")
 
 
@@ -52,7 +51,7 @@ def revoke(bundle: str, /, *, state: State = None) -> None:
         state: folder of this installation.
     """
     with opened(state) as cloud:
-        cloud.releases.revoke(bundle, by=getpass.getuser(), now=now())
+        cloud.releases.revoke(bundle, by=whoever(), now=now())
     err.print(f"{bundle}: revoked")
 
 
@@ -66,7 +65,7 @@ def policy(model: str, mode: Mode, /, *, state: State = None) -> None:
         state: folder of this installation.
     """
     with opened(state) as cloud:
-        cloud.releases.set_policy(model, mode, now=now())
+        cloud.releases.set_policy(model, mode, by=whoever(), now=now())
     err.print(f"{model}: {mode.value}")
 
 

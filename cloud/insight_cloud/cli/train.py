@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from msgspec.structs import replace
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from insight_cloud.cli.opening import opened
+from insight_cloud.cli.opening import opened, whoever
 from insight_cloud.cli.screen import Format, err, print_json, print_table
 from insight_cloud.platform.clock import now
 from insight_cloud.registry.rules import ModelVersion
@@ -26,6 +27,7 @@ def train(
     train_toml: Path,
     *,
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative=(), show_default=False)] = (),
+    add: Path | None = None,
     state: Path | None = None,
     export: Path | None = None,
     format: Format = "table",  # noqa: A002 - the flag is --format
@@ -33,8 +35,9 @@ def train(
     """Train a model and record it as the next version in the registry.
 
     Args:
-        train_toml: what to train.
+        train_toml: what to train; the `train.json` of a version trains it again.
         set_: a key of it with another value, e.g. `fitting.epochs=3`; repeatable.
+        add: .npz of labelled rows to train on as well, instead of `data.add`.
         state: folder of this installation.
         export: folder to write the version's files to, for `insight-edge compile`.
         format: how to print what was recorded.
@@ -42,9 +45,20 @@ def train(
     plain = read_plain(_read(train_toml), set_)
     task = load_task(str(plain.get("task", "")))
     config = config_from_plain(task.config, plain)
+    if add is not None:
+        config = replace(config, data=replace(config.data, add=str(add.absolute())))
+    added = config.data.add and _read(train_toml.parent / config.data.add)
     with opened(state) as cloud:
         with _bar(config.name) as progress:
-            version = run_training(config, task, cloud.registry, clock=now, progress=progress)
+            version = run_training(
+                config,
+                task,
+                cloud.registry,
+                clock=now,
+                progress=progress,
+                added=added or None,
+                by=whoever(),
+            )
         if export is not None:
             export_version(cloud.registry, version, export)
     if format == "json":

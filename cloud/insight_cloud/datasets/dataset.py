@@ -33,6 +33,16 @@ class Split:
             raise ConfigurationError(f"limit = {limit}, but the split has {len(self.rows)} rows")
         return Split(rows=self.rows[:limit], inputs=self.inputs[:limit], labels=self.labels[:limit])
 
+    def then(self, other: "Split | None") -> "Split":
+        """Return these rows and then the other's; the indices are no longer those of one whole."""
+        if other is None:
+            return self
+        return Split(
+            rows=self.rows + other.rows,
+            inputs=np.concatenate([self.inputs, other.inputs]),
+            labels=np.concatenate([self.labels, other.labels]),
+        )
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:

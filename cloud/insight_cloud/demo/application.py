@@ -1,103 +1,129 @@
 # SPDX-License-Identifier: Apache-2.0
 """A customer's application: it classifies a stream of images with the attached runtime.
 
-`python -m insight_cloud.demo.application STATE IMAGES RECORD CALLERS` asks from
-several threads, each for ten images a second. Its standard input says `full`:
-from then on as fast as it can; then `stop`: it writes what it was answered. It
-closes when its standard input does. It knows nothing of swaps: they happen to it.
+`python -m insight_cloud.demo.application` reads its setup from the first line of
+standard input. After that, `shift` lets the world look different, `stop` ends the
+stream; at the end of standard input it closes.
+Of some results it learns later what was true, and says so. It knows nothing of
+models, updates or monitoring: they happen to it.
 """
 
 import sys
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from insight_cloud.demo.recording import write_recording
+from insight_cloud.demo.recording import Journal
+from insight_edge.bundle.slots import Slots
 from insight_edge.runtime.infer import Runtime
 
-PAUSE_S = 0.1
+POLL_S = 0.1
 
 
-@dataclass
-class Log:
-    """What one caller asked and was answered, in order."""
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """What the application is told.
 
-    asked: int = 0
-    image: list[int] = field(default_factory=list)
-    started_ns: list[int] = field(default_factory=list)
-    latency_ns: list[int] = field(default_factory=list)
-    bundle: list[str] = field(default_factory=list)
-    probabilities: list[NDArray[np.float32]] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
+    Attributes:
+        state: directory of the deployment.
+        images: .npz of `images` (2, n, h, w) before and after the shift, `labels` (n,) and
+            `learnt` (n,): whether the application learns later what was true of it.
+        record: name of the files in which it writes down what it was answered.
+        callers: threads that ask.
+        rate_hz: of each of them.
+        delay_s: until it learns what was true.
+        seed: of the order of images.
+    """
+
+    state: str
+    images: str
+    record: str
+    callers: int
+    rate_hz: float
+    delay_s: float
+    seed: int
 
 
 @dataclass(frozen=True)
-class Demand:
-    """What the callers are told: whether to ask as fast as they can, and when to stop."""
+class World:
+    """What there is to see, and what is true of it."""
 
-    full: threading.Event = field(default_factory=threading.Event)
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    learnt: NDArray[np.bool_]
+    shift: threading.Event = field(default_factory=threading.Event)
     stop: threading.Event = field(default_factory=threading.Event)
 
 
-def classify(
-    runtime: Runtime, images: NDArray[np.uint8], first: int, log: Log, demand: Demand
-) -> None:
+def classify(runtime: Runtime, world: World, setup: Setup, caller: int, journal: Journal) -> None:
     """Ask for one image after the other until told to stop; an exception is a failure, kept."""
-    at = first
-    while not demand.stop.is_set():
-        index = at % len(images)
-        log.asked += 1
-        started_ns = time.monotonic_ns()
-        try:
-            result = runtime.infer({"image": images[index : index + 1]})
-        except Exception as error:  # noqa: BLE001 (a customer counts whatever went wrong)
-            log.failures.append(f"{type(error).__name__}: {error}")
-        else:
-            log.latency_ns.append(time.monotonic_ns() - started_ns)
-            log.started_ns.append(started_ns)
-            log.image.append(index)
-            log.bundle.append(result.bundle)
-            log.probabilities.append(result.outputs["probabilities"][0])
-        at += 1
-        if not demand.full.is_set():
-            demand.full.wait(PAUSE_S)
+    order = np.random.default_rng((setup.seed, caller)).permutation(len(world.labels))
+    due: deque[tuple[float, str, int]] = deque()
+    asked = 0
+    period_s, at_s = 1 / setup.rate_hz, time.monotonic()
+    while not world.stop.wait(max(0.0, at_s - time.monotonic())):
+        index, now = int(order[asked % len(order)]), int(world.shift.is_set())
+        asked += 1
+        journal.asked[caller] = asked
+        id_ = _ask(runtime, world, index, now, journal)
+        if id_ is not None and world.learnt[index]:
+            due.append((time.monotonic() + setup.delay_s, id_, int(world.labels[index])))
+        while due and due[0][0] <= time.monotonic():
+            _, result, label = due.popleft()
+            runtime.outcome(label, id=result)
+        at_s = max(at_s + period_s, time.monotonic() - period_s)
+
+
+def _ask(runtime: Runtime, world: World, index: int, now: int, journal: Journal) -> str | None:
+    started_ns = time.monotonic_ns()
+    try:
+        result = runtime.infer({"image": world.images[now, index : index + 1]})
+    except Exception as error:  # noqa: BLE001 (a customer counts whatever went wrong)
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        journal.failed(image=index, world=now, started_ns=started_ns)
+        return None
+    journal.answered(
+        image=index,
+        world=now,
+        started_ns=started_ns,
+        latency_ns=time.monotonic_ns() - started_ns,
+        bundle=result.bundle,
+        probabilities=result.outputs["probabilities"][0],
+    )
+    return result.id
 
 
 def main() -> None:
     """Serve as standard input says, then stay attached until it ends."""
-    state, images_file, record, callers = sys.argv[1:]
-    with np.load(images_file, allow_pickle=False) as file:
-        images = file["image"]
-    logs = [Log() for _ in range(int(callers))]
-    demand = Demand()
-    with Runtime.attach(Path(state), allow_unsigned=True, threads=1) as runtime:
+    setup = msgspec.json.decode(sys.stdin.readline(), type=Setup)
+    with np.load(setup.images, allow_pickle=False) as file:
+        world = World(file["images"], file["labels"], file["learnt"])
+    while Slots(Path(setup.state)).committed is None:
+        time.sleep(POLL_S)
+    journal = Journal(Path(f"{setup.record}.{time.time_ns()}"), setup.callers)
+    with Runtime.attach(Path(setup.state), threads=1) as runtime:
         threads = [
-            threading.Thread(target=classify, args=(runtime, images, 97 * number, log, demand))
-            for number, log in enumerate(logs)
+            threading.Thread(target=classify, args=(runtime, world, setup, number, journal))
+            for number in range(setup.callers)
         ]
         for thread in threads:
             thread.start()
         _say("serving")
-        _await("full")
-        demand.full.set()
-        _await("stop")
-        demand.stop.set()
+        for line in sys.stdin:
+            if line.strip() == "shift":
+                world.shift.set()
+            elif line.strip() == "stop":
+                break
+        world.stop.set()
         for thread in threads:
             thread.join()
-        write_recording(Path(record), logs)
-        _say("recorded")
+        _say("stopped")
         sys.stdin.read()
-
-
-def _await(word: str) -> None:
-    """Return when the word came, or when nobody is there any more to say it."""
-    for line in sys.stdin:
-        if line.strip() == word:
-            return
 
 
 def _say(word: str) -> None:

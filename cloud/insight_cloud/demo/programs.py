@@ -26,16 +26,25 @@ def call(program: str, *arguments: object) -> None:
     _refuse(program, arguments, done.returncode)
 
 
+def output_of(program: str, *arguments: object) -> str:
+    """Return what a program prints.
+
+    Raises:
+        ProgramError: it exited with anything but 0.
+    """
+    command = [str(BIN / program), *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    _refuse(program, arguments, done.returncode)
+    return done.stdout
+
+
 def call_json(program: str, *arguments: object) -> Any:
     """Return what a program prints with `--format json`.
 
     Raises:
         ProgramError: it exited with anything but 0.
     """
-    command = [str(BIN / program), *map(str, arguments), "--format", "json"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
-    _refuse(program, arguments, done.returncode)
-    return json.loads(done.stdout)
+    return json.loads(output_of(program, *arguments, "--format", "json"))
 
 
 def _refuse(program: str, arguments: tuple[object, ...], code: int) -> None:

@@ -1,35 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the demo prints: chapters on the way, and the closing tables."""
+"""What the demo prints: chapters and news on the way, and the closing tables."""
 
 import sys
-from collections.abc import Sequence
-from typing import NamedTuple
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from insight_cloud.demo.promises import Latency, Outcome, Promise
-from insight_edge.bundle.open import Bundle
-from insight_edge.documents.evidence import Trial
-from insight_edge.documents.host import SwapRecord
-from insight_edge.documents.manifest import Reference
-from insight_edge.documents.report import Report
-from insight_edge.documents.statistics import (
-    GridDocument,
-    SummaryDocument,
-    grid_from_document,
-    summary_from_document,
-)
-from insight_edge.stats.summary import Summary
+from insight_cloud.demo.figures import Accuracy, Device
+from insight_cloud.demo.promises import Promise, Story
 
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
-class Latencies(NamedTuple):
-    """Latency of some answers, as the application saw it."""
+class Diary:
+    """Lines with the seconds since the demo began."""
 
-    when: str
-    latency: Latency
+    def __init__(self, started_s: float) -> None:
+        self._started_s = started_s
+
+    def say(self, line: str) -> None:
+        """Print something that has just happened."""
+        passed_s = time.monotonic() - self._started_s
+        out.print(f"[dim]{passed_s:6.1f} s[/]  {escape(line)}")
 
 
 def chapter(title: str) -> None:
@@ -37,38 +33,22 @@ def chapter(title: str) -> None:
     out.rule(f"[bold]{title}", align="left")
 
 
-def show(
-    outcome: Outcome,
-    record: SwapRecord,
-    latencies: Sequence[Latencies],
-    bundles: Sequence[Bundle],
-) -> None:
-    """Print what was shipped where, how accurate it is, and how the swap went."""
+def show(story: Story, address: str, folder: Path) -> None:
+    """Print what happened on each device, and in all."""
     chapter("What came out")
-    out.print(_targets(bundles))
-    out.print(_accuracy(outcome))
-    out.print(_latency(latencies))
-    phases = ", ".join(
-        f"{name} {getattr(record, f'{name}_ms'):.1f}"
-        for name in ("stage", "verify", "warm", "flip", "drain", "retire")
+    out.print(_accuracy(story.devices))
+    out.print(_service(story.devices))
+    out.print(_bytes(story.devices))
+    out.print(
+        f"{story.wall_s:.0f} s; console {address} (the first password is in "
+        f"{folder / 'cloud' / 'first-password'})\n",
+        soft_wrap=True,
     )
-    out.print(f"swap phases in ms: {phases}; {record.in_flight} in flight at the flip\n")
 
 
-def show_window(report: Report, reference: Reference | None) -> None:
-    """Print what the device counted in a window, beside the training data."""
-    table = Table(
-        title=f"Window {report.sequence} of boot {report.boot}: {report.counts.observed} of "
-        f"{report.counts.asked} inferences counted, {report.counts.flagged} flagged",
-        title_justify="left",
-    )
-    for name in ("feature", "mean", "std", "training mean", "training std", "missing"):
-        table.add_column(name, justify="left" if name == "feature" else "right")
-    trained = _summary(reference.summary, reference.grid) if reference else None
-    for document in (report.inputs, report.outputs):
-        if document is not None and reference is not None and trained is not None:
-            _add_features(table, document, reference.grid, trained)
-    out.print(table)
+def show_kills(kills: Mapping[str, int]) -> None:
+    """Print which processes were killed, and how often."""
+    out.print("kill -9: " + (", ".join(f"{n} {kills[n]}" for n in sorted(kills)) or "none"))
 
 
 def show_promises(promises: Sequence[Promise]) -> None:
@@ -83,68 +63,76 @@ def show_promises(promises: Sequence[Promise]) -> None:
     out.print(table)
 
 
-def _targets(bundles: Sequence[Bundle]) -> Table:
-    table = Table(title="Version 1 on three machines", title_justify="left")
-    table.add_column("machine")
-    table.add_column("target")
-    for name in ("p50 ms", "MiB"):
-        table.add_column(name, justify="right")
-    for name in ("proof", "measured", "verdict"):
-        table.add_column(name)
-    for bundle in bundles:
-        for trial in bundle.evidence().trials:
-            table.add_row(bundle.manifest.profile, *_target(trial))
-        table.add_section()
-    return table
-
-
-def _target(trial: Trial) -> tuple[str, ...]:
-    measured, proof, size = trial.measurement, trial.proof, trial.artifact_bytes
-    return (
-        f"[bold]{trial.target.token}[/]" if trial.chosen else trial.target.token,
-        f"{measured.p50_ms.value:.3f}" if measured else "-",
-        f"{size / 2**20:.2f}" if size else "-",
-        proof.verdict if proof else "-",
-        f"{measured.verdict} ({measured.kind})" if measured else "-",
-        trial.reason,
+def show_stay(address: str, folder: Path) -> None:
+    """Say what goes on running, and how it is ended."""
+    out.print(
+        f"Everything goes on running. Console: {address}, as admin with the password in "
+        f"{folder / 'cloud' / 'first-password'}. End it all with: pkill -f {folder.name}",
+        soft_wrap=True,
     )
 
 
-def _accuracy(outcome: Outcome) -> Table:
-    table = Table(title="On the 357 final images, never labelled", title_justify="left")
-    table.add_column("version")
-    table.add_column("accuracy", justify="right")
-    table.add_column("lost by compiling", justify="right")
-    for number, accuracy, drop in zip((1, 2), outcome.accuracy, outcome.drop_pp, strict=True):
-        table.add_row(str(number), f"{accuracy:.1%}", f"{drop:.2f} pp")
-    return table
-
-
-def _latency(latencies: Sequence[Latencies]) -> Table:
-    table = Table(title="Latency as the application saw it, ms", title_justify="left")
-    table.add_column("when")
-    for name in ("answers", "p50", "p99", "max"):
+def _accuracy(devices: Sequence[Device]) -> Table:
+    table = Table(
+        title="Accuracy on the final split, which nobody ever labelled", title_justify="left"
+    )
+    for name in ("device", "machine"):
+        table.add_column(name)
+    for name in ("before", "under the shift", "after", "windows to the alarm", "alarms before"):
         table.add_column(name, justify="right")
-    for when, latency in latencies:
-        figures = (latency.p50_ms, latency.p99_ms, latency.max_ms)
-        table.add_row(when, str(latency.answers), *(f"{figure:.2f}" for figure in figures))
+    for one in devices:
+        waited = "-" if one.windows_to_alarm is None else str(one.windows_to_alarm)
+        table.add_row(
+            one.name, one.profile, _share(one.before), _share(one.under), _share(one.after),
+            waited, str(one.early_alarms),
+        )  # fmt: skip
     return table
 
 
-def _add_features(
-    table: Table, document: SummaryDocument, grid: GridDocument, trained: Summary
-) -> None:
-    columns = {column.name: column for column in grid.columns}
-    part = GridDocument(cells=grid.cells, columns=tuple(columns[n] for n in document.names))
-    seen = _summary(document, part)
-    order = {name: index for index, name in enumerate(trained.grid.names)}
-    means, deviations = trained.mean(), trained.std()
-    for index, name in enumerate(document.names):
-        figures = (
-            seen.mean()[index], seen.std()[index], means[order[name]], deviations[order[name]],
+def _service(devices: Sequence[Device]) -> Table:
+    table = Table(title="Service, as the applications saw it", title_justify="left")
+    table.add_column("device")
+    for name in (
+        "asked",
+        "answered",
+        "dropped",
+        "mixed",
+        "in the swap",
+        "p50 ms",
+        "p99 ms",
+        "max ms",
+    ):
+        table.add_column(name, justify="right")
+    for one in devices:
+        swap = one.swap
+        table.add_row(
+            one.name, str(one.asked), str(one.answered), str(one.asked - one.answered),
+            str(one.mixed), str(swap.answers),
+            f"{swap.p50_ms:.2f}", f"{swap.p99_ms:.2f}", f"{swap.max_ms:.2f}",
         )  # fmt: skip
-        table.add_row(name, *(f"{f:.4g}" for f in figures), str(document.missing[index]))
+    return table
 
 
-def _summary(document: SummaryDocument, grid: GridDocument) -> Summary:
-    return summary_from_document(document, grid_from_document(grid))
+def _bytes(devices: Sequence[Device]) -> Table:
+    table = Table(title="Over the network", title_justify="left")
+    table.add_column("device")
+    for name in ("bundle kB", "fetched kB", "reports", "bytes a report", "lost", "doubled"):
+        table.add_column(name, justify="right")
+    for one in devices:
+        table.add_row(
+            one.name, _kilobytes(one.bundle_bytes), _kilobytes(one.fetched_bytes),
+            str(one.reports), f"{one.report_bytes:.0f}", str(one.lost),
+            str(max(0, one.reported - one.asked)),
+        )  # fmt: skip
+    return table
+
+
+def _share(accuracy: Accuracy) -> str:
+    if not accuracy.total:
+        return "-"
+    low, high = accuracy.interval
+    return f"{accuracy.share:.1%} [{low:.1%}, {high:.1%}]"
+
+
+def _kilobytes(length_bytes: int | None) -> str:
+    return "-" if length_bytes is None else f"{length_bytes / 1000:.1f}"

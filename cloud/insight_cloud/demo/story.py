@@ -1,78 +1,225 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`insight-cloud demo`: from training to a swap under load, and whether all promises held.
+"""`insight-cloud demo`: the whole loop, from training to a retrained model on every device.
 
-Everything happens in child processes with the ordinary programs; this module
-only calls them in order and collects figures. `promises` judges them.
+Everything happens in child processes with the ordinary programs and over the
+ordinary API; this module calls them in order. Whoever watches the fleet is told
+nothing of the shift. `promises` judges what came out.
 """
 
 import shutil
 import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from insight_cloud.datasets.dataset import Split
-from insight_cloud.datasets.known import load_dataset
-from insight_cloud.demo import screen
-from insight_cloud.demo.load import CALLERS, Application, Run
+from insight_cloud.demo import gathering, screen
+from insight_cloud.demo.chaos import Chaos
+from insight_cloud.demo.client import Client
 from insight_cloud.demo.machines import Machine, three_of
-from insight_cloud.demo.programs import call, call_json
-from insight_cloud.demo.promises import (
-    DROP_BUDGET_PP,
-    BrokenPromiseError,
-    Outcome,
-    in_window,
-    latency_of,
-    mixed_answers,
-    promises,
-)
-from insight_edge.bundle.npz import npz_from_arrays
-from insight_edge.bundle.open import Bundle, open_bundle
+from insight_cloud.demo.people import Labeller
+from insight_cloud.demo.programs import call, call_json, output_of
+from insight_cloud.demo.promises import BrokenPromiseError, Story, promises
+from insight_cloud.demo.stage import DEPLOYMENT, MODEL, NAMES, Scenery, Stage, scenery, set_up
+from insight_cloud.demo.watching import Seen, Watcher
+from insight_cloud.demo.world import NO_SHIFT, check_shift, known_labels
 from insight_edge.errors import ConfigurationError
 
-FIRST_LIMIT = 200
+NO_SHIFT_S = 60.0
+DROP_BUDGET_PP = 2.0
+ENDED = {"promoted", "stopped", "rolled back", "failed", "cancelled"}
+
+FIRST_PLAN = {
+    "canary": "1",
+    "waves": ["100%"],
+    "soak_s": 0.0,
+    "least_calls": 0,
+    "deadline_s": 120.0,
+}
+RETRAINING = {
+    "automatic": True,
+    "deployment": DEPLOYMENT,
+    "samples": 540,
+    "samples_each": 300,
+    "holdout": 0.2,
+    "max_drop_pp": DROP_BUDGET_PP,
+    "labels_within_s": 180.0,
+    "rollout_within_s": 180.0,
+    "plan": {
+        "canary": "1",
+        "waves": ["100%"],
+        "soak_s": 3.0,
+        "least_calls": 30,
+        "deadline_s": 120.0,
+    },
+}
 
 
-def tell_story(folder: Path, train_toml: Path) -> None:
-    """Run the demo in an emptied folder and print what came out.
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the demo is told.
+
+    Attributes:
+        folder: emptied first.
+        shift: what happens to the world.
+        seed: of training, streams, noise and kills.
+        stay: leave everything running at the end.
+        kill_each_s: some process is killed so often, on average; None kills none.
+        kill_rounds: how often each is killed; None is without end.
+        devices: how many, at most three.
+        training: settings laid over the training file.
+        labels: how many a retraining waits for.
+        quiet_s, after_s: before the shift, and after the retraining.
+    """
+
+    folder: Path
+    train_toml: Path
+    shift: str = "defocus-dim"
+    seed: int = 0
+    stay: bool = False
+    kill_each_s: float | None = None
+    kill_rounds: int | None = None
+    devices: int = 3
+    training: tuple[str, ...] = ()
+    labels: int = 190
+    quiet_s: float = 40.0
+    after_s: float = 20.0
+
+
+def tell_story(options: Options) -> None:
+    """Run the demo and print what came out.
 
     Raises:
-        ConfigurationError: there is no such training file; the folder is left alone.
+        ConfigurationError: there is no such training file or shift; the folder is left alone.
         BrokenPromiseError: a promise was not kept; the table says which.
         InsightEdgeError: a step failed; what it said is on the terminal.
     """
     started_s = time.monotonic()
-    if not train_toml.is_file():
-        raise ConfigurationError(f"{train_toml}: no such file", hint="examples/train.toml is one")
+    folder = options.folder
+    if not options.train_toml.is_file():
+        raise ConfigurationError(
+            f"{options.train_toml}: no such file", hint="examples/train.toml is one"
+        )
+    check_shift(options.shift)
+    machines = three_of(_machines())[: options.devices]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    machines = three_of(_machines())
-    names = [machine.id for machine in machines]
-    final = load_dataset("digits").splits["final"]
-    images = folder / "final.npz"
-    images.write_bytes(npz_from_arrays({"image": final.inputs}))
-    screen.chapter("Version 1 learns from 200 images")
-    _train(folder, train_toml, 1, FIRST_LIMIT)
-    screen.chapter(f"Compile it for {', '.join(names)}")
-    _compile(folder, 1, names)
-    screen.chapter(f"An application serves version 1 as on {names[0]}, to {CALLERS} callers")
-    with Application(folder / "device", _bundle(folder, 1, names[0]), images) as application:
-        screen.chapter("Meanwhile version 2 learns from all 700 images")
-        _train(folder, train_toml, 2, None)
-        screen.chapter(f"Compile it for {names[0]}, where the application runs")
-        _compile(folder, 2, names[:1])
-        screen.chapter("Full load, and a swap to version 2")
-        second = _bundle(folder, 2, names[0])
-        run = application.swap_under_full_load(second)
-    outcome = _outcome(folder, names, final, run, started_s)
-    screen.show(outcome, run.record, _latencies(run), [_bundle(folder, 1, n) for n in names])
-    screen.show_window(run.reports[-1], second.manifest.reference)
-    kept = promises(outcome)
+    scene = scenery(folder, options.shift, options.seed)
+    with set_up(folder, options.seed, stay=options.stay) as stage:
+        screen.chapter(f"A cloud at {stage.address}")
+        client = Client(stage.address, _token(folder))
+        diary = screen.Diary(started_s)
+        watcher = Watcher(client, MODEL, diary.say, stage.check)
+        _first_version(options, machines)
+        client.put(f"/v1/models/{MODEL}/retraining", RETRAINING | {"labels": options.labels})
+        _roll_out_first(stage, machines, scene, client, watcher)
+        with (
+            Labeller(client, MODEL, _book(scene), begins_s=2.0, each_s=0.03) as labeller,
+            _kills(options, stage, diary) as kills,
+        ):
+            shifted_s = _live(options, stage, watcher)
+        moments = gathering.Moments(
+            started_s=started_s, shifted_s=shifted_s, application_kills=kills["application"]
+        )
+        story = gathering.gather(stage, scene, client, watcher.seen, labeller.work, moments)
+        client.close()
+        _judge(story, stage, options, kills)
+
+
+def _judge(story: Story, stage: Stage, options: Options, kills: Mapping[str, int]) -> None:
+    screen.show(story, stage.address, options.folder)
+    if options.kill_each_s is not None:
+        screen.show_kills(kills)
+    kept = promises(story, in_time=options.kill_each_s is None)
     screen.show_promises(kept)
+    if options.stay:
+        screen.show_stay(stage.address, options.folder)
     broken = [promise.name for promise in kept if not promise.kept]
     if broken:
         raise BrokenPromiseError(f"not kept: {'; '.join(broken)}")
+
+
+def _live(options: Options, stage: Stage, watcher: Watcher) -> float | None:
+    screen.chapter(f"The applications ask; nothing happens for {options.quiet_s:.0f} s")
+    watcher.go_on(options.quiet_s)
+    if options.shift == NO_SHIFT:
+        screen.chapter(f"Nothing happens for another {NO_SHIFT_S:.0f} s")
+        watcher.go_on(NO_SHIFT_S)
+        return None
+    screen.chapter(f"The world changes: {options.shift}")
+    shifted_s = stage.shift_world()
+    watcher.until(lambda seen: bool(seen.alarms), 120, "an alarm")
+    watcher.until(_run_ended, 300, "a retraining that ended")
+    screen.chapter(f"The retrained model serves for {options.after_s:.0f} s")
+    watcher.go_on(options.after_s)
+    return shifted_s
+
+
+@contextmanager
+def _kills(options: Options, stage: Stage, diary: screen.Diary) -> Iterator[Mapping[str, int]]:
+    """Let processes be killed meanwhile, and give how often which."""
+    if options.kill_each_s is None:
+        yield Counter()
+        return
+    rounds = options.kill_rounds
+    with Chaos(stage, options.seed, options.kill_each_s, diary.say, rounds=rounds) as chaos:
+        yield chaos.kills
+
+
+def _book(scene: Scenery) -> dict[bytes, int]:
+    """Return what a person knows who labels: the pool, in both worlds."""
+    images = scene.images[:, scene.pool].reshape(-1, *scene.images.shape[2:])
+    return known_labels(images, np.tile(scene.labels[scene.pool], 2))
+
+
+def _first_version(options: Options, machines: tuple[Machine, ...]) -> None:
+    folder, names = options.folder, [machine.id for machine in machines]
+    settings = (f"fitting.seed={options.seed}", *options.training)
+    screen.chapter("Version 1 learns")
+    call(
+        "insight-cloud", "train", options.train_toml,
+        *(word for setting in settings for word in ("--set", setting)),
+        "--state", folder / "cloud", "--export", folder / "model-1",
+    )  # fmt: skip
+    screen.chapter(f"Compile it for {', '.join(names)}")
+    call(
+        "insight-edge", "compile",
+        "-m", folder / "model-1" / "model.onnx",
+        "--calibration", folder / "model-1" / "data.npz",
+        "--max-drop", f"{DROP_BUDGET_PP:g}",
+        "--cache", folder / "builds",
+        "-o", folder / "bundle-1-{profile}",
+        *(word for name in names for word in ("--profile", name)),
+    )  # fmt: skip
+    for name in names:
+        bundle = folder / f"bundle-1-{name}"
+        call("insight-cloud", "release", "publish", bundle, "--state", folder / "cloud")
+
+
+def _roll_out_first(
+    stage: Stage, machines: tuple[Machine, ...], scene: Scenery, client: Client, watcher: Watcher
+) -> None:
+    screen.chapter("Devices enrol; version 1 is rolled out to them")
+    for name, machine in zip(NAMES, machines, strict=False):
+        stage.add_device(name, machine, scene)
+    wanted = {"model": MODEL, "version": 1, "deployment": DEPLOYMENT, "plan": FIRST_PLAN}
+    made = client.post("/v1/rollouts", wanted)
+    watcher.until(
+        lambda seen: seen.rollouts[made["id"]]["state"] == "completed", 120, "version 1 everywhere"
+    )
+    stage.await_serving()
+
+
+def _run_ended(seen: Seen) -> bool:
+    return seen.run is not None and seen.run["state"] in ENDED
+
+
+def _token(folder: Path) -> str:
+    place = ("--state", folder / "cloud")
+    return output_of("insight-cloud", "user", "token", "demo", "--days", 1, *place).strip()
 
 
 def _machines() -> list[Machine]:
@@ -89,93 +236,3 @@ def _machines() -> list[Machine]:
         )
         for row in fitting
     ]
-
-
-def _train(folder: Path, train_toml: Path, number: int, limit: int | None) -> None:
-    some = () if limit is None else ("--set", f"data.limit={limit}")
-    place = ("--state", folder / "cloud", "--export", folder / f"model-{number}")
-    call("insight-cloud", "train", train_toml, *some, *place)
-
-
-def _compile(folder: Path, number: int, profiles: list[str]) -> None:
-    model = folder / f"model-{number}"
-    call(
-        "insight-edge", "compile",
-        "-m", model / "model.onnx",
-        "--calibration", model / "data.npz",
-        "--max-drop", f"{DROP_BUDGET_PP:g}",
-        "--cache", folder / "builds",
-        "-o", folder / f"bundle-{number}-{{profile}}",
-        *(word for profile in profiles for word in ("--profile", profile)),
-    )  # fmt: skip
-
-
-def _bundle(folder: Path, number: int, profile: str) -> Bundle:
-    return open_bundle(folder / f"bundle-{number}-{profile}", allow_unsigned=True)
-
-
-def _outcome(
-    folder: Path, profiles: list[str], final: Split, run: Run, started_s: float
-) -> Outcome:
-    bundles = [_bundle(folder, 1, profile) for profile in profiles]
-    served = [_bundle(folder, number, profiles[0]) for number in (1, 2)]
-    own = {bundle.digest: _answers(folder, bundle) for bundle in served}
-    accuracy = [_accuracy(own[bundle.digest], final) for bundle in served]
-    source = [_source_accuracy(folder, number, final) for number in (1, 2)]
-    by = [int((run.recording.bundle == bundle.digest).sum()) for bundle in served]
-    return Outcome(
-        bundles=len(bundles),
-        engines=_proven_engines(bundles),
-        accuracy=(accuracy[0], accuracy[1]),
-        drop_pp=(100 * (source[0] - accuracy[0]), 100 * (source[1] - accuracy[1])),
-        recording=run.recording,
-        mixed=int(mixed_answers(run.recording, own).sum()),
-        answered_by=(by[0], by[1]),
-        reported=sum(report.counts.asked for report in run.reports),
-        wall_s=time.monotonic() - started_s,
-    )
-
-
-def _answers(folder: Path, bundle: Bundle) -> NDArray[np.float32]:
-    """Return the bundle's own probabilities for the final images, from a process of its own."""
-    answers = folder / f"{bundle.path.name}.answers.npz"
-    call("insight-edge", "run", bundle.path, "--input", folder / "final.npz", "-o", answers)
-    with np.load(answers, allow_pickle=False) as file:
-        found: NDArray[np.float32] = file["probabilities"]
-    return found
-
-
-def _source_accuracy(folder: Path, number: int, final: Split) -> float:
-    """Return the accuracy of the trained FP32 model, before any compilation."""
-    from insight_cloud.training.images.source import run_onnx
-    from insight_edge.documents.codec import decode_json
-    from insight_edge.documents.source import SourceDescription
-    from insight_edge.transforms.executor import run
-
-    model = folder / f"model-{number}"
-    description = decode_json(SourceDescription, (model / "model.json").read_bytes())
-    tensors = run(description.pre, {"image": final.inputs})
-    logits = run_onnx((model / "model.onnx").read_bytes(), {"x": tensors["x"]}, threads=1)
-    return _accuracy(logits["logits"], final)
-
-
-def _accuracy(scores: NDArray[np.float32], final: Split) -> float:
-    return float((scores.argmax(axis=1) == final.labels).mean())
-
-
-def _proven_engines(bundles: list[Bundle]) -> int:
-    trials = [trial for bundle in bundles for trial in bundle.evidence().trials]
-    return len({t.target.backend for t in trials if t.proof and t.proof.verdict == "PROVEN"})
-
-
-def _latencies(run: Run) -> tuple[screen.Latencies, ...]:
-    seen = run.recording
-    window_ms = (run.ended_ns - run.began_ns) / 1e6
-    full = seen.started_ns >= run.full_ns
-    during = in_window(seen, run.began_ns, run.ended_ns)
-    return (
-        screen.Latencies("whole run", latency_of(seen.latency_ns)),
-        screen.Latencies("beside training and compiling", latency_of(seen.latency_ns[~full])),
-        screen.Latencies("full load", latency_of(seen.latency_ns[full])),
-        screen.Latencies(f"in the swap ({window_ms:.0f} ms)", latency_of(seen.latency_ns[during])),
-    )

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
+from insight_cloud.accounts.audit import note
 from insight_cloud.devices.device import DesiredState
 from insight_cloud.devices.rules import next_revision
 from insight_cloud.devices.tables import DesiredRow, DeviceRow
@@ -64,6 +65,16 @@ def assign(
             DesiredRow.device == row.name,
             DesiredRow.revision <= row.desired - MAX_REVISIONS,
         )
+    )
+    wanted = ", ".join(f"{name} {one.bundle[7:19]}" for name, one in deployments.items())
+    note(
+        session,
+        by=by,
+        action="device.assign",
+        subject=row.name,
+        now=now,
+        detail=f"revision {row.desired}: {wanted}",
+        tenant=row.tenant,
     )
     text = one_line(f"revision {row.desired} by {by}")
     record(session, row, [News(kind=EventKind.DESIRED, text=text)], now)

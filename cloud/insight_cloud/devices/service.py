@@ -8,6 +8,7 @@ whoever publishes asks what a device should run.
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
+from insight_cloud.accounts.audit import note
 from insight_cloud.devices import assignment, enrolment, looking, presence, writing
 from insight_cloud.devices.device import DesiredState, Device, Enrolled, Heard, Page, Query
 from insight_cloud.devices.looking import (
@@ -57,6 +58,15 @@ class Devices:
         if device is not None:
             check_name("device", device)
         with self._database.write() as session:
+            note(
+                session,
+                by=by,
+                action="device.invite",
+                subject=device or "",
+                now=now,
+                detail=f"until {expires:%Y-%m-%d %H:%M} UTC",
+                tenant=tenant,
+            )
             return enrolment.add_invitation(
                 session, tenant, device, by=by, expires=expires, now=now
             )
@@ -73,7 +83,17 @@ class Devices:
             EnrolmentError: the token, the name or the hardware is refused; nothing was recorded.
         """
         with self._database.write() as session:
-            return enrolment.add_device(session, request, profiles=profiles, now=now)
+            made = enrolment.add_device(session, request, profiles=profiles, now=now)
+            note(
+                session,
+                by=f"device {made.device}",
+                action="device.enrol",
+                subject=made.device,
+                now=now,
+                detail=f"as {made.profile}",
+                tenant=made.tenant,
+            )
+            return made
 
     def authenticate(self, tenant: str, device: str, secret: str) -> Device | None:
         """Return the device if that is its secret; None if not, or if it retired."""
@@ -98,6 +118,7 @@ class Devices:
             if row.retired is not None:
                 return
             row.retired, row.secret_hash, row.online = now, None, False
+            note(session, by=by, action="device.retire", subject=device, now=now, tenant=tenant)
             text = one_line(f"retired by {by}")
             writing.record(session, row, [News(kind=EventKind.RETIRED, text=text)], now)
 

@@ -100,11 +100,11 @@ def _not_installed(standing: Standing, bundle: str, state: DeploymentState | Non
     if standing.reported is not None and standing.reported.held:
         return "The device's owner has stopped updates on it."
     if state.target == bundle and state.phase != "idle":
-        return _under_way(state)
+        return _under_way(standing, bundle, state)
+    if state.committed == bundle and not state.attached:
+        return _awaited(standing, f"{_short(bundle)} is committed on", "serve")
     return _given_up(state, bundle) or (
         f"The device accepted revision {standing.revision} and has not begun yet."
-        if state.attached
-        else "No application is attached to the deployment."
     )
 
 
@@ -117,11 +117,26 @@ def _given_up(state: DeploymentState, bundle: str) -> str | None:
     return None
 
 
-def _under_way(state: DeploymentState) -> str:
+def _under_way(standing: Standing, bundle: str, state: DeploymentState) -> str:
     if state.phase == "fetching" and state.total_bytes > 0:
         done, total = state.progress_bytes / 1e6, state.total_bytes / 1e6
         return f"The device is fetching it: {done:.1f} of {total:.1f} MB."
+    if state.phase == "activating" and not state.attached:
+        return _awaited(standing, f"{_short(bundle)} is staged on", "be activated")
     return f"The update is under way: {state.phase}."
+
+
+def _awaited(standing: Standing, what: str, then: str) -> str:
+    """Return that nothing but an application is missing."""
+    device = "the device" if standing.reported is None else one_line(standing.reported.device)
+    return (
+        f"Bundle {what} {device}; it will {then} when an application attaches to "
+        f"'{standing.deployment}'."
+    )
+
+
+def _short(bundle: str) -> str:
+    return bundle.removeprefix("sha256:")[:12]
 
 
 def _refused(refusal: Refusal) -> str:

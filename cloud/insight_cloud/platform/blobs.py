@@ -18,6 +18,7 @@ from insight_cloud.platform.schema import TENANT
 from insight_edge.documents.codec import digest
 from insight_edge.errors import DigestMismatchError, DocumentError, StorageError
 
+PART_BYTES = 1024 * 1024
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 
@@ -78,6 +79,18 @@ class Blobs:
         """
         with _storing(name):
             return bytes(obstore.get_range(self._store, blob_key(name), start=start, end=end))
+
+    def parts(self, name: str) -> Iterator[bytes]:
+        """Return all bytes of a blob, a part at a time, not compared with the digest.
+
+        Raises:
+            DocumentError, NotFoundError, StorageError: as `get`, before the first part.
+        """
+        length_bytes = self.length_bytes(name)
+        return (
+            self.part(name, start, min(start + PART_BYTES, length_bytes))
+            for start in range(0, length_bytes, PART_BYTES)
+        )
 
     def _read(self, name: str) -> bytes:
         return bytes(obstore.get(self._store, blob_key(name)).bytes())

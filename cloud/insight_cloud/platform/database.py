@@ -20,6 +20,9 @@ from insight_edge.errors import StorageError
 BUSY_TIMEOUT_S = 30
 """How long a transaction waits for another process's write."""
 
+PAGE_BYTES = 16 * 1024
+"""Of a new file: a report of 1.4 KB then leaves less of a page unused, and indices are lower."""
+
 
 class Database:
     """Transactions on one SQLite file, shared by threads and processes."""
@@ -73,6 +76,7 @@ def open_database(path: Path) -> Database:
 
 def _configure(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # `_begin` begins; the driver would do so only at a write
+    connection.execute(f"PRAGMA page_size={PAGE_BYTES}")  # before the journal, or it is too late
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")

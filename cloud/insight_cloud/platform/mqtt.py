@@ -29,6 +29,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from insight_cloud.platform.broker_config import is_loopback
+from insight_cloud.platform.packets import PUBACK, acknowledgements, parse_publish
 from insight_edge.documents.codec import MAX_WIRE_BYTES
 from insight_edge.documents.enrolment import Broker
 from insight_edge.errors import ConfigurationError
@@ -40,6 +41,11 @@ MAX_PACKET_BYTES: Final = MAX_PAYLOAD_BYTES + 64 * 1024
 """No longer packet is taken into memory: the connection that brings one is given up."""
 
 MAX_IN_FLIGHT: Final = 100
+READ_BYTES: Final = 64 * 1024
+"""Read at a time, however short the packets are."""
+
+GATHER_S: Final = 0.002
+"""Whoever takes many messages waits so long for others when one comes, and reads them together."""
 
 _log = logging.getLogger(__name__)
 
@@ -95,12 +101,36 @@ class Duties:
 
 
 class _Client(mqtt.Client):
-    """A client that takes no packet into memory beyond a bound."""
+    """A client that takes no packet into memory beyond a bound, and many with one system call.
+
+    Attributes:
+        came: is handed receipt, topic and payload of every message.
+    """
+
+    came: Callable[[int, bytes, bytes], None] = staticmethod(_nothing)
+    _ahead = memoryview(b"")
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is something to be read that wakes no selector."""
+        line = self._sock
+        return bool(self._ahead) or (isinstance(line, ssl.SSLSocket) and line.pending() > 0)
+
+    def acknowledge(self, receipts: Sequence[int]) -> None:
+        """Give receipts back, in this order."""
+        self._packet_queue(PUBACK, acknowledgements(receipts), 0, 0)
 
     def _sock_recv(self, bufsize: int) -> bytes:
         if bufsize > MAX_PACKET_BYTES:
             raise ConnectionError(f"a packet of {bufsize} bytes")
-        return super()._sock_recv(bufsize)
+        if not self._ahead:
+            self._ahead = memoryview(super()._sock_recv(max(bufsize, READ_BYTES)))
+        found, self._ahead = bytes(self._ahead[:bufsize]), self._ahead[bufsize:]
+        return found
+
+    def _handle_publish(self) -> mqtt.MQTTErrorCode:
+        self.came(*parse_publish(self._in_packet["command"], self._in_packet["packet"]))
+        return mqtt.MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
 class Connection:
@@ -137,9 +167,9 @@ class Connection:
         """Send a message and return its receipt; from a duty alone."""
         return self._client.publish(topic, payload, qos=1, retain=retain).mid
 
-    def acknowledge(self, receipt: int) -> None:
-        """Give a receipt back; from a duty alone, and in the order they came."""
-        self._client.ack(receipt, 1)
+    def acknowledge(self, receipts: Sequence[int]) -> None:
+        """Give receipts back; from a duty alone, and in the order they came."""
+        self._client.acknowledge(receipts)
 
     def ring(self) -> None:
         """Have the thread take its next turn now."""
@@ -193,7 +223,7 @@ class Connection:
             _hang_up(client)
         return self._over or "closed"
 
-    def _carry(self, client: mqtt.Client) -> None:
+    def _carry(self, client: _Client) -> None:
         line: Any = client.socket()
         with selectors.DefaultSelector() as selector:
             selector.register(self._ear, selectors.EVENT_READ)
@@ -202,18 +232,28 @@ class Connection:
                 reading = selectors.EVENT_READ if self._duties.has_room() else 0
                 writing = selectors.EVENT_WRITE if client.want_write() else 0
                 _listen(selector, line, reading | writing)
-                for key, ready in selector.select(self._pace.keepalive_s / 4):
-                    if key.fileobj is self._ear:
-                        _drain(self._ear)
-                    else:
-                        self._exchange(client, ready)
+                held = reading if client.holds else 0
+                ready = held | self._await(selector, 0.0 if held else self._pace.keepalive_s / 4)
+                if ready:
+                    self._exchange(client, ready)
                 self._turn(client)
 
-    def _exchange(self, client: mqtt.Client, ready: int) -> None:
+    def _await(self, selector: selectors.BaseSelector, timeout_s: float) -> int:
+        """Wait until the bell rings, or return for what the line is ready."""
+        ready = 0
+        for key, events in selector.select(timeout_s):
+            if key.fileobj is self._ear:
+                _drain(self._ear)
+            else:
+                ready = events
+        return ready
+
+    def _exchange(self, client: _Client, ready: int) -> None:
         if ready & selectors.EVENT_READ:
+            if self._duties.filters:
+                time.sleep(GATHER_S)
             client.loop_read()
-            # What TLS has decrypted already wakes no selector.
-            while isinstance(line := client.socket(), ssl.SSLSocket) and line.pending():
+            while client.holds and self._duties.has_room():
                 client.loop_read()
         if ready & selectors.EVENT_WRITE:
             client.loop_write()
@@ -245,7 +285,7 @@ class Connection:
             client.tls_set_context(self._tls)
         client.on_connect = self._on_connect
         client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
+        client.came = self._on_message
         client.on_publish = self._on_publish
         client.on_disconnect = self._on_disconnect
         return client
@@ -272,12 +312,8 @@ class Connection:
         else:
             self.connected = True
 
-    def _on_message(self, _: Any, __: Any, message: mqtt.MQTTMessage) -> None:
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            topic = ""
-        self._duties.came(message.mid if message.qos else 0, topic, bytes(message.payload))
+    def _on_message(self, receipt: int, topic: bytes, payload: bytes) -> None:
+        self._duties.came(receipt, topic.decode(errors="replace"), payload)
 
     def _on_publish(self, _: Any, __: Any, mid: int, reason: ReasonCode, ___: Any) -> None:
         self._duties.confirmed(mid, str(reason) if reason.is_failure else None)
@@ -327,10 +363,11 @@ def _drain(ear: socket.socket) -> None:
             pass
 
 
-def _hang_up(client: mqtt.Client) -> None:
+def _hang_up(client: _Client) -> None:
     """Leave no descriptor open, nor a cycle that would keep the client's own until it is found."""
     line = client.socket()
     if line is not None:
         line.close()
-    client.on_connect = client.on_subscribe = client.on_message = None
+    client.on_connect = client.on_subscribe = None
+    client.came = _nothing
     client.on_publish = client.on_disconnect = None

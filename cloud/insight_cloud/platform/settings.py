@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where this installation keeps its things, from four layers.
+"""Where this installation keeps its things, and the few figures it is run with, from four layers.
 
 Defaults < a TOML file < `INSIGHT_CLOUD_*` environment variables < flags. Built
 once, by the composition root; nothing else reads the environment.
 """
 
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any, Final
 
 from insight_edge.errors import ConfigurationError
 
@@ -20,21 +22,29 @@ SETTINGS_FILE = "insight-cloud.toml"
 """Read from the working directory where it exists."""
 
 
+_WHOLE: Final = re.compile("[0-9]{1,18}", re.ASCII)
+
+NUMBERS: Final = {"segment_rows": (1, 10**9)}
+"""Settings that are whole numbers, each with its least and its most; all others are paths."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Paths of one installation.
+    """Paths and figures of one installation.
 
     Attributes:
         state: the folder that holds everything not placed elsewhere.
         database: the SQLite file; None is `cloud.sqlite` in `state`.
         blobs: the folder of the blob store; None is `blobs` in `state`.
         keys: the folder of the signing keys; None is `keys` in `state`.
+        segment_rows: observed rows of one bundle that are compared with its reference at a time.
     """
 
     state: Path = Path(".insight-cloud")
     database: Path | None = None
     blobs: Path | None = None
     keys: Path | None = None
+    segment_rows: int = 200
 
     @property
     def database_path(self) -> Path:
@@ -95,7 +105,8 @@ def merge_settings(
         flags: a flag that was not given is None.
 
     Raises:
-        ConfigurationError: a key is unknown (with the nearest name) or is not a path.
+        ConfigurationError: a key is unknown (with the nearest name), or a value is no path or no
+            whole number where it has to be.
     """
     layers: dict[str, object] = {}
     for key, value in written.items():
@@ -104,7 +115,8 @@ def merge_settings(
         if name.startswith(PREFIX):
             layers[_known(name, "the environment", _variable)] = value
     layers |= {key: value for key, value in flags.items() if value is not None}
-    return Settings(**{key: _path(key, value) for key, value in layers.items()})
+    values: dict[str, Any] = {key: _typed(key, value) for key, value in layers.items()}
+    return Settings(**values)
 
 
 def _variable(key: str) -> str:
@@ -120,7 +132,23 @@ def _known(written: str, origin: str, spelling: Callable[[str], str]) -> str:
     raise ConfigurationError(f"unknown setting '{written}' in {origin}", hint=hint)
 
 
+def _typed(key: str, value: object) -> Path | int:
+    return _number(key, value) if key in NUMBERS else _path(key, value)
+
+
 def _path(key: str, value: object) -> Path:
     if not isinstance(value, (str, Path)) or not str(value):
         raise ConfigurationError(f"setting '{key}' must be a path, not {value!r}")
     return Path(value)
+
+
+def _number(key: str, value: object) -> int:
+    """Return a number as a file has it, or as the text that a variable is."""
+    least, most = NUMBERS[key]
+    text = value if isinstance(value, str) else ""
+    number = int(text) if _WHOLE.fullmatch(text) else value
+    if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
+        raise ConfigurationError(
+            f"setting '{key}' must be a whole number from {least} to {most}, not {repr(value)[:80]}"
+        )
+    return number

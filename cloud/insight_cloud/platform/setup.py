@@ -48,7 +48,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """The installation, and where its doors are.
 
     Attributes:
-        state, database, blobs, keys: paths, as `Settings` has them.
+        state, database, blobs, keys, segment_rows: as `Settings` has them.
         host, port: that the HTTP door listens on.
         address: of the HTTP door, as devices reach it.
     """
@@ -61,12 +61,14 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     address: str
     broker: BrokerPlace
+    segment_rows: int = Settings.segment_rows
 
     def settings(self) -> Settings:
-        """Return the paths of the installation."""
+        """Return the settings of the installation."""
         return Settings(
             state=Path(self.state),
             database=Path(self.database),
             blobs=Path(self.blobs),
             keys=Path(self.keys),
+            segment_rows=self.segment_rows,
         )

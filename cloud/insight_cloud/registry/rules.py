@@ -22,6 +22,20 @@ class Artifact:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Model:
+    """A name under which versions are counted.
+
+    Attributes:
+        versions: how many there are; the number of the newest too.
+    """
+
+    name: str
+    task: str
+    created: datetime
+    versions: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelVersion:
     """One training of a model; nothing of it ever changes.
 

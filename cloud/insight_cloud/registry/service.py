@@ -6,12 +6,13 @@ bytes that are not there; a put whose transaction fails leaves a blob nobody
 names, which costs space only.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from insight_cloud.accounts.audit import note
 from insight_cloud.platform.blobs import Blobs
 from insight_cloud.platform.database import Database
 from insight_cloud.platform.errors import ConflictError, NotFoundError
@@ -19,12 +20,16 @@ from insight_cloud.platform.schema import TENANT
 from insight_cloud.registry.rules import (
     SOURCE_ARTIFACT,
     Artifact,
+    Model,
     ModelVersion,
     check_alias,
     check_name,
     next_number,
 )
 from insight_cloud.registry.tables import AliasRow, ArtifactRow, ModelRow, VersionRow
+
+PROGRAM = "insight-cloud"
+"""Who does what nobody is named for, as the audit trail has it."""
 
 
 class Registry:
@@ -42,6 +47,7 @@ class Registry:
         artifacts: Mapping[str, bytes],
         metrics: Mapping[str, float],
         now: datetime,
+        by: str = PROGRAM,
     ) -> ModelVersion:
         """Record the next version of a model, which is created by its first.
 
@@ -51,6 +57,7 @@ class Registry:
             artifacts: the version's files by name; `model.onnx` is the source model.
             metrics: what it was evaluated at.
             now: when.
+            by: who.
 
         Raises:
             ValueError: there is no source model.
@@ -79,7 +86,25 @@ class Registry:
                 for name, (key, size) in kept.items()
             )
             session.flush()
-            return _version(session, model, number)
+            found = _version(session, model, number)
+            note(session, by=by, action="model.register", subject=found.label, now=now)
+            return found
+
+    def overview(self, *, after: str | None = None, limit: int = 100) -> tuple[Model, ...]:
+        """Return models after a name, in the order of names, at most `limit`."""
+        newest = (
+            select(func.max(VersionRow.number))
+            .where(VersionRow.tenant == ModelRow.tenant, VersionRow.model == ModelRow.name)
+            .scalar_subquery()
+        )
+        query = select(ModelRow, newest).filter_by(tenant=TENANT).order_by(ModelRow.name)
+        if after is not None:
+            query = query.where(ModelRow.name > after)
+        with self._database.read() as session:
+            return tuple(
+                Model(name=row.name, task=row.task, created=row.created, versions=number or 0)
+                for row, number in session.execute(query.limit(max(0, limit)))
+            )
 
     def version(self, model: str, which: int | str) -> ModelVersion:
         """Return a version by its number or by an alias.
@@ -91,14 +116,28 @@ class Registry:
             number = which if isinstance(which, int) else _aliased(session, model, which)
             return _version(session, model, number)
 
-    def versions(self, model: str) -> tuple[ModelVersion, ...]:
-        """Return all versions of a model, the first one first; none if there is no such model."""
-        query = select(VersionRow.number).filter_by(tenant=TENANT, model=model)
+    def models(self) -> tuple[str, ...]:
+        """Return the names of all models."""
+        query = select(ModelRow.name).filter_by(tenant=TENANT).order_by(ModelRow.name)
         with self._database.read() as session:
-            numbers = session.scalars(query.order_by(VersionRow.number)).all()
+            return tuple(session.scalars(query))
+
+    def versions(
+        self, model: str, *, after: int = 0, limit: int | None = None
+    ) -> tuple[ModelVersion, ...]:
+        """Return the versions of a model after a number, the first one first.
+
+        There are none if there is no such model.
+        """
+        query = select(VersionRow.number).filter_by(tenant=TENANT, model=model)
+        query = query.where(VersionRow.number > after).order_by(VersionRow.number).limit(limit)
+        with self._database.read() as session:
+            numbers = session.scalars(query).all()
             return tuple(_version(session, model, number) for number in numbers)
 
-    def assign_alias(self, model: str, alias: str, number: int, *, now: datetime) -> None:
+    def assign_alias(
+        self, model: str, alias: str, number: int, *, now: datetime, by: str = PROGRAM
+    ) -> None:
         """Make an alias name a version, whatever it named before.
 
         Raises:
@@ -111,6 +150,8 @@ class Registry:
             session.merge(
                 AliasRow(tenant=TENANT, model=model, alias=alias, number=number, changed=now)
             )
+            subject = f"{model}:{alias}"
+            note(session, by=by, action="model.alias", subject=subject, now=now, detail=f"{number}")
 
     def aliases(self, model: str) -> dict[str, int]:
         """Return the number that each alias of a model names."""
@@ -125,11 +166,24 @@ class Registry:
             NotFoundError: the version has no such file, or its blob is gone.
             DigestMismatchError: the blob is damaged.
         """
-        for artifact in version.artifacts:
-            if artifact.name == name:
-                return self._blobs.get(artifact.digest)
-        held = ", ".join(artifact.name for artifact in version.artifacts)
-        raise NotFoundError(f"{version.label} has no '{name}'", hint=f"it has {held}")
+        return self._blobs.get(_artifact(version, name).digest)
+
+    def artifact_parts(self, version: ModelVersion, name: str) -> tuple[Artifact, Iterator[bytes]]:
+        """Return one file of a version in parts, which are not compared with its digest.
+
+        Raises:
+            NotFoundError: as `artifact`.
+        """
+        found = _artifact(version, name)
+        return found, self._blobs.parts(found.digest)
+
+
+def _artifact(version: ModelVersion, name: str) -> Artifact:
+    for artifact in version.artifacts:
+        if artifact.name == name:
+            return artifact
+    held = ", ".join(artifact.name for artifact in version.artifacts)
+    raise NotFoundError(f"{version.label} has no '{name[:80]}'", hint=f"it has {held}")
 
 
 def _latest(session: Session, model: str, task: str, now: datetime) -> int | None:

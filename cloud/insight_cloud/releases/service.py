@@ -7,12 +7,14 @@ that writes completes it. Both take the database's lock, so processes write one
 after the other and versions only grow.
 """
 
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from insight_cloud.accounts.audit import note
 from insight_cloud.platform.blobs import Blobs
 from insight_cloud.platform.database import Database
 from insight_cloud.platform.errors import ConflictError, NotFoundError
@@ -32,10 +34,15 @@ from insight_cloud.releases.rules import (
 from insight_cloud.releases.shelf import Shelf
 from insight_cloud.releases.tables import PolicyRow, ReleaseRow
 from insight_edge.bundle.contents import contents
-from insight_edge.bundle.limits import MANIFEST_NAME
+from insight_edge.bundle.limits import MANIFEST_NAME, Limits
 from insight_edge.bundle.open import Bundle, open_bundle
+from insight_edge.documents.codec import decode_json
 from insight_edge.documents.desired import Desired, Envelope
+from insight_edge.documents.manifest import Manifest
 from insight_edge.errors import DigestMismatchError, DocumentError
+
+PROGRAM = "insight-cloud"
+"""Who does what nobody is named for, as the audit trail has it."""
 
 
 class Releases:
@@ -66,7 +73,7 @@ class Releases:
         self._lifetimes = lifetimes or Lifetimes()
         self._shelf = Shelf(directory, keys, blobs)
 
-    def publish(self, bundle_dir: Path, *, now: datetime) -> Release:
+    def publish(self, bundle_dir: Path, *, now: datetime, by: str = PROGRAM) -> Release:
         """Keep a bundle, and list it for the devices of its profile or let it wait for a person.
 
         Publishing a bundle twice changes nothing.
@@ -86,6 +93,15 @@ class Releases:
                 row = _row(bundle, length_bytes, _mode(session, bundle.manifest.model.name), now)
                 self._refuse_unlistable(row)
                 session.add(row)
+                label = f"{row.model}:{row.version} for {row.profile}, {row.state}"
+                note(
+                    session,
+                    by=by,
+                    action="release.publish",
+                    subject=row.bundle,
+                    now=now,
+                    detail=label,
+                )
             elif row.state == State.REVOKED:
                 raise ConflictError(
                     f"{bundle.digest} was revoked by {row.decided_by}", hint="compile it again"
@@ -136,10 +152,39 @@ class Releases:
         with self._database.read() as session:
             return _mode(session, model)
 
-    def set_policy(self, model: str, mode: Mode, *, now: datetime) -> None:
+    def manifest(self, bundle: str) -> Manifest:
+        """Return the manifest of a bundle that was published.
+
+        Raises:
+            NotFoundError: no such bundle was published.
+            DigestMismatchError, StorageError: it cannot be read.
+        """
+        return decode_json(Manifest, self._blobs.get(self.release(bundle).bundle))
+
+    def file_parts(self, bundle: str, name: str) -> tuple[int, str, Iterator[bytes]]:
+        """Return length, digest and bytes, in parts, of a file of a bundle that was published.
+
+        The parts are not compared with the digest.
+
+        Raises:
+            NotFoundError: no such bundle was published, or it has no such file.
+            DigestMismatchError, StorageError: it cannot be read.
+        """
+        digest = bundle
+        if name != MANIFEST_NAME:
+            files = contents(self.manifest(bundle), Limits())
+            if name not in files:
+                held = ", ".join([MANIFEST_NAME, *files])
+                raise NotFoundError(f"it has no file '{name[:80]}'", hint=f"it has {held}")
+            digest = f"sha256:{files[name].sha256}"
+        self.release(bundle)
+        return self._blobs.length_bytes(digest), digest, self._blobs.parts(digest)
+
+    def set_policy(self, model: str, mode: Mode, *, now: datetime, by: str = PROGRAM) -> None:
         """Say who decides from now on; what waits goes on waiting."""
         with self._database.write() as session:
             session.merge(PolicyRow(tenant=TENANT, model=model, mode=mode.value, changed=now))
+            note(session, by=by, action="release.policy", subject=model, now=now, detail=mode.value)
 
     def renew(self, *, now: datetime) -> tuple[str, ...]:
         """Complete what was interrupted, and sign again what is past half of its life.
@@ -156,7 +201,7 @@ class Releases:
         with self._database.write() as session:
             return self._shelf.write(_releases(session), terms_at(now, self._lifetimes))
 
-    def rotate(self, which: Rotation, *, now: datetime) -> None:
+    def rotate(self, which: Rotation, *, now: datetime, by: str = PROGRAM) -> None:
         """Replace keys by new ones; the old ones stop counting.
 
         After the director's, everything desired has to be signed again. After a theft of online
@@ -168,6 +213,7 @@ class Releases:
         """
         with self._database.write() as session:
             self._shelf.rotate(which, _releases(session), terms_at(now, self._lifetimes))
+            note(session, by=by, action="keys.rotate", subject=which.value, now=now)
 
     def root(self) -> str:
         """Return the newest root, which a device is enrolled with.
@@ -197,6 +243,7 @@ class Releases:
             if row.state != state:
                 row.state, row.decided_by, row.changed = state.value, by, now
                 self._refuse_unlistable(row)
+                note(session, by=by, action=_ACTIONS[state], subject=bundle, now=now)
         self.renew(now=now)
         return self.release(bundle)
 
@@ -217,6 +264,9 @@ class Releases:
             if self._blobs.put(_bytes(bundle.path / name)) != digest:
                 raise DigestMismatchError(f"{bundle.path / name}: changed while it was published")
         return len(self._blobs.get(bundle.digest))
+
+
+_ACTIONS = {State.LISTED: "release.approve", State.REVOKED: "release.revoke"}
 
 
 def _bytes(path: Path) -> bytes:

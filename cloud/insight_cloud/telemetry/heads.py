@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from insight_edge.documents.delivery import MAX_SAMPLE_BYTES
 from insight_edge.stats.latency import OCTAVES, SUB_BUCKETS
 from insight_edge.stats.tally import MAX_ROWS
 
@@ -31,8 +32,6 @@ MAX_RESULTS = 4096
 MAX_OUTPUTS = 64
 MAX_KEY_LENGTH = 256
 MAX_LABEL_LENGTH = 200
-MAX_SAMPLE_BYTES = 8 * 1024 * 1024
-"""What devices upload at most."""
 
 # PostgreSQL has no text with the character 0.
 _TEXT = "^[^\\x00]*\\Z"

@@ -10,14 +10,14 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 from insight_edge.bundle.durable import replace_file
-from insight_edge.errors import MissingError, StorageError
+from insight_edge.errors import StorageError
 
 MICROSECONDS = 1_000_000
+FIRST_S, LAST_S = -62_135_596_800.0, 253_402_300_800.0
+"""The years 1 to 9999, which is what readers of a timestamp take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Logged:
 
     Attributes:
         key: that the caller passed, or None.
-        at_s: by the device's clock.
+        at_s: by the device's clock, which may be wrong by any length.
         arrived_s: by the cloud's.
         outputs: JSON.
     """
@@ -53,45 +53,38 @@ def write_log(path: Path, rows: Sequence[Logged]) -> None:
     """Write results into a file, over what has its name.
 
     Raises:
-        MissingError: pyarrow is not installed.
         StorageError: the disk is full or cannot be written; what was there before is there.
     """
-    arrow, parquet = parquet_library()
-    table = arrow.table(
-        {
-            "id": arrow.array([row.id for row in rows], arrow.string()),
-            "device": arrow.array([row.device for row in rows], arrow.string()),
-            "deployment": arrow.array([row.deployment for row in rows], arrow.string()),
-            "bundle": arrow.array([row.bundle for row in rows], arrow.string()),
-            "key": arrow.array([row.key for row in rows], arrow.string()),
-            "at": arrow.array([row.at_s for row in rows], arrow.float64()),
-            "arrived": arrow.array(
-                [round(row.arrived_s * MICROSECONDS) for row in rows],
-                arrow.timestamp("us", tz="UTC"),
-            ),
-            "class_index": arrow.array([row.class_index for row in rows], arrow.int64()),
-            "class_name": arrow.array([row.class_name for row in rows], arrow.string()),
-            "outputs": arrow.array([row.outputs for row in rows], arrow.string()),
-        }
-    )
-    held = io.BytesIO()
-    parquet.write_table(table, held, compression="zstd")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StorageError(f"{path.parent}: {error.strerror}") from error
-    replace_file(path, held.getvalue())
+    replace_file(path, _parquet(rows))
 
 
-def parquet_library() -> tuple[ModuleType, ModuleType]:
-    """Return pyarrow and its Parquet part.
+def _parquet(rows: Sequence[Logged]) -> bytes:
+    import pyarrow as pa  # it is 30 MB that only the worker needs
+    from pyarrow import parquet
 
-    Raises:
-        MissingError: pyarrow is not installed.
-    """
-    try:
-        return import_module("pyarrow"), import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise MissingError(
-            f"the prediction log needs pyarrow: {error}", hint="pip install pyarrow"
-        ) from error
+    columns = {
+        **{name: pa.string() for name in ("id", "device", "deployment", "bundle", "key")},
+        **{name: pa.timestamp("us", tz="UTC") for name in ("at", "arrived")},
+        "class_index": pa.int64(),
+        **{name: pa.string() for name in ("class_name", "outputs")},
+    }
+    values = {
+        name: [getattr(row, name) for row in rows] for name in columns.keys() - {"at", "arrived"}
+    }
+    values |= {
+        "at": [_microseconds(row.at_s) for row in rows],
+        "arrived": [_microseconds(row.arrived_s) for row in rows],
+    }
+    arrays = {name: pa.array(values[name], kind) for name, kind in columns.items()}
+    held = io.BytesIO()
+    parquet.write_table(pa.table(arrays), held, compression="zstd")
+    return held.getvalue()
+
+
+def _microseconds(moment_s: float) -> int | None:
+    """Return a moment as Parquet has it; None for one beyond the years 1 to 9999."""
+    return round(moment_s * MICROSECONDS) if FIRST_S <= moment_s < LAST_S else None

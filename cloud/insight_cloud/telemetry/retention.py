@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy import delete, or_, update
 from sqlalchemy.orm import Session
 
-from insight_cloud.telemetry import samples
+from insight_cloud.telemetry import samples, segmenting
+from insight_cloud.telemetry.health import forget_runs
 from insight_cloud.telemetry.rules import HOUR_S
 from insight_cloud.telemetry.tables import (
     NEW,
@@ -32,6 +33,7 @@ class Retention:
         outcomes_s: of what came true.
         offers_s: until a sample that nobody has uploaded is let go.
         totals_s: of an hour's totals.
+        segments_s: of a segment; the newest of a bundle stays.
     """
 
     payloads_s: float = 3 * DAY_S
@@ -41,6 +43,7 @@ class Retention:
     outcomes_s: float = 120 * DAY_S
     offers_s: float = 14 * DAY_S
     totals_s: float = 730 * DAY_S
+    segments_s: float = 120 * DAY_S
 
 
 def let_go(session: Session, keep: Retention, now_s: float) -> None:
@@ -51,6 +54,7 @@ def let_go(session: Session, keep: Retention, now_s: float) -> None:
         .where(added, ReportRow.arrived_s < now_s - keep.payloads_s, ReportRow.payload.is_not(None))
         .values(payload=None)
     )
+    forget_runs(session, now_s - keep.keys_s)
     session.execute(delete(ReportRow).where(added, ReportRow.arrived_s < now_s - keep.keys_s))
     session.execute(
         delete(PredictionRow).where(
@@ -70,3 +74,4 @@ def let_go(session: Session, keep: Retention, now_s: float) -> None:
         )
     )
     session.execute(delete(TotalsRow).where(TotalsRow.hour < (now_s - keep.totals_s) / HOUR_S))
+    segmenting.let_go(session, now_s - keep.segments_s)

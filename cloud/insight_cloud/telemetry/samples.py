@@ -47,9 +47,12 @@ FOLLOWS = {
     SampleState.ASKED: (SampleState.OFFERED,),
     SampleState.UPLOADED: (SampleState.ASKED,),
     SampleState.LABELLED: (SampleState.UPLOADED,),
-    SampleState.EXPIRED: (SampleState.OFFERED, SampleState.ASKED),
+    SampleState.EXPIRED: (SampleState.OFFERED, SampleState.ASKED, SampleState.UPLOADED),
 }
-"""From which states each is reached; what is uploaded is never let go here."""
+"""From which states each is reached; what is uploaded is let go by whoever finds it of no use."""
+
+_UNTOUCHED = (SampleState.OFFERED.value, SampleState.ASKED.value)
+"""What is let go with time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +182,7 @@ def expire(session: Session, before_s: float, now_s: float) -> None:
     """Let offers and requests go that nothing has happened to since some time."""
     session.execute(
         update(SampleRow)
-        .where(SampleRow.state.in_(FOLLOWS[SampleState.EXPIRED]), SampleRow.changed_s < before_s)
+        .where(SampleRow.state.in_(_UNTOUCHED), SampleRow.changed_s < before_s)
         .values(state=SampleState.EXPIRED.value, changed_s=now_s)
     )
 

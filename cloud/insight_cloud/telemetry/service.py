@@ -5,6 +5,7 @@ It connects to nothing: whoever listens to the broker hands batches over and
 acknowledges what is receipted, after `ingest` has returned and never before.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,22 +16,27 @@ from insight_cloud.platform.database import Database
 from insight_cloud.platform.schema import TENANT
 from insight_cloud.telemetry import (
     claiming,
+    health,
     joining,
     quarantine,
     rollups,
     samples,
+    segmenting,
     taking,
     windows,
 )
 from insight_cloud.telemetry.heads import OutcomeHead
-from insight_cloud.telemetry.joining import Joined
-from insight_cloud.telemetry.log import log_path, parquet_library, write_log
+from insight_cloud.telemetry.health import Health
+from insight_cloud.telemetry.joining import Asked, Joined
+from insight_cloud.telemetry.learning import Learnt, Taken, read_outcomes, store_outcomes
+from insight_cloud.telemetry.log import log_path, write_log
 from insight_cloud.telemetry.quarantine import Quarantined
 from insight_cloud.telemetry.reading import Reading, Values, outcome_row
 from insight_cloud.telemetry.retention import Retention, let_go
 from insight_cloud.telemetry.rollups import Adding, Slot
-from insight_cloud.telemetry.rules import FindBundle, Receipt, hour_of
+from insight_cloud.telemetry.rules import HOUR_S, Fate, FindBundle, Receipt, hour_of
 from insight_cloud.telemetry.samples import Sample, SampleState
+from insight_cloud.telemetry.segments import SEGMENT_ROWS, Segment
 from insight_cloud.telemetry.totals import Totals
 from insight_cloud.telemetry.windows import WindowFigures
 from insight_edge.documents.codec import digest, encode_json
@@ -39,6 +45,8 @@ from insight_edge.documents.topics import Kind, Topic
 from insight_edge.errors import DocumentError
 
 QUOTA_WINDOW = timedelta(days=1)
+OUTCOMES_AT_ONCE = 500
+"""In one transaction: others wait for it."""
 
 
 class Telemetry:
@@ -48,13 +56,21 @@ class Telemetry:
         database: where it is kept.
         find_bundle: gives the grids and classes of a bundle by its digest.
         log: the folder of the prediction log.
+        segment_rows: that make a segment complete.
     """
 
-    def __init__(self, database: Database, find_bundle: FindBundle, log: Path) -> None:
+    def __init__(
+        self,
+        database: Database,
+        find_bundle: FindBundle,
+        log: Path,
+        *,
+        segment_rows: int = SEGMENT_ROWS,
+    ) -> None:
         self._database = database
         self._log = log
         self._reading = Reading(find_bundle)
-        self._adding = Adding(self._reading)
+        self._adding = Adding(self._reading, segment_rows)
 
     def ingest(self, messages: Sequence[tuple[Topic, bytes]], now: datetime) -> list[Receipt]:
         """Store a batch of reports, predictions, sample offers and outcomes, each once.
@@ -74,6 +90,12 @@ class Telemetry:
             receipts, bad = taking.take(session, read)
             suspects = [(m.topic, m.payload, taking.fault_of(m)) for m in bad]
             quarantine.put_away(session, suspects, arrived_s)
+            fates = [(m.topic[:2], r.fate) for m, r in zip(read, receipts, strict=True)]
+            health.count_in(
+                session,
+                duplicates=Counter(whose for whose, fate in fates if fate is Fate.DUPLICATE),
+                quarantined=Counter(whose for whose, fate in fates if fate is Fate.QUARANTINED),
+            )
         return receipts
 
     def roll_up(self, now: datetime, *, limit: int = 256) -> int:
@@ -104,6 +126,24 @@ class Telemetry:
         with self._database.read() as session:
             return self._adding.totals(session, chosen, hour_of(since.timestamp()), last + 1)
 
+    def segments(
+        self, bundle: str, *, after: int = 0, limit: int = 100, tenant: str = TENANT
+    ) -> tuple[Segment, ...]:
+        """Return the complete segments of a bundle that come after a number, in order.
+
+        Nothing is returned for a bundle that is not known (any more).
+        """
+        known = self._reading.bundle(bundle)
+        if known is None:
+            return ()
+        with self._database.read() as session:
+            return segmenting.complete(session, (tenant, bundle), known, after, max(0, limit))
+
+    def segmented(self, *, tenant: str = TENANT) -> dict[str, int]:
+        """Return the number of the newest complete segment, by bundle."""
+        with self._database.read() as session:
+            return segmenting.newest(session, tenant)
+
     def windows(
         self, device: str, deployment: str, *, limit: int = 100, tenant: str = TENANT
     ) -> tuple[WindowFigures, ...]:
@@ -115,6 +155,15 @@ class Telemetry:
         """Let reports of a bundle be added up that came before it was known."""
         with self._database.write() as session:
             rollups.release_waiting(session, tenant, bundle)
+
+    def release_waiting(self) -> int:
+        """Let reports be added up whose bundle has become known, and return of how many bundles."""
+        with self._database.read() as session:
+            waiting = rollups.waiting_bundles(session)
+        found = [whose for whose in waiting if self._reading.bundle(whose[1]) is not None]
+        for tenant, bundle in found:
+            self.bundle_known(bundle, tenant=tenant)
+        return len(found)
 
     def quarantined(
         self, *, device: str | None = None, limit: int = 100, tenant: str = TENANT
@@ -129,10 +178,8 @@ class Telemetry:
         A flush that was interrupted is finished by the next; no result is logged twice.
 
         Raises:
-            MissingError: pyarrow is not installed; nothing was done.
             StorageError: a file cannot be written; its results stay for the next flush.
         """
-        parquet_library()
         with self._database.write() as session:
             files = claiming.claim(session, now.timestamp())
         written = []
@@ -148,12 +195,44 @@ class Telemetry:
             written.append(path)
         return tuple(written)
 
-    def joined(self, bundle: str, since: datetime, *, tenant: str = TENANT) -> tuple[Joined, ...]:
-        """Return how the sampled results of a bundle turned out, hour by hour."""
+    def joined(
+        self,
+        bundle: str,
+        since: datetime,
+        *,
+        each_s: int = HOUR_S,
+        device: str | None = None,
+        tenant: str = TENANT,
+    ) -> tuple[Joined, ...]:
+        """Return how the sampled results of a bundle turned out, step by step.
+
+        Args:
+            bundle: digest of its manifest.
+            since: the first step is the one that holds it.
+            each_s: how long a step is; steps begin at multiples of it since the epoch.
+            device: None for all together.
+            tenant: whose.
+
+        Raises:
+            ValueError: a step is no second long.
+        """
+        if each_s < 1:
+            raise ValueError(f"a step of {each_s} s")
         known = self._reading.bundle(bundle)
-        classes = () if known is None else known.classes
+        asked = Asked(
+            tenant=tenant,
+            bundle=bundle,
+            since_s=since.timestamp(),
+            each_s=each_s,
+            device=device,
+        )
         with self._database.read() as session:
-            return joining.joined(session, tenant, bundle, classes, hour_of(since.timestamp()))
+            return joining.joined(session, asked, () if known is None else known.classes)
+
+    def health(self, *, device: str | None = None, tenant: str = TENANT) -> dict[str, Health]:
+        """Return how the reports of one device or of all arrive, by device."""
+        with self._database.read() as session:
+            return health.healths(session, tenant, device)
 
     def record_outcomes(
         self, device: str, outcomes: Sequence[Outcome], now: datetime, *, tenant: str = TENANT
@@ -168,6 +247,22 @@ class Telemetry:
         rows = [_row(topic, outcome, now) for outcome in outcomes]
         with self._database.write() as session:
             taking.keep_outcomes(session, rows)
+
+    def take_outcomes(
+        self, learnt: Sequence[Learnt], *, by: str, now: datetime, tenant: str = TENANT
+    ) -> Taken:
+        """Record what another system has learnt of results, each taken or refused alone.
+
+        Some are committed at a time. What is known already changes nothing, so a call that was
+        interrupted may be made again; the order does not matter, the latest counts.
+        """
+        rows, refused = read_outcomes(tenant, learnt, now.timestamp())
+        taken = 0
+        for start in range(0, len(rows), OUTCOMES_AT_ONCE):
+            with self._database.write() as session:
+                some = rows[start : start + OUTCOMES_AT_ONCE]
+                taken += store_outcomes(session, tenant, some, by=by, now=now)
+        return Taken(taken=taken, known=len(rows) - taken, refused=refused)
 
     def samples(
         self,

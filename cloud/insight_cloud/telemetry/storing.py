@@ -1,17 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Insert rows that may be there already, on any of the databases."""
+"""What the queries of telemetry share: inserting what may be there already, believing a time."""
 
 from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
+from sqlalchemy import ColumnElement, case
 from sqlalchemy import Row as Found
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from insight_cloud.platform.schema import Row
+from insight_cloud.telemetry.rules import MAX_AHEAD_S, MAX_LATE_S
 
 _DIALECTS: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgresql}
+
+
+def placed_column(
+    device_s: InstrumentedAttribute[float], arrived_s: InstrumentedAttribute[float]
+) -> ColumnElement[float]:
+    """Return when something happened, as `rules.placed_s` does."""
+    late_s = arrived_s - device_s
+    return case((late_s.between(-MAX_AHEAD_S, MAX_LATE_S), device_s), else_=arrived_s)
 
 
 def insert_new(

@@ -5,13 +5,22 @@ Moments that are compared with a device's are seconds since the epoch; hours are
 whole ones since then.
 """
 
-from sqlalchemy import BigInteger, Index, Integer
+from sqlalchemy import JSON, BigInteger, Index, Integer, TextClause, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from insight_cloud.platform.schema import Row
 
 NEW, MERGED, WAITING, REFUSED = "new", "merged", "waiting", "refused"
 """States of a report: to be added up, in the totals, of an unknown bundle, impossible."""
+
+
+IS_NEW, IS_WAITING = text("state = 'new'"), text("state = 'waiting'")
+"""As conditions of queries: one with a parameter is not known to be that of an index."""
+
+
+def _few(condition: TextClause, *columns: str) -> Index:
+    """Return an index of the few reports that something is still to be done about."""
+    return Index(None, *columns, sqlite_where=condition, postgresql_where=condition)
 
 
 class ReportRow(Row):
@@ -21,7 +30,7 @@ class ReportRow(Row):
     """
 
     __tablename__ = "telemetry_report"
-    __table_args__ = (Index(None, "state", "hour", "device"),)
+    __table_args__ = (_few(IS_NEW, "hour", "device"), _few(IS_WAITING, "tenant", "bundle"))
 
     device: Mapped[str] = mapped_column(primary_key=True)
     deployment: Mapped[str] = mapped_column(primary_key=True)
@@ -62,6 +71,62 @@ class TotalsRow(Row):
     flagged: Mapped[int] = mapped_column(BigInteger)
     broken: Mapped[int] = mapped_column(BigInteger)
     statistics: Mapped[bytes]
+
+
+class SegmentRow(Row):
+    """Consecutive reports of one bundle, of all devices, added up until they are enough.
+
+    Attributes:
+        complete: nothing is added any more.
+        begun_s: when its first report was added, by the cloud's clock.
+        rows: observed.
+        devices: rows by device.
+    """
+
+    __tablename__ = "telemetry_segment"
+    __table_args__ = (Index(None, "complete", "begun_s"),)
+
+    bundle: Mapped[str] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    complete: Mapped[bool]
+    begun_s: Mapped[float]
+    opened_s: Mapped[float]
+    closed_s: Mapped[float]
+    rows: Mapped[int] = mapped_column(BigInteger)
+    devices: Mapped[dict[str, int]] = mapped_column(JSON)
+    reports: Mapped[int] = mapped_column(BigInteger)
+    asked: Mapped[int] = mapped_column(BigInteger)
+    answered: Mapped[int] = mapped_column(BigInteger)
+    failed: Mapped[int] = mapped_column(BigInteger)
+    observed: Mapped[int] = mapped_column(BigInteger)
+    flagged: Mapped[int] = mapped_column(BigInteger)
+    broken: Mapped[int] = mapped_column(BigInteger)
+    statistics: Mapped[bytes]
+
+
+class RunRow(Row):
+    """One boot of a deployment, of whose reports the oldest were let go.
+
+    Attributes:
+        forgotten: numbers below it were.
+    """
+
+    __tablename__ = "telemetry_run"
+
+    device: Mapped[str] = mapped_column(primary_key=True)
+    deployment: Mapped[str] = mapped_column(primary_key=True)
+    boot: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    forgotten: Mapped[int] = mapped_column(BigInteger)
+
+
+class IntakeRow(Row):
+    """What came of one device that is no row of another table."""
+
+    __tablename__ = "telemetry_intake"
+
+    device: Mapped[str] = mapped_column(primary_key=True)
+    duplicates: Mapped[int] = mapped_column(BigInteger)
+    quarantined: Mapped[int] = mapped_column(BigInteger)
 
 
 class QuarantineRow(Row):

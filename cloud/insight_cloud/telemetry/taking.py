@@ -76,18 +76,18 @@ def _keep_outcome(session: Session, row: Values) -> Fate:
 
 def _keep_reports(session: Session, messages: Sequence[Message]) -> list[Fate]:
     rows = [message.rows[0] for message in messages]
-    made = _made(session, ReportRow, rows, (*REPORT_KEY, ReportRow.digest))
-    keys = [tuple(row[column.key] for column in REPORT_KEY) for row in rows]
-    fates: list[Fate | None] = []
-    for message, key in zip(messages, keys, strict=True):
-        new = (*key, message.digest) in made
-        made.discard((*key, message.digest))
-        fates.append(Fate.STORED if new else None)
-    kept = _kept(session, [key for key, fate in zip(keys, fates, strict=True) if fate is None])
-    return [
-        fate or _second(session, message, key, kept[key])
-        for message, key, fate in zip(messages, keys, fates, strict=True)
-    ]
+    made = {digest for (digest,) in insert_new(session, ReportRow, rows, [ReportRow.digest])}
+    second: list[tuple[int, Key]] = []
+    for index, message in enumerate(messages):
+        if message.digest in made:
+            made.discard(message.digest)
+        else:
+            second.append((index, tuple(rows[index][column.key] for column in REPORT_KEY)))
+    fates = [Fate.STORED] * len(messages)
+    kept = _kept(session, [key for _, key in second])
+    for index, key in second:
+        fates[index] = _second(session, messages[index], key, kept[key])
+    return fates
 
 
 def _kept(session: Session, keys: Sequence[Key]) -> dict[Key, str]:

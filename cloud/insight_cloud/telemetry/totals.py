@@ -9,17 +9,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import msgspec
-import zstandard
-
 from insight_cloud.telemetry.heads import MAX_BUCKETS
 from insight_cloud.telemetry.rules import KnownBundle
 from insight_edge.documents.report import Counts, Report
 from insight_edge.documents.statistics import (
-    LatencyDocument,
     SummaryDocument,
-    document_from_latency,
-    document_from_summary,
     latency_from_document,
     summary_from_document,
 )
@@ -28,7 +22,7 @@ from insight_edge.stats.grid import Grid
 from insight_edge.stats.latency import LatencyHistogram, upper_edge
 from insight_edge.stats.summary import Summary
 
-_BUCKETS = {str(index): index for index in range(MAX_BUCKETS)}
+BUCKET_NAMES = {str(index): index for index in range(MAX_BUCKETS)}
 """A third of the time of `int`, and it knows where they end."""
 
 COUNTS = ("asked", "answered", "failed", "observed", "flagged", "broken")
@@ -72,17 +66,6 @@ class Totals:
 NOTHING = Totals(reports=0, counts=Counts(), latency=LatencyHistogram(), inputs=None, outputs=None)
 
 
-class _Statistics(msgspec.Struct):
-    """How the statistics of totals are kept: this room writes and reads them, nobody else."""
-
-    latency: LatencyDocument
-    inputs: SummaryDocument | None
-    outputs: SummaryDocument | None
-
-
-_decoder = msgspec.msgpack.Decoder(_Statistics)
-
-
 def totals_from_report(report: Report, bundle: KnownBundle) -> Totals:
     """Return what one report says.
 
@@ -98,32 +81,6 @@ def totals_from_report(report: Report, bundle: KnownBundle) -> Totals:
     )
 
 
-def pack_statistics(totals: Totals) -> bytes:
-    """Return the latency and the summaries of totals as they are kept."""
-    kept = _Statistics(
-        latency=document_from_latency(totals.latency),
-        inputs=_document(totals.inputs),
-        outputs=_document(totals.outputs),
-    )
-    return zstandard.ZstdCompressor(level=3).compress(msgspec.msgpack.encode(kept))
-
-
-def unpack_totals(reports: int, counts: Counts, packed: bytes, bundle: KnownBundle) -> Totals:
-    """Return the totals whose statistics were packed.
-
-    Raises:
-        DocumentError: they are of a bundle with other grids.
-    """
-    kept = _decoder.decode(zstandard.ZstdDecompressor().decompress(packed))
-    return Totals(
-        reports=reports,
-        counts=counts,
-        latency=latency_from_document(kept.latency),
-        inputs=_summary(kept.inputs, bundle.inputs),
-        outputs=_summary(kept.outputs, bundle.outputs),
-    )
-
-
 def p99_ns(buckets: Mapping[str, int], count: int, max_ns: int) -> int | None:
     """Return the 99th percentile of a latency histogram, as `LatencyHistogram.quantile` has it.
 
@@ -133,16 +90,20 @@ def p99_ns(buckets: Mapping[str, int], count: int, max_ns: int) -> int | None:
         DocumentError: a bucket does not exist, or the count is not that of the buckets.
     """
     try:
-        held = dict(zip(map(_BUCKETS.__getitem__, buckets), buckets.values(), strict=True))
+        indices = [*map(BUCKET_NAMES.__getitem__, buckets)]
     except KeyError as error:
         raise DocumentError(f"latency: there is no bucket {error}") from error
-    if sum(held.values()) != count:
+    if sum(buckets.values()) != count:
         raise DocumentError(f"latency: {count} counted, others in the buckets")
-    longer = count - max(1, math.ceil(0.99 * count))
-    for index in sorted(held, reverse=True):
-        if longer < held[index]:
+    if not count:
+        return None
+    longer = count - math.ceil(0.99 * count)
+    if not longer:
+        return min(upper_edge(max(indices)), max_ns)
+    for index, held in sorted(zip(indices, buckets.values(), strict=True), reverse=True):
+        if longer < held:
             return min(upper_edge(index), max_ns)
-        longer -= held[index]
+        longer -= held
     return None
 
 
@@ -152,10 +113,6 @@ def _summary(document: SummaryDocument | None, grid: Grid | None) -> Summary | N
     if grid is None:
         raise DocumentError("summary: the bundle counts nothing there")
     return summary_from_document(document, grid)
-
-
-def _document(summary: Summary | None) -> SummaryDocument | None:
-    return None if summary is None else document_from_summary(summary)
 
 
 def _both(one: Summary | None, other: Summary | None) -> Summary | None:

@@ -25,10 +25,16 @@ class DataSection(Document, frozen=True, kw_only=True):
     Attributes:
         set: name of a data set.
         limit: only the first rows of its `train` split; None is all of them.
+        add: .npz of labelled rows to train on after those, beside the file that says so.
+        add_digest: of that file; None takes whatever it is.
+        holdout: about which share of the added rows is kept for evaluation.
     """
 
     set: str
     limit: Positive | None = None
+    add: str | None = None
+    add_digest: str | None = None
+    holdout: Annotated[float, Meta(ge=0, lt=1)] = 0.3
 
 
 class FittingSection(Document, frozen=True, kw_only=True):
@@ -64,10 +70,12 @@ class TrainConfig(Document, frozen=True, kw_only=True):
     Attributes:
         task: entry point of a task.
         name: of the model in the registry.
+        run: id of the pipeline's run that asked for it; a run asks for one version.
     """
 
     task: str
     name: str
+    run: str | None = None
     data: DataSection
     fitting: FittingSection = FittingSection()
     resources: ResourcesSection = ResourcesSection()
@@ -79,15 +87,13 @@ C = TypeVar("C", bound=TrainConfig)
 def read_plain(data: bytes, overrides: Iterable[str] = ()) -> dict[str, Any]:
     """Return the keys of a `train.toml` with `section.key=value` settings laid over them.
 
-    The value of a setting is TOML; what is not TOML is taken as a string.
+    The `train.json` that a version keeps is read as well. The value of a setting is TOML;
+    what is not TOML is taken as a string.
 
     Raises:
-        ConfigurationError: it is not TOML, or a setting is not `key=value`.
+        ConfigurationError: it is neither, or a setting is not `key=value`.
     """
-    try:
-        plain = tomllib.loads(data.decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigurationError(f"not TOML: {error}") from error
+    plain = _json(data) if data.lstrip().startswith(b"{") else _toml(data)
     for override in overrides:
         plain = _merged(plain, _setting(override))
     return plain
@@ -102,6 +108,21 @@ def config_from_plain(kind: type[C], plain: dict[str, Any]) -> C:
     config = from_plain(kind, plain)
     refuse_unknown(config)
     return config
+
+
+def _toml(data: bytes) -> dict[str, Any]:
+    try:
+        return tomllib.loads(data.decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigurationError(f"not TOML: {error}") from error
+
+
+def _json(data: bytes) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"not JSON: {error}") from error
+    return found
 
 
 def _setting(override: str) -> dict[str, Any]:

@@ -3,14 +3,11 @@
 
 from pathlib import Path
 
-import msgspec
-
+from insight_cloud.registry.description import numbered
 from insight_cloud.registry.rules import ModelVersion
 from insight_cloud.registry.service import Registry
 from insight_cloud.training.run import DESCRIPTION
 from insight_edge.bundle.durable import replace_file
-from insight_edge.documents.codec import decode_json, encode_json
-from insight_edge.documents.source import SourceDescription
 from insight_edge.errors import StorageError
 
 
@@ -30,11 +27,5 @@ def export_version(registry: Registry, version: ModelVersion, directory: Path) -
         raise StorageError(f"{directory}: {error.strerror}") from error
     for artifact in version.artifacts:
         data = registry.artifact(version, artifact.name)
-        numbered = _numbered(data, version) if artifact.name == DESCRIPTION else data
-        replace_file(directory / artifact.name, numbered)
-
-
-def _numbered(data: bytes, version: ModelVersion) -> bytes:
-    description = decode_json(SourceDescription, data)
-    model = msgspec.structs.replace(description.model, name=version.model, version=version.number)
-    return encode_json(msgspec.structs.replace(description, model=model))
+        written = numbered(data, version) if artifact.name == DESCRIPTION else data
+        replace_file(directory / artifact.name, written)

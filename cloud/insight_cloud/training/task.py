@@ -42,8 +42,10 @@ class Trained:
         source: the ONNX file.
         description: the rest of the model; its version is 0 until it is registered.
         evaluation: on the `validation` split.
-        metrics: the figures of the evaluation that versions are compared by.
-        data: the `validation` split as .npz, arrays by input name and `labels`.
+        labelled: evaluation on the split of that name; None where no rows were added.
+        metrics: the figures of the evaluations that versions are compared by.
+        data: the `validation` split as .npz, arrays by input name and `labels`; rows that were
+            added are among those that calibrate and those that prove.
         reference_rows: the rows that the reference was counted from, as .npz, in order.
     """
 
@@ -53,6 +55,7 @@ class Trained:
     metrics: dict[str, float]
     data: bytes
     reference_rows: bytes
+    labelled: Versioned | None = None
 
 
 C_contra = TypeVar("C_contra", bound=TrainConfig, contravariant=True)
@@ -70,6 +73,8 @@ class Task(Protocol[C_contra]):
         self, config: C_contra, dataset: Dataset, progress: Callable[[Progress], None]
     ) -> Trained:
         """Return the model trained on the `train` split; equal arguments give equal models.
+
+        A split `added` is trained on after it, in its order; `labelled` is evaluated on.
 
         Raises:
             ConfigurationError: the data set is not of the kind this task is for.

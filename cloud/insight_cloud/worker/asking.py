@@ -18,7 +18,7 @@ from insight_cloud.telemetry.service import Telemetry
 from insight_cloud.worker.ingesting import Publishes
 from insight_edge.documents.codec import encode_wire
 from insight_edge.documents.delivery import Ack
-from insight_edge.documents.topics import TENANT, Kind, Topic
+from insight_edge.documents.topics import Kind, Topic
 
 VALID: Final = timedelta(minutes=15)
 AGAIN: Final = timedelta(minutes=1)
@@ -43,7 +43,7 @@ class Asking:
         self._presigner = presigner
         self._address = address
         self._clock = clock
-        self._asked: dict[str, datetime] = {}
+        self._asked: dict[tuple[str, str, str], datetime] = {}
 
     def run(self) -> None:
         """Ask every device that is there, for some at a time.
@@ -52,30 +52,32 @@ class Asking:
             LinkError: the broker did not take it; it is asked at the next call.
         """
         now = self._clock()
-        self._asked = {name: at for name, at in self._asked.items() if now - at < AGAIN}
+        self._asked = {one: at for one, at in self._asked.items() if now - at < AGAIN}
         after: str | None = None
         while True:
             page = self._devices.devices(Query(online=True), after=after, limit=500)
             for device in page.devices:
-                self._ask(device.name, now)
+                self._ask(device.tenant, device.name, now)
             after = page.after
             if after is None:
                 return
 
-    def _ask(self, device: str, now: datetime) -> None:
-        wanted = [
-            one for one in self._telemetry.wanted_uploads(device) if one.digest not in self._asked
-        ][:AT_ONCE]
-        if not wanted:
+    def _ask(self, tenant: str, device: str, now: datetime) -> None:
+        wanted = {
+            (tenant, device, one.digest): one
+            for one in self._telemetry.wanted_uploads(device, tenant=tenant)
+        }
+        fresh = [whose for whose in wanted if whose not in self._asked][:AT_ONCE]
+        if not fresh:
             return
-        ack = Ack(uploads={one.digest: self._upload_address(one, now) for one in wanted})
-        topic = Topic(TENANT, device, Kind.ACK)
-        self._publisher.publish_all([Outgoing(topic, encode_wire(ack))])
-        self._asked |= dict.fromkeys((one.digest for one in wanted), now)
+        uploads = {whose[-1]: self._upload_address(tenant, wanted[whose], now) for whose in fresh}
+        topic = Topic(tenant, device, Kind.ACK)
+        self._publisher.publish_all([Outgoing(topic, encode_wire(Ack(uploads=uploads)))])
+        self._asked |= dict.fromkeys(fresh, now)
 
-    def _upload_address(self, sample: Sample, now: datetime) -> str:
+    def _upload_address(self, tenant: str, sample: Sample, now: datetime) -> str:
         upload = Upload(
-            tenant=TENANT,
+            tenant=tenant,
             device=sample.device,
             digest=sample.digest,
             length_bytes=sample.length_bytes,

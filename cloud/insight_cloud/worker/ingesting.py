@@ -7,8 +7,8 @@ It connects to nothing itself.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from insight_cloud.devices.service import Devices
@@ -20,6 +20,9 @@ from insight_edge.documents.topics import Kind, Topic
 
 STATES: Final = frozenset({Kind.BIRTH, Kind.DEATH, Kind.REPORTED})
 COUNTED: Final = frozenset({Kind.REPORT, Kind.PREDICTION, Kind.SAMPLE, Kind.OUTCOME})
+
+NOTED: Final = timedelta(seconds=5)
+"""For so long it is not noted again that a device was there."""
 
 _log = logging.getLogger(__name__)
 
@@ -48,6 +51,7 @@ class Ingesting:
         self._telemetry = telemetry
         self._publisher = publisher
         self._clock = clock
+        self._seen: dict[tuple[str, str], datetime] = {}
 
     def take(self, messages: Messages) -> None:
         """Store a batch, whatever is in it, and tell its devices.
@@ -65,8 +69,15 @@ class Ingesting:
         received: dict[tuple[str, str], list[str]] = {}
         for (topic, _), receipt in zip(counted, receipts, strict=True):
             received.setdefault((topic.tenant, topic.device), []).append(receipt.digest)
-        self._devices.saw(received.keys(), now)
+        self._note(received.keys(), now)
         self._tell(received)
+
+    def _note(self, whose: Collection[tuple[str, str]], now: datetime) -> None:
+        """Note that devices are there, each now and then: the fleet looks no closer."""
+        self._seen = {device: at for device, at in self._seen.items() if at <= now < at + NOTED}
+        fresh = [device for device in whose if device not in self._seen]
+        self._devices.saw(fresh, now)
+        self._seen |= dict.fromkeys(fresh, now)
 
     def _tell(self, received: Mapping[tuple[str, str], list[str]]) -> None:
         self._publisher.publish_all(

@@ -2,17 +2,15 @@
 """The worker process: `python -m insight_cloud.worker.main`, set up over standard input.
 
 It acts on time: lets devices know what they should run, asks them for samples, adds
-up what they counted, signs again what expires. One thread, one duty after another;
-a duty that fails is tried at its next turn.
+up what they counted, judges it, opens and runs pipelines, signs again what expires.
 """
 
 import logging
 import os
 import signal
+import sys
 import threading
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import closing
 
 from insight_cloud.installation import Installation, open_installation
 from insight_cloud.platform.child import setup_from_stdin
@@ -20,49 +18,43 @@ from insight_cloud.platform.clock import now
 from insight_cloud.platform.presigned import Presigner
 from insight_cloud.platform.publisher import Publisher
 from insight_cloud.platform.setup import Setup
+from insight_cloud.worker.adding import AddingUp
 from insight_cloud.worker.asking import Asking
 from insight_cloud.worker.assigning import Assigning
-from insight_edge.errors import InsightEdgeError
+from insight_cloud.worker.duty import TICK_S, Duty, Lane
+from insight_cloud.worker.labelling import label
+from insight_cloud.worker.pipelining import Pipelining, pipelining_over
+from insight_cloud.worker.rolling import Rolling
 
-TICK_S = 0.5
+MINUTE_S = 60.0
 HOUR_S = 3600.0
 
-_log = logging.getLogger(__name__)
 
-
-@dataclass
-class Duty:
-    """Something that is done every so often; for the first time at once."""
-
-    name: str
-    each_s: float
-    do: Callable[[], object]
-    due_s: float = 0.0
-
-    def turn(self, now_s: float) -> None:
-        """Do it, if it is time."""
-        if now_s < self.due_s:
-            return
-        self.due_s = now_s + self.each_s
-        try:
-            self.do()
-        except InsightEdgeError as error:
-            _log.warning("%s: %s", self.name, error)
-
-
-def duties(setup: Setup, cloud: Installation, publisher: Publisher) -> list[Duty]:
-    """Return what the worker does."""
+def lanes(
+    setup: Setup, cloud: Installation, publisher: Publisher, pipelining: Pipelining
+) -> dict[str, list[Duty]]:
+    """Return what the worker does, by lane."""
     devices, telemetry, releases = cloud.devices, cloud.telemetry, cloud.releases
     presigner = Presigner(setup.settings().state / "upload.secret")
-    assigning = Assigning(devices, releases, publisher, now)
     asking = Asking(devices, telemetry, publisher, presigner, setup.address, now)
-    return [
-        Duty("assigning", TICK_S, assigning.run),
-        Duty("asking for samples", 2.0, asking.run),
-        Duty("adding up", TICK_S, lambda: telemetry.roll_up(now())),
-        Duty("signing", HOUR_S, lambda: releases.renew(now=now())),
-        Duty("letting go", HOUR_S, lambda: telemetry.forget(now())),
-    ]
+    return {
+        "fleet": [
+            Duty("rolling out", 1.0, Rolling(cloud.rollouts, now).run),
+            Duty("assigning", TICK_S, Assigning(devices, releases, publisher, now).run),
+            Duty("asking for samples", 2.0, asking.run),
+            Duty("labelling", 2.0, lambda: label(cloud.labels, now())),
+            Duty("pipelines", 1.0, pipelining.run),
+        ],
+        "telemetry": [
+            Duty("adding up", TICK_S, AddingUp(telemetry, now).run),
+            Duty("logging results", MINUTE_S, lambda: telemetry.flush(now()), at_end=True),
+        ],
+        "monitoring": [Duty("monitoring", 1.0, lambda: cloud.monitoring.run(now()))],
+        "keeping": [
+            Duty("signing", HOUR_S, lambda: releases.renew(now=now())),
+            Duty("letting go", HOUR_S, lambda: telemetry.forget(now())),
+        ],
+    }
 
 
 def main() -> None:
@@ -71,15 +63,24 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="worker: %(levelname)s %(name)s: %(message)s")
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    with open_installation(setup.settings()) as cloud:
+    with (
+        open_installation(setup.settings()) as cloud,
+        closing(pipelining_over(cloud, now)) as pipelining,
+    ):
         publisher = Publisher(setup.broker.for_cloud(), name=f"worker-{os.getpid()}")
         try:
-            work = duties(setup, cloud, publisher)
-            while not stop.wait(TICK_S):
-                for duty in work:
-                    duty.turn(time.monotonic())
+            work = [
+                Lane(name, duties, stop)
+                for name, duties in lanes(setup, cloud, publisher, pipelining).items()
+            ]
+            for lane in work:
+                lane.start()
+            for lane in work:
+                lane.join()
         finally:
             publisher.close()
+    if any(lane.failed for lane in work):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.dialects import sqlite
 
-from insight_cloud.platform.database import Database, open_database
+from insight_cloud.platform.database import PAGE_BYTES, Database, open_database
 from insight_cloud.platform.schema import UtcTime
 from insight_edge.errors import StorageError
 
@@ -39,6 +39,7 @@ def test_the_file_is_in_wal_mode_with_foreign_keys(database: Database) -> None:
         connection = session.connection()
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+        assert connection.exec_driver_sql("PRAGMA page_size").scalar() == PAGE_BYTES
 
 
 def test_nothing_of_a_write_is_kept_when_it_raises(database: Database) -> None:

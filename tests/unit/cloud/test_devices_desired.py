@@ -228,8 +228,22 @@ def test_a_deployment_that_is_gone_is_found_no_more(devices: Devices) -> None:
             "The device refused it: SelfCheckError while verify: output 3 is off by 0.2.",
         ),
         (
-            with_state(DeploymentState(serving=OTHER)),
-            "No application is attached to the deployment.",
+            with_state(DeploymentState(committed=BUNDLE)),
+            (
+                "Bundle bbbbbbbbbbbb is committed on camera-1; it will serve when an application "
+                "attaches to 'default'."
+            ),
+        ),
+        (
+            with_state(DeploymentState(phase="activating", target=BUNDLE, committed=OTHER)),
+            (
+                "Bundle bbbbbbbbbbbb is staged on camera-1; it will be activated when an "
+                "application attaches to 'default'."
+            ),
+        ),
+        (
+            with_state(DeploymentState(phase="activating", target=BUNDLE, attached=True)),
+            "The update is under way: activating.",
         ),
         (STANDING, "The device accepted revision 2 and has not begun yet."),
         (with_state(DONE), None),

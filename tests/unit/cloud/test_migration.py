@@ -10,9 +10,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 # The tables of a domain join the metadata when it is imported.
+import insight_cloud.builds.service
 import insight_cloud.devices.service
+import insight_cloud.labels.service
+import insight_cloud.monitoring.service
+import insight_cloud.pipelines.service
 import insight_cloud.registry.service
 import insight_cloud.releases.service
+import insight_cloud.rollouts.service
 import insight_cloud.telemetry.service  # noqa: F401
 from insight_cloud.platform import migration
 from insight_cloud.platform.database import Database, open_database

@@ -63,3 +63,23 @@ def test_settings_read_their_file(tmp_path: Path) -> None:
     file = tmp_path / "insight-cloud.toml"
     file.write_text("state = 'here'")
     assert load_settings(file, {}, {}).state == Path("here")
+
+
+@pytest.mark.parametrize(
+    ("file", "environment", "expected"), [(50, None, 50), (50, "7", 7), (None, "1000000000", 10**9)]
+)
+def test_settings_take_numbers_as_numbers_and_as_the_text_of_a_variable(
+    file: int | None, environment: str | None, expected: int
+) -> None:
+    written = {} if file is None else {"segment_rows": file}
+    variables = {} if environment is None else {"INSIGHT_CLOUD_SEGMENT_ROWS": environment}
+    assert merge_settings(written, variables, {}).segment_rows == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0, -1, 10**9 + 1, 1.5, True, "", "x", "1e3", " 5", "-5", "0", "9" * 5000, [5], "\u0665"],
+)
+def test_settings_refuse_what_is_no_number_of_rows(value: object) -> None:
+    with pytest.raises(ConfigurationError, match="'segment_rows' must be a whole number from 1"):
+        merge_settings({"segment_rows": value}, {}, {})

@@ -20,9 +20,6 @@ from insight_cloud.telemetry.rules import (
 from insight_cloud.telemetry.totals import (
     NOTHING,
     p99_ns,
-    pack_statistics,
-    totals_from_report,
-    unpack_totals,
 )
 from insight_cloud.telemetry.wire import Reader
 from insight_edge.documents.codec import decode_wire, encode_wire, to_plain
@@ -44,7 +41,7 @@ from insight_edge.stats.grid import grid_from_rows
 from insight_edge.stats.latency import LatencyHistogram
 from insight_edge.stats.summary import Summary
 from tests.fakes.any_document import documents
-from tests.fakes.telemetry import KNOWN, NOW_S, report, sum_of
+from tests.fakes.telemetry import NOW_S, report, sum_of
 
 READER = Reader()
 FEATURES = tuple(Feature(name=n, tensor="x", measure="value", index=i) for i, n in enumerate("abc"))
@@ -130,15 +127,6 @@ def test_p99_is_that_of_the_histogram(durations_ns: list[int]) -> None:
 def test_buckets_that_are_none_have_no_p99(buckets: dict[str, int], count: int) -> None:
     with pytest.raises(DocumentError, match="latency"):
         p99_ns(buckets, count, 5)
-
-
-@given(st.lists(st.integers(0, 50), max_size=6))
-def test_totals_come_back_as_they_were_kept(seeds: list[int]) -> None:
-    total = NOTHING
-    for seed in seeds:
-        total = total.merge(totals_from_report(report(seed=seed), KNOWN))
-    kept = unpack_totals(total.reports, total.counts, pack_statistics(total), KNOWN)
-    assert kept == total
 
 
 @given(st.lists(st.integers(0, 50), min_size=2, max_size=6), st.integers(0, 6))

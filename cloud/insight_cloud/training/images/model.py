@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from insight_cloud.training.images.source import run_onnx
+from insight_cloud.evaluation.source_model import run_onnx
 from insight_edge.bundle.npz import npz_from_arrays
 from insight_edge.documents.codec import digest
 from insight_edge.documents.manifest import ModelInfo

@@ -2,7 +2,6 @@
 """A trained network as an ONNX file that is proven to compute the same."""
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from insight_cloud.evaluation.source_model import run_onnx as run_onnx  # noqa: PLC0414 - the demo too
 from insight_cloud.platform.errors import TrainingError
 
 OPSET = 18
@@ -59,21 +59,6 @@ def onnx_from_network(
             hint=f"at most {MAX_DIFFERENCE:.2g} is rounding; report this with train.toml",
         )
     return data
-
-
-def run_onnx(
-    data: bytes, inputs: dict[str, NDArray[np.float32]], *, threads: int
-) -> dict[str, NDArray[np.float32]]:
-    """Return all outputs of an ONNX model by name."""
-    # Before the import, which otherwise opens a session with the vendor of the library.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, inputs), strict=True))
 
 
 def _exported(

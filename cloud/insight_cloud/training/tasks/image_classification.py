@@ -13,6 +13,7 @@ from torch.utils.data import TensorDataset
 
 from insight_cloud.datasets.dataset import Dataset, Split
 from insight_cloud.evaluation.classification import ClassificationEvaluation, evaluate
+from insight_cloud.training.added import ADDED, HELD_OUT
 from insight_cloud.training.config import Positive, TrainConfig
 from insight_cloud.training.images.augmentation import AugmentationSection, augment
 from insight_cloud.training.images.fitting import fit, repeatable
@@ -32,7 +33,8 @@ from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import ConfigurationError
 
 CALIBRATION_ROWS = 128
-"""Training rows that quantisation may look at; more change its ranges no further."""
+"""Training rows that quantisation may look at; more change its ranges no further. As many of
+those that were added, where the world may be another."""
 
 
 class NetworkSection(Document, frozen=True, kw_only=True):
@@ -76,7 +78,8 @@ class ImageClassification:
             TrainingError: it diverged, or the exported model disagrees with the trained one.
         """
         form = _format(config.network, dataset)
-        training = dataset.splits["train"].first(config.data.limit)
+        first = dataset.splits["train"].first(config.data.limit)
+        training = first.then(dataset.splits.get(ADDED))
         validation = dataset.splits["validation"]
         model = ImageModel(
             format=form,
@@ -84,33 +87,41 @@ class ImageClassification:
             threads=config.resources.threads,
         )
         seen = model.answer(training.inputs)
-        evaluation = evaluate(
-            validation.labels,
-            model.answer(validation.inputs)[PREDICTED],
-            dataset.classes,
-            dataset=dataset.name,
-            split="validation",
-        )
+        evaluation = _evaluated(model, dataset, "validation")
+        labelled = _evaluated(model, dataset, HELD_OUT) if HELD_OUT in dataset.splits else None
         return Trained(
             source=model.source,
             description=model.describe(name=config.name, task=config.task, seen=seen),
             evaluation=evaluation,
-            metrics=_metrics(evaluation),
-            data=npz_from_arrays(_samples(dataset.input_name, training, validation)),
+            labelled=labelled,
+            metrics=_metrics("accuracy", evaluation) | _metrics("labelled_accuracy", labelled),
+            data=npz_from_arrays(_samples(dataset, first)),
             reference_rows=model.feature_rows(seen),
         )
 
 
-def _samples(input_name: str, training: Split, validation: Split) -> dict[str, NDArray[np.generic]]:
-    """Return rows for `insight-edge compile`: all of validation proves, training rows calibrate."""
-    calibration = training.first(min(CALIBRATION_ROWS, len(training.rows)))
-    verification = np.ones(len(validation.rows) + len(calibration.rows), np.bool_)
-    verification[len(validation.rows) :] = False
-    return {
-        input_name: np.concatenate([validation.inputs, calibration.inputs]),
-        "labels": np.concatenate([validation.labels, calibration.labels]),
-        "verification": verification,
-    }
+def _evaluated(model: ImageModel, dataset: Dataset, name: str) -> ClassificationEvaluation:
+    split = dataset.splits[name]
+    predicted = model.answer(split.inputs)[PREDICTED] if split.rows else split.labels
+    return evaluate(split.labels, predicted, dataset.classes, dataset=dataset.name, split=name)
+
+
+def _samples(dataset: Dataset, training: Split) -> dict[str, NDArray[np.generic]]:
+    """Return rows for `insight-edge compile`: held-out ones prove, those trained on calibrate."""
+    proving = dataset.splits["validation"].then(dataset.splits.get(HELD_OUT))
+    calibrating = training.first(min(CALIBRATION_ROWS, len(training.rows)))
+    if ADDED in dataset.splits:
+        calibrating = calibrating.then(_spread(dataset.splits[ADDED], CALIBRATION_ROWS))
+    both = proving.then(calibrating)
+    verification = np.ones(len(both.rows), np.bool_)
+    verification[len(proving.rows) :] = False
+    return {dataset.input_name: both.inputs, "labels": both.labels, "verification": verification}
+
+
+def _spread(split: Split, most: int) -> Split:
+    """Return rows spread evenly over a split, at most so many."""
+    step = max(1, -(-len(split.rows) // most))
+    return Split(rows=split.rows[::step], inputs=split.inputs[::step], labels=split.labels[::step])
 
 
 def _fitted(
@@ -172,10 +183,12 @@ def _format(network: NetworkSection, dataset: Dataset) -> ImageFormat:
     )
 
 
-def _metrics(evaluation: ClassificationEvaluation) -> dict[str, float]:
+def _metrics(name: str, evaluation: ClassificationEvaluation | None) -> dict[str, float]:
+    if evaluation is None or evaluation.accuracy.value is None:
+        return {}
     accuracy = evaluation.accuracy
     return {
-        "accuracy": accuracy.successes / accuracy.total,
-        "accuracy_low": accuracy.low,
-        "accuracy_high": accuracy.high,
+        name: accuracy.successes / accuracy.total,
+        f"{name}_low": accuracy.low,
+        f"{name}_high": accuracy.high,
     }

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a rollout reaches for in the rooms below: devices, bundles, profiles. It decides nothing."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from insight_cloud.devices.device import Device, Query
+from insight_cloud.devices.looking import MAX_PAGE
+from insight_cloud.devices.service import Devices
+from insight_cloud.platform.database import Database
+from insight_cloud.platform.errors import NotFoundError
+from insight_cloud.releases.rules import State
+from insight_cloud.releases.service import Releases
+from insight_cloud.rollouts.fitting import Fit, fit, listed_bundles
+from insight_cloud.rollouts.rollout import Selection
+from insight_cloud.telemetry.service import Telemetry
+from insight_edge.documents.desired import Assignment
+from insight_edge.documents.profile import HardwareProfile
+
+Profiles = Callable[[], Mapping[str, HardwareProfile]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """The services below, and the hardware profiles there are when they are asked for."""
+
+    database: Database
+    devices: Devices
+    releases: Releases
+    telemetry: Telemetry
+    profiles: Profiles
+
+    def selected(self, chosen: Selection, deployment: str, tenant: str) -> dict[str, Device]:
+        """Return the devices of the fleet that have a deployment and are meant, by name.
+
+        Raises:
+            NotFoundError: there is no device of a name.
+        """
+        found = self._named(chosen.devices, tenant) if chosen.devices else self._all(chosen, tenant)
+        return {
+            one.name: one
+            for one in found
+            if deployment in one.deployments
+            and one.retired is None
+            and chosen.profile in {None, one.profile}
+            and (chosen.text or "") in one.name
+        }
+
+    def bundles(self, model: str, version: int) -> dict[str, str]:
+        """Return the listed bundles of a model version by profile."""
+        return listed_bundles(self.releases.releases(model), version)
+
+    def is_listed(self, bundle: str) -> bool:
+        """Return whether devices may install a bundle."""
+        try:
+            return self.releases.release(bundle).state is State.LISTED
+        except NotFoundError:
+            return False
+
+    def fitting(self, model: str, version: int) -> "Fitting":
+        """Return what finds the bundles of a model version for devices."""
+        return Fitting(self, f"{model}:{version}", self.bundles(model, version))
+
+    def assigned(self, device: str, deployment: str, tenant: str) -> tuple[Assignment | None, str]:
+        """Return what a deployment should run, and who says so."""
+        state = self.devices.desired(device, tenant=tenant)
+        if state is None:
+            return None, ""
+        return state.deployments.get(deployment), state.by
+
+    def _named(self, names: tuple[str, ...], tenant: str) -> Iterator[Device]:
+        for name in names:
+            yield self.devices.device(name, tenant=tenant)
+
+    def _all(self, chosen: Selection, tenant: str) -> Iterator[Device]:
+        query, after = Query(text=chosen.text, profile=chosen.profile), None
+        while True:
+            page = self.devices.devices(query, after=after, limit=MAX_PAGE, tenant=tenant)
+            yield from page.devices
+            after = page.after
+            if after is None:
+                return
+
+
+class Fitting:
+    """Finds bundles for devices; profiles are read when the first is asked for.
+
+    Attributes:
+        bundles: listed ones by profile.
+    """
+
+    def __init__(self, reach: Reach, label: str, bundles: Mapping[str, str]) -> None:
+        self.bundles = bundles
+        self._reach = reach
+        self._label = label
+        self._profiles: Mapping[str, HardwareProfile] | None = None
+
+    def of(self, device: Device) -> Fit:
+        """Return the bundle for a device, or why there is none."""
+        if self._profiles is None:
+            self._profiles = self._reach.profiles()
+        facts = self._reach.devices.facts(device.name, tenant=device.tenant)
+        return fit(
+            self._label, device.profile, facts, bundles=self.bundles, profiles=self._profiles
+        )

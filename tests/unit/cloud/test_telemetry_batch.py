@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reports as arrays: added, kept and refused as `Totals` would one by one."""
+
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from insight_cloud.telemetry import hours
+from insight_cloud.telemetry.batch import Batch, stacked
+from insight_cloud.telemetry.checking import Pending, check
+from insight_cloud.telemetry.keeping import NO_COUNTS, pack, unpack
+from insight_cloud.telemetry.reported import _bins
+from insight_cloud.telemetry.rules import KnownBundle
+from insight_cloud.telemetry.totals import COUNTS, NOTHING, totals_from_report
+from insight_cloud.telemetry.wire import Reader
+from insight_edge.documents.codec import encode_wire
+from insight_edge.documents.report import Report
+from insight_edge.errors import DocumentError
+from insight_edge.stats.latency import BUCKETS, lower_edge
+from tests.fakes.telemetry import KNOWN, NOW_S, batch, merged, report, sum_of
+
+READER = Reader()
+
+
+def odd(seed: int, shape: int) -> Report:
+    """Return a report, of some of which one side or both are not counted."""
+    sides = [(), ("inputs",), ("outputs",), ("inputs", "outputs")][shape]
+    left_out: dict[str, Any] = dict.fromkeys(sides)
+    return report(seed=seed, rows=seed % 7, **left_out)
+
+
+REPORTS = st.lists(st.builds(odd, st.integers(0, 40), st.integers(0, 3)), min_size=1, max_size=8)
+
+
+@given(REPORTS, st.data())
+def test_a_batch_adds_up_to_what_its_reports_do(reports: list[Report], data: st.DataObject) -> None:
+    inner = data.draw(st.sets(st.integers(1, len(reports)), max_size=3))
+    starts = [0, *sorted(inner - {len(reports)})]
+    found = batch(reports).add_groups(starts)
+    ends = [*starts[1:], len(reports)]
+    for index, (begin, end) in enumerate(zip(starts, ends, strict=True)):
+        expected = sum_of(reports[begin:end])
+        assert found.totals(index) == expected
+        counted = expected.inputs or expected.outputs
+        assert found.rows[index] == (0 if counted is None else counted.count)
+
+
+@given(REPORTS)
+def test_totals_come_back_as_they_were_kept(reports: list[Report]) -> None:
+    total = batch(reports)
+    figures = np.column_stack([total.reports, total.counts]).tolist()
+    kept = unpack([*pack(total), b""], [*figures, NO_COUNTS], KNOWN)
+    assert [kept.totals(index) for index in range(len(reports))] == [
+        totals_from_report(each, KNOWN) for each in reports
+    ]
+    assert kept.totals(len(reports)) == NOTHING
+
+
+def test_sums_beyond_64_bits_come_back_beside_short_ones() -> None:
+    total = batch([report(1), report(2), report(3)])
+    assert total.inputs is not None
+    squares = total.inputs.columns.squares.astype(np.object_)
+    squares[1, 0] = 2**80
+    columns = replace(total.inputs.columns, squares=squares)
+    large = replace(total, inputs=replace(total.inputs, columns=columns))
+    kept = unpack(pack(large), [NO_COUNTS] * 3, KNOWN)
+    assert kept.inputs is not None
+    assert kept.inputs.columns.squares.tolist() == squares.tolist()
+    assert len(pack(large)[0]) < 1000
+
+
+def test_totals_of_another_grid_are_not_read() -> None:
+    packed = pack(batch([report()]))
+    for known in (KnownBundle(), KnownBundle(inputs=KNOWN.outputs, outputs=KNOWN.outputs)):
+        with pytest.raises(DocumentError, match="another grid"):
+            unpack(packed, [NO_COUNTS], known)
+
+
+COUNTED = st.integers(0, 127) | st.integers(-40, 2**40)
+
+
+@given(
+    st.integers(1, 20),
+    st.integers(1, 20),
+    st.lists(st.lists(COUNTED, min_size=400, max_size=400), min_size=1, max_size=3),
+)
+def test_bins_are_read_from_bytes_as_the_decoder_reads_them(
+    features: int, bins: int, several: list[list[int]]
+) -> None:
+    tables = [np.array(each[: features * bins]).reshape(features, bins) for each in several]
+    packed = [msgspec.msgpack.encode(each.tolist()) for each in tables]
+    assert _bins(packed, (features, bins)).tolist() == [each.tolist() for each in tables]
+
+
+@pytest.mark.parametrize("odd", [[[200, 0, 0], [0] * 4], [[0, 0, 200], [0] * 4]])
+def test_bins_of_another_shape_and_the_same_length_are_not_taken_for_others(
+    odd: list[list[int]],
+) -> None:
+    packed = [msgspec.msgpack.encode(each) for each in ([[0] * 4] * 2, odd)]
+    assert len({len(each) for each in packed}) == 1
+    with pytest.raises(ValueError, match="inhomogeneous"):
+        _bins(packed, (2, 4))
+
+
+def pending(each: Report, payload: bytes | None = None) -> Pending:
+    counts = {name: getattr(each.counts, name) for name in COUNTS}
+    return Pending(
+        tenant="default",
+        device=each.device,
+        deployment=each.deployment,
+        boot=each.boot,
+        sequence=each.sequence,
+        bundle=each.bundle,
+        hour=0,
+        opened_s=each.window.opened_s,
+        closed_s=each.window.closed_s,
+        arrived_s=NOW_S,
+        payload=encode_wire(each) if payload is None else payload,
+        **counts,
+    )
+
+
+def spoiled(sequence: int, **changes: Any) -> Report:
+    document = report().inputs
+    assert document is not None
+    return report(sequence, inputs=msgspec.structs.replace(document, **changes))
+
+
+BAD = [
+    lambda n: pending(spoiled(n, bins=((2**64 - 1, 0, 0, 0), (5, 0, 0, 0)))),
+    lambda n: pending(spoiled(n, bins=((5, 0, 0, 0),))),
+    lambda n: pending(spoiled(n, bins=((5, 0, 0), (5, 0, 0, 0)))),
+    lambda n: pending(spoiled(n, sums=("x", "0"))),
+    lambda n: pending(spoiled(n, sums=("1" * 4000, "0"))),
+    lambda n: pending(spoiled(n, missing=(1, 0))),
+    lambda n: pending(spoiled(n, names=("a",))),
+    lambda n: pending(report(n, latency=msgspec.structs.replace(report().latency, total_ns=1))),
+    lambda n: pending(report(n, latency=msgspec.structs.replace(report().latency, count=4))),
+    lambda n: pending(report(n), b""),
+    lambda n: pending(report(n), b"x" * 50),
+]
+
+
+@given(st.lists(st.none() | st.sampled_from(BAD), max_size=24))
+def test_the_good_are_told_from_the_bad_wherever_they_stand(kinds: list[Any]) -> None:
+    several = [
+        pending(report(number)) if kind is None else kind(number)
+        for number, kind in enumerate(kinds)
+    ]
+    found = check(READER, several, KNOWN)
+    good = [number for number, kind in enumerate(kinds) if kind is None]
+    assert [each.sequence for each in found.reports] == good
+    assert sorted(each.sequence for each, _ in found.refused) == sorted(
+        set(range(len(kinds))) - set(good)
+    )
+    if found.batch is None:
+        assert not good
+    else:
+        assert merged([found.batch.totals(index) for index in range(len(good))]) == sum_of(
+            [report(number) for number in good]
+        )
+
+
+def test_a_bundle_that_counts_nothing_has_no_statistics() -> None:
+    several = [pending(report(0)), pending(report(1, inputs=None, outputs=None))]
+    found = check(READER, several, KnownBundle())
+    assert [each.sequence for each in found.reports] == [1]
+    assert str(found.refused[0][1]) == "summary: the bundle counts nothing there"
+
+
+def long_ones(count: int) -> Batch:
+    """Return reports of which no three add up."""
+    found, long_ns = batch([report(number) for number in range(count)]), lower_edge(BUCKETS - 1)
+    found.latency.total_ns[:] = 2**20 * long_ns
+    return found
+
+
+@pytest.mark.parametrize(
+    ("places", "left_out"),
+    [([0, 0, 0, 0], [1, 2, 3]), ([1, 0, 1, 1], [2, 3]), ([1, 1, 2, 2], [1, 3])],
+)
+def test_a_total_that_can_hold_no_more_leaves_reports_out(
+    places: list[int], left_out: list[int]
+) -> None:
+    held, added = long_ones(3), long_ones(4)
+    total, found = hours.add(held, places, added)
+    assert found == left_out
+    kept = [index for index in range(4) if index not in left_out]
+    for place in range(3):
+        assert total.reports[place] == 1 + sum(places[index] == place for index in kept)
+
+
+def test_parts_with_other_latencies_stack() -> None:
+    one, two = batch([report(1), report(2)]), batch([report(3, rows=0)])
+    both = stacked([one, two, one])
+    assert [both.totals(index) for index in range(5)] == [
+        totals_from_report(report(n, rows=0 if n == 3 else 5), KNOWN) for n in (1, 2, 3, 1, 2)
+    ]
