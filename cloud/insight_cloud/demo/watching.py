@@ -86,7 +86,8 @@ class Watcher:
             found = self._client.get(f"/v1/pipelines/runs/{run['id']}")
             self.seen.run = found
             name = f"retraining {found['number']}"
-            self._tell(f"{name}: {found['state']}. {found['reason'] or found['because']}")
+            because = found["reason"] or f"opened by {found['by']}"
+            self._tell(f"{name}: {found['state']}, {because}", f"{name} {found['state']}")
             for step in found["steps"]:
                 key = f"{found['id']} {step['name']} {step['state']}"
                 self._tell(f"{name}, {step['name']}: {step['state']}. {step['text']}", key)

@@ -223,11 +223,11 @@ class Monitoring:
         return self._outcomes(watched, row.first_s, row.tenant) or row.outcomes
 
     def _outcomes(self, watched: Watched, since_s: float, tenant: str) -> str:
-        since = datetime.fromtimestamp(since_s, UTC).replace(minute=0, second=0, microsecond=0)
-        hours = self._telemetry.joined(watched.bundle, since, tenant=tenant)
+        since = datetime.fromtimestamp(since_s, UTC).replace(second=0, microsecond=0)
+        minutes = self._telemetry.joined(watched.bundle, since, each_s=60, tenant=tenant)
         return accuracy_text(
-            sum(hour.judged for hour in hours),
-            sum(hour.correct for hour in hours),
+            sum(one.judged for one in minutes),
+            sum(one.correct for one in minutes),
             watched.accuracy,
             f"{since:%H:%M} UTC",
         )
