@@ -101,7 +101,7 @@ async def call(
         "path": path,
         "raw_path": quote(path).encode(),
         "query_string": query.encode(),
-        "headers": [(n.encode(), v.encode()) for n, v in headers.items()],
+        "headers": [(n.encode(), v.encode()) for n, v in {"host": "127.0.0.1", **headers}.items()],
         "scheme": "http",
         "server": ("127.0.0.1", 80),
         "client": ("127.0.0.1", 1),
