@@ -248,7 +248,7 @@ def _calls(rows: Rows, seed: int) -> list[Rows]:
 
 
 def _publish(cloud: Installation, bundle: Path) -> str:
-    return cloud.releases.publish(bundle, now=_now()).bundle
+    return cloud.releases.publish(bundle, by="Ada", now=_now()).bundle
 
 
 def _call(name: str, *words: str | Path, cwd: Path | None = None) -> str:

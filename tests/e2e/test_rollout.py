@@ -43,7 +43,7 @@ def publish(fleet: Fleet, version: int, **changes: Any) -> str:
         model=ModelInfo(name="matrix", version=version, digest=digest),
         **changes,
     )
-    return fleet.cloud.releases.publish(path, now=now()).bundle
+    return fleet.cloud.releases.publish(path, by="Ada", now=now()).bundle
 
 
 def operator(fleet: Fleet, *words: str) -> str:

@@ -133,6 +133,7 @@ def register(cloud: Installation, digits: Digits, weights: bytes, now: datetime)
             "accuracy_low": accuracy.low,
             "accuracy_high": accuracy.high,
         },
+        by="Ada",
         now=now,
     )
 
@@ -152,7 +153,7 @@ def publish(
     directory = cloud.settings.state / "made" / f"{profile}-{version.number}"
     directory.parent.mkdir(exist_ok=True)
     write_bundle(directory, _manifest(files, digits, version, profile, reason), files)
-    return cloud.releases.publish(directory, now=now).bundle
+    return cloud.releases.publish(directory, by="Ada", now=now).bundle
 
 
 def _manifest(

@@ -97,8 +97,8 @@ class ConsoleWorld:
                 reason = self.text or "the fastest that is proven within the limits"
                 bundle = publish(self.cloud, self.digits, version, profile, at, reason=reason)
                 self.bundles[number, profile] = bundle
-        self.cloud.registry.assign_alias(MODEL, "production", 2, now=self.now)
-        self.cloud.registry.assign_alias(MODEL, "candidate", 3, now=self.now)
+        self.cloud.registry.assign_alias(MODEL, "production", 2, by="Ada", now=self.now)
+        self.cloud.registry.assign_alias(MODEL, "candidate", 3, by="Ada", now=self.now)
 
     def enrol(self, count: int) -> None:
         """Enrol devices that are online and serve version 2."""

@@ -93,7 +93,7 @@ class Monitored:
             names = np.array([f.name for f in (*OBSERVE.inputs, *OBSERVE.outputs)])
             artifacts["reference.npz"] = npz_from_arrays({"names": names, "rows": rows})
         self.registry.register(
-            MODEL, task="t", artifacts=artifacts, metrics={"accuracy": accuracy}, now=NOW
+            MODEL, task="t", artifacts=artifacts, metrics={"accuracy": accuracy}, by="Ada", now=NOW
         )
 
     def publish(self, *, reference_rows: int | None = 700, registered: bool = True) -> str:

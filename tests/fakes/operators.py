@@ -139,7 +139,12 @@ def open_operators(folder: Path) -> Iterator[Operators]:
             task=arrive(cloud, bundle).id,
         )
         cloud.registry.register(
-            MODEL, task="images", artifacts={"model.onnx": b"onnx"}, metrics={"a": 0.5}, now=now()
+            MODEL,
+            task="images",
+            artifacts={"model.onnx": b"onnx"},
+            metrics={"a": 0.5},
+            by="Ada",
+            now=now(),
         )
         cloud.accounts.create_user("kim", PASSWORD, Role.ADMIN, by="test", now=now())
         for role in Role:
@@ -177,4 +182,4 @@ def _publish(cloud: Cloud, folder: Path) -> str:
     named = ModelInfo(name=MODEL, version=1, digest=manifest.model.digest, classes=CLASSES)
     shape = msgspec.structs.replace(manifest.io, inputs=(image,))
     write_bundle(folder, msgspec.structs.replace(manifest, model=named, io=shape), files)
-    return cloud.releases.publish(folder, now=now()).bundle
+    return cloud.releases.publish(folder, by="Ada", now=now()).bundle

@@ -98,7 +98,7 @@ class World:
     def publish(self, tag: float) -> str:
         path = self.folder / f"bundle-{tag}"
         write_matrix_bundle(path, tagged_matrix(tag), profile=identity_of(self.state).profile)
-        return self.cloud.releases.publish(path, now=self.cloud_clock.now()).bundle
+        return self.cloud.releases.publish(path, by="Ada", now=self.cloud_clock.now()).bundle
 
     def want(self, bundle: str) -> int:
         now = self.cloud_clock.now()

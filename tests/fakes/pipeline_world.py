@@ -123,6 +123,7 @@ class Neighbours:
             task=base.task,
             artifacts={"model.onnx": added, f"run-{run}": b""},
             metrics={"accuracy": 0.9},
+            by="Ada",
             now=now(),
         )
 
@@ -216,10 +217,10 @@ class PipelineWorld:
         """Make what there is before a run."""
         self.profile()
         self.registry.register(
-            MODEL, task="t", artifacts={"model.onnx": b"one"}, metrics={}, now=now()
+            MODEL, task="t", artifacts={"model.onnx": b"one"}, metrics={}, by="Ada", now=now()
         )
         bundle_of(self.folder / "first", 1)
-        released = self.releases.publish(self.folder / "first", now=now())
+        released = self.releases.publish(self.folder / "first", by="Ada", now=now())
         token = self.devices.invite(
             "press-1", by="test", expires=now() + timedelta(hours=1), now=now()
         )

@@ -67,7 +67,7 @@ def publish(releases: Releases, folder: Path, version: int, profile: str) -> str
     manifest = msgspec.structs.replace(manifest, profile=profile, model=model)
     directory = folder / f"{profile}-{version}"
     write_bundle(directory, manifest, files)
-    return releases.publish(directory, now=NOW).bundle
+    return releases.publish(directory, by="Ada", now=NOW).bundle
 
 
 @dataclass

@@ -78,7 +78,7 @@ class World:
     def publish(self, weights: bytes = b"weights", profile: str = PROFILE, version: int = 1) -> str:
         """Publish a bundle and return its digest."""
         folder = self.bundle(weights, profile, version)
-        return self.releases.publish(folder, now=self.now).bundle
+        return self.releases.publish(folder, by="Ada", now=self.now).bundle
 
     def identity(self, profile: str = PROFILE, device: str = "cam-1") -> Identity:
         return Identity(

@@ -81,7 +81,7 @@ Act = Callable[[World, str], object]
 
 
 def rotation(which: Rotation) -> Act:
-    return lambda world, _: world.releases.rotate(which, now=world.now)
+    return lambda world, _: world.releases.rotate(which, by="Ada", now=world.now)
 
 
 ACTS: dict[str, Act] = {
@@ -182,7 +182,7 @@ def replace(*arguments, **keywords):
     return real(*arguments, **keywords)
 
 os.replace = replace
-releases.publish(bundle, now=datetime.fromisoformat(now))
+releases.publish(bundle, by="Ada", now=datetime.fromisoformat(now))
 """
 
 

@@ -194,7 +194,7 @@ def test_a_badly_signed_root_in_the_middle_stops_the_chain(
     world: World, device: Device, bundle: str
 ) -> None:
     for _ in range(2):
-        world.releases.rotate(Rotation.ROOT, now=world.now)
+        world.releases.rotate(Rotation.ROOT, by="Ada", now=world.now)
     middle = world.metadata / "2.root.json"
     middle.write_bytes(middle.read_bytes().replace(b'"expires":"20', b'"expires":"29', 1))
     refuses(device, UnsignedError, bundle)
@@ -390,7 +390,7 @@ def test_versions_that_a_thief_ran_ahead_are_undone_by_rotating_what_was_stolen(
         (world.metadata / name).write_bytes(data)
     refuses(device, RolledBackError, bundle)
     for which in (Rotation.TIMESTAMP, Rotation.SNAPSHOT, Rotation.BUILD):
-        world.releases.rotate(which, now=world.now)
+        world.releases.rotate(which, by="Ada", now=world.now)
     assert device.fetch(bundle)
     assert Forge(world).roles["timestamp"].signed.version < 20
 
@@ -408,7 +408,7 @@ def test_a_signing_time_that_a_thief_ran_ahead_is_forgotten_with_the_key(
     forge.serve()
     device.refresh()
     refuses(device, ExpiredError, bundle)
-    world.releases.rotate(Rotation.TIMESTAMP, now=world.now)
+    world.releases.rotate(Rotation.TIMESTAMP, by="Ada", now=world.now)
     assert device.fetch(bundle)
     assert device.trust.now_s(0.0) == START.timestamp()
 
@@ -651,7 +651,7 @@ def test_a_stolen_build_key_lists_nothing_for_others_and_nothing_after_its_rotat
     forge.list_manifest(world, data, name, by=("build",))
     forge.serve()
     assert device.fetch(digest(data)), "the build signer speaks for its profile"
-    world.releases.rotate(Rotation.BUILD, now=world.now)
+    world.releases.rotate(Rotation.BUILD, by="Ada", now=world.now)
     refuses(device, RevokedError, digest(data))
     assert device.fetch(bundle)
 

@@ -50,7 +50,7 @@ def test_a_device_that_knows_only_the_old_keys_follows(
 ) -> None:
     before = {path.name: path.read_bytes() for path in (world.root / "keys").iterdir()}
     new_device = world.device("cam-2")
-    world.releases.rotate(which, now=world.now)
+    world.releases.rotate(which, by="Ada", now=world.now)
     after = {path.name: path.read_bytes() for path in (world.root / "keys").iterdir()}
     assert before.keys() == after.keys()
     changed = {name for name in before if before[name] != after[name]}
@@ -64,7 +64,7 @@ def test_a_device_that_knows_only_the_old_keys_follows(
 def test_every_key_may_be_rotated_several_times(world: World, device: Device, bundle: str) -> None:
     for _ in range(2):
         for which in Rotation:
-            world.releases.rotate(which, now=world.now)
+            world.releases.rotate(which, by="Ada", now=world.now)
     assert digest(device.fetch(bundle)) == bundle
     assert digest(world.device("cam-2").fetch(bundle)) == bundle
 
@@ -78,7 +78,7 @@ def test_a_rotation_while_a_device_looks_is_no_attack(
 
     def rotate_once(path: str) -> None:
         if path.endswith("/timestamp.json") and next(times, False):
-            world.releases.rotate(which, now=world.now)
+            world.releases.rotate(which, by="Ada", now=world.now)
             world.publish(b"second", version=2)
             world.publish(b"third", "other")
 
@@ -92,7 +92,7 @@ def test_an_old_key_stops_counting(
     world: World, device: Device, bundle: str, which: Rotation, tmp_path: Path
 ) -> None:
     stolen(world, tmp_path / "stolen")
-    world.releases.rotate(which, now=world.now)
+    world.releases.rotate(which, by="Ada", now=world.now)
     device.fetch(bundle)
     role = PROFILE if which is Rotation.BUILD else which.value
     forge = Forge(world, tmp_path / "stolen")
@@ -109,7 +109,7 @@ def test_an_old_root_key_signs_no_next_root(
     world: World, device: Device, bundle: str, tmp_path: Path
 ) -> None:
     stolen(world, tmp_path / "stolen")
-    world.releases.rotate(Rotation.ROOT, now=world.now)
+    world.releases.rotate(Rotation.ROOT, by="Ada", now=world.now)
     forge = Forge(world, tmp_path / "stolen")
     forge.edit("root")
     forge.serve()
@@ -129,7 +129,7 @@ def test_an_old_director_key_stops_counting(world: World, device: Device, bundle
 
     old = encode_wire(world.releases.sign_desired(desired))
     assert believe(old) == desired
-    world.releases.rotate(Rotation.DIRECTOR, now=world.now)
+    world.releases.rotate(Rotation.DIRECTOR, by="Ada", now=world.now)
     new = encode_wire(world.releases.sign_desired(desired))
     device.fetch(bundle)
     with pytest.raises(RevokedError):
@@ -142,9 +142,9 @@ def test_a_chain_of_256_roots_is_followed_and_one_more_refused(tmp_path: Path) -
         bundle = world.publish()
         device, late = world.device(), world.device("cam-2")
         for _ in range(256):
-            world.releases.rotate(Rotation.ROOT, now=world.now)
+            world.releases.rotate(Rotation.ROOT, by="Ada", now=world.now)
         assert digest(device.fetch(bundle)) == bundle
-        world.releases.rotate(Rotation.ROOT, now=world.now)
+        world.releases.rotate(Rotation.ROOT, by="Ada", now=world.now)
         for each in (device, late):
             with pytest.raises(RevokedError, match="256"):
                 each.fetch(bundle)

@@ -32,9 +32,9 @@ registry = Registry(database, open_blobs(state / "blobs"))
 for turn in range(each):
     artifacts = {"model.onnx": f"{name} {turn}".encode(), "shared": str(turn).encode()}
     version = registry.register(
-        "digits", task="t", artifacts=artifacts, metrics={}, now=datetime.now(UTC)
+        "digits", task="t", artifacts=artifacts, metrics={}, by="Ada", now=datetime.now(UTC)
     )
-    registry.assign_alias("digits", "newest", version.number, now=datetime.now(UTC))
+    registry.assign_alias("digits", "newest", version.number, by="Ada", now=datetime.now(UTC))
     print(version.number, flush=True)
 """
 
@@ -95,7 +95,12 @@ with database.write() as session:
     database = open_database(file)
     registry = Registry(database, open_blobs(tmp_path / "blobs"))
     version = registry.register(
-        "half", task="other", artifacts={"model.onnx": b"x"}, metrics={}, now=datetime.now(UTC)
+        "half",
+        task="other",
+        artifacts={"model.onnx": b"x"},
+        metrics={},
+        by="Ada",
+        now=datetime.now(UTC),
     )
     assert version.number == 1
     database.close()

@@ -87,7 +87,7 @@ def published(door: Door, folder: Path, profile: str, weights: bytes = b"weights
     files = bundle_files(weights)
     manifest = msgspec.structs.replace(bundle_manifest(files), profile=profile)
     write_bundle(folder, manifest, files)
-    return door.cloud.releases.publish(folder, now=datetime.now(UTC)).bundle
+    return door.cloud.releases.publish(folder, by="Ada", now=datetime.now(UTC)).bundle
 
 
 def test_device_is_enrolled_once_and_for_what_it_is(door: Door, identity: Identity) -> None:

@@ -169,7 +169,9 @@ def test_a_model_is_looked_into_and_its_files_fetched(world: Operators) -> None:
     assert file.headers["etag"] == f'"{digest(b"onnx")}"'
     large = bytes(range(256)) * 10_000
     artifacts = {"model.onnx": b"second", "large.bin": large}
-    world.cloud.registry.register(MODEL, task="images", artifacts=artifacts, metrics={}, now=now())
+    world.cloud.registry.register(
+        MODEL, task="images", artifacts=artifacts, metrics={}, by="Ada", now=now()
+    )
     second = world.ask("GET", f"{path}/versions/2/artifacts/large.bin", role=LOOK)
     assert (second.body == large, second.headers["content-length"]) == (True, "2560000")
     one = world.ask("GET", f"{path}/versions", limit=1).json

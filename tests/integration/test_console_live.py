@@ -69,7 +69,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def opened_run(cloud: Cloud) -> str:
     cloud.registry.register(
-        MODEL, task="test", artifacts={"model.onnx": b"weights"}, metrics={}, now=now()
+        MODEL, task="test", artifacts={"model.onnx": b"weights"}, metrics={}, by="Ada", now=now()
     )
     return cloud.pipelines.open(MODEL, because="a test", by=ADMIN, now=now()).id
 

@@ -48,6 +48,7 @@ def builds(tmp_path: Path, database: Database, here: Path) -> Builds:
             task="t",
             artifacts={"model.onnx": model or b"\0", "data.npz": rows},
             metrics={},
+            by="Ada",
             now=now(),
         )
     return Builds(database, registry, Compiler(tmp_path / "builds"), tmp_path / "profiles")

@@ -31,9 +31,9 @@ releases = Releases(database, open_blobs(place / "blobs"), place / "tuf", Keys(p
 print("ready", flush=True)
 sys.stdin.readline()
 for folder in sys.argv[4:]:
-    print(releases.publish(Path(folder), now=now).bundle, flush=True)
-    releases.rotate(Rotation.TIMESTAMP if name == "0" else Rotation.BUILD, now=now)
-bundle = releases.publish(Path(sys.argv[4]), now=now).bundle
+    print(releases.publish(Path(folder), by="Ada", now=now).bundle, flush=True)
+    releases.rotate(Rotation.TIMESTAMP if name == "0" else Rotation.BUILD, by="Ada", now=now)
+bundle = releases.publish(Path(sys.argv[4]), by="Ada", now=now).bundle
 releases.revoke(bundle, by=name, now=now)
 database.close()
 """

@@ -44,7 +44,7 @@ def list_(
 
 
 @app.command
-def show(run: str, /, *, state: State = None, format: Format = "table") -> None:  # noqa: A002
+def show(run: str, /, *, state: State = None, format: Format = "table") -> None:  # noqa: A002 - the flag is --format
     """Show a run with its steps.
 
     Args:

@@ -28,9 +28,6 @@ from insight_cloud.registry.rules import (
 )
 from insight_cloud.registry.tables import AliasRow, ArtifactRow, ModelRow, VersionRow
 
-PROGRAM = "insight-cloud"
-"""Who does what nobody is named for, as the audit trail has it."""
-
 
 class Registry:
     """Models and their versions in one database and one blob store."""
@@ -47,7 +44,7 @@ class Registry:
         artifacts: Mapping[str, bytes],
         metrics: Mapping[str, float],
         now: datetime,
-        by: str = PROGRAM,
+        by: str,
     ) -> ModelVersion:
         """Record the next version of a model, which is created by its first.
 
@@ -135,9 +132,7 @@ class Registry:
             numbers = session.scalars(query).all()
             return tuple(_version(session, model, number) for number in numbers)
 
-    def assign_alias(
-        self, model: str, alias: str, number: int, *, now: datetime, by: str = PROGRAM
-    ) -> None:
+    def assign_alias(self, model: str, alias: str, number: int, *, now: datetime, by: str) -> None:
         """Make an alias name a version, whatever it named before.
 
         Raises:

@@ -41,9 +41,6 @@ from insight_edge.documents.desired import Desired, Envelope
 from insight_edge.documents.manifest import Manifest
 from insight_edge.errors import DigestMismatchError, DocumentError
 
-PROGRAM = "insight-cloud"
-"""Who does what nobody is named for, as the audit trail has it."""
-
 
 class Releases:
     """The bundles of one tenant that devices may install.
@@ -73,7 +70,7 @@ class Releases:
         self._lifetimes = lifetimes or Lifetimes()
         self._shelf = Shelf(directory, keys, blobs)
 
-    def publish(self, bundle_dir: Path, *, now: datetime, by: str = PROGRAM) -> Release:
+    def publish(self, bundle_dir: Path, *, now: datetime, by: str) -> Release:
         """Keep a bundle, and list it for the devices of its profile or let it wait for a person.
 
         Publishing a bundle twice changes nothing.
@@ -180,7 +177,7 @@ class Releases:
         self.release(bundle)
         return self._blobs.length_bytes(digest), digest, self._blobs.parts(digest)
 
-    def set_policy(self, model: str, mode: Mode, *, now: datetime, by: str = PROGRAM) -> None:
+    def set_policy(self, model: str, mode: Mode, *, now: datetime, by: str) -> None:
         """Say who decides from now on; what waits goes on waiting."""
         with self._database.write() as session:
             session.merge(PolicyRow(tenant=TENANT, model=model, mode=mode.value, changed=now))
@@ -201,7 +198,7 @@ class Releases:
         with self._database.write() as session:
             return self._shelf.write(_releases(session), terms_at(now, self._lifetimes))
 
-    def rotate(self, which: Rotation, *, now: datetime, by: str = PROGRAM) -> None:
+    def rotate(self, which: Rotation, *, now: datetime, by: str) -> None:
         """Replace keys by new ones; the old ones stop counting.
 
         After the director's, everything desired has to be signed again. After a theft of online

@@ -10,7 +10,7 @@ from insight_cloud.datasets.dataset import Dataset
 from insight_cloud.datasets.known import load_dataset
 from insight_cloud.platform.errors import TrainingError
 from insight_cloud.registry.rules import SOURCE_ARTIFACT, ModelVersion, check_name
-from insight_cloud.registry.service import PROGRAM, Registry
+from insight_cloud.registry.service import Registry
 from insight_cloud.training.added import dataset_with
 from insight_cloud.training.config import C, TrainConfig
 from insight_cloud.training.task import Progress, Task, Trained
@@ -34,7 +34,7 @@ def run_training(
     clock: Callable[[], datetime],
     progress: Callable[[Progress], None],
     added: bytes | None = None,
-    by: str = PROGRAM,
+    by: str,
 ) -> ModelVersion:
     """Train in this process and return the version that was recorded.
 

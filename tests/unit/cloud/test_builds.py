@@ -75,7 +75,7 @@ def builds(
         model=ModelInfo(name="digits", digest=digest(b"m")), inputs=(), outputs=()
     )
     artifacts = {"model.onnx": b"m", "model.json": encode_json(description), "other.bin": b"o"}
-    registry.register("digits", task="t", artifacts=artifacts, metrics={}, now=NOW)
+    registry.register("digits", task="t", artifacts=artifacts, metrics={}, by="Ada", now=NOW)
     return Builds(database, registry, compiler, tmp_path / "profiles")
 
 

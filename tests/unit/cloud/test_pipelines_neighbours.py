@@ -115,4 +115,4 @@ def _publish_for(operators: Operators, profile: str) -> None:
     model = ModelInfo(name=MODEL, version=1, digest=manifest.model.digest)
     folder = operators.cloud.settings.state / "for-the-device"
     write_bundle(folder, msgspec.structs.replace(manifest, model=model, profile=profile), files)
-    operators.cloud.releases.publish(folder, now=now())
+    operators.cloud.releases.publish(folder, by="Ada", now=now())

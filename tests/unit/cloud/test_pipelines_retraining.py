@@ -146,7 +146,7 @@ def test_labels_of_an_earlier_run_are_trained_on_and_not_counted(world: Pipeline
 
 
 def test_a_person_may_have_to_approve(world: PipelineWorld) -> None:
-    world.releases.set_policy(MODEL, Mode.HUMAN, now=now())
+    world.releases.set_policy(MODEL, Mode.HUMAN, by="Ada", now=now())
     seen: list[RunState] = []
 
     def approve() -> datetime:
@@ -231,8 +231,8 @@ def test_a_mistake_in_a_step_ends_one_run_with_a_reason(
 
 def test_the_base_is_the_version_in_production(world: PipelineWorld) -> None:
     artifacts = {"model.onnx": b"two"}
-    world.registry.register(MODEL, task="t", artifacts=artifacts, metrics={}, now=now())
-    world.registry.assign_alias(MODEL, "production", 2, now=now())
+    world.registry.register(MODEL, task="t", artifacts=artifacts, metrics={}, by="Ada", now=now())
+    world.registry.assign_alias(MODEL, "production", 2, by="Ada", now=now())
     run = retrained(world)
     assert run.steps[0].text.endswith("from digits:2")
     assert run.version == 3

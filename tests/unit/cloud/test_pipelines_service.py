@@ -19,7 +19,7 @@ LATER = NOW + timedelta(minutes=5)
 def pipelines(database: Database, registry: Registry) -> Pipelines:
     for model in ("digits", "other"):
         artifacts = {"model.onnx": b"m"}
-        registry.register(model, task="t", artifacts=artifacts, metrics={}, now=NOW)
+        registry.register(model, task="t", artifacts=artifacts, metrics={}, by="Ada", now=NOW)
     return Pipelines(database, registry)
 
 

@@ -20,6 +20,7 @@ def register(registry: Registry, model: str = "digits", source: bytes = b"onnx")
         task="image-classification",
         artifacts={"model.onnx": source, "model.json": b"{}"},
         metrics={"accuracy": 0.5},
+        by="Ada",
         now=NOW,
     )
 
@@ -53,17 +54,17 @@ def test_a_version_is_returned_as_it_was_registered(registry: Registry) -> None:
 def test_an_alias_names_one_version_until_it_is_moved(registry: Registry) -> None:
     for source in (b"1", b"2"):
         register(registry, source=source)
-    registry.assign_alias("digits", "production", 1, now=NOW)
+    registry.assign_alias("digits", "production", 1, by="Ada", now=NOW)
     assert registry.version("digits", "production").number == 1
-    registry.assign_alias("digits", "production", 2, now=NOW)
-    registry.assign_alias("digits", "previous", 1, now=NOW)
+    registry.assign_alias("digits", "production", 2, by="Ada", now=NOW)
+    registry.assign_alias("digits", "previous", 1, by="Ada", now=NOW)
     assert registry.version("digits", "production").number == 2
     assert registry.aliases("digits") == {"previous": 1, "production": 2}
 
 
 def test_a_new_version_moves_no_alias(registry: Registry) -> None:
     register(registry)
-    registry.assign_alias("digits", "production", 1, now=NOW)
+    registry.assign_alias("digits", "production", 1, by="Ada", now=NOW)
     register(registry)
     assert registry.version("digits", "production").number == 1
 
@@ -71,7 +72,7 @@ def test_a_new_version_moves_no_alias(registry: Registry) -> None:
 def test_an_alias_belongs_to_its_model(registry: Registry) -> None:
     for model in ("a", "b"):
         register(registry, model)
-    registry.assign_alias("a", "production", 1, now=NOW)
+    registry.assign_alias("a", "production", 1, by="Ada", now=NOW)
     assert registry.aliases("b") == {}
 
 
@@ -85,7 +86,7 @@ def test_what_is_not_recorded_is_not_found(registry: Registry, which: int | str)
 def test_an_alias_for_no_version_is_refused(registry: Registry) -> None:
     register(registry)
     with pytest.raises(NotFoundError, match="digits:2"):
-        registry.assign_alias("digits", "production", 2, now=NOW)
+        registry.assign_alias("digits", "production", 2, by="Ada", now=NOW)
     assert registry.aliases("digits") == {}
 
 
@@ -106,14 +107,19 @@ def test_a_model_keeps_its_task(registry: Registry) -> None:
     register(registry)
     with pytest.raises(ConflictError, match="image-classification"):
         registry.register(
-            "digits", task="forecasting", artifacts={"model.onnx": b"x"}, metrics={}, now=NOW
+            "digits",
+            task="forecasting",
+            artifacts={"model.onnx": b"x"},
+            metrics={},
+            by="Ada",
+            now=NOW,
         )
     assert len(registry.versions("digits")) == 1
 
 
 def test_a_version_without_source_model_is_a_programming_error(registry: Registry) -> None:
     with pytest.raises(ValueError, match=r"model\.onnx"):
-        registry.register("digits", task="t", artifacts={}, metrics={}, now=NOW)
+        registry.register("digits", task="t", artifacts={}, metrics={}, by="Ada", now=NOW)
 
 
 def test_nothing_is_recorded_when_a_blob_cannot_be_kept(registry: Registry, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_published_bundle_is_listed_for_its_profile(world: World) -> None:
 
 def test_every_file_of_a_bundle_is_kept_as_a_blob(world: World) -> None:
     folder = world.bundle()
-    bundle = world.releases.publish(folder, now=START).bundle
+    bundle = world.releases.publish(folder, by="Ada", now=START).bundle
     manifest = json.loads((folder / "manifest.json").read_bytes())
     files = {"manifest.json": bundle}
     for variant in manifest["variants"]:
@@ -105,7 +105,7 @@ def test_a_bundle_with_a_wrong_byte_is_not_published(world: World) -> None:
     (folder / ARTIFACT).write_bytes(b"WEIGHTS")
     before = state_of(world)
     with pytest.raises(DigestMismatchError):
-        world.releases.publish(folder, now=START)
+        world.releases.publish(folder, by="Ada", now=START)
     assert (world.releases.releases(), state_of(world)) == ((), before)
 
 
@@ -143,7 +143,7 @@ def test_versions_only_grow(world: World) -> None:
 def test_old_versions_are_swept_but_roots_and_what_is_current(world: World) -> None:
     for number in range(30):
         world.publish(str(number).encode())
-    world.releases.rotate(Rotation.ROOT, now=world.now)
+    world.releases.rotate(Rotation.ROOT, by="Ada", now=world.now)
     files = [path.name for path in world.metadata.iterdir()]
     assert {"1.root.json", "2.root.json", "31.snapshot.json"} <= set(files)
     assert len([name for name in files if name.endswith(".snapshot.json")]) == 16
@@ -189,7 +189,7 @@ def test_the_last_bundle_of_a_profile_may_be_revoked(world: World) -> None:
 
 def test_where_a_human_decides_a_bundle_waits(world: World) -> None:
     assert world.releases.policy("fake") is Mode.AUTO
-    world.releases.set_policy("fake", Mode.HUMAN, now=START)
+    world.releases.set_policy("fake", Mode.HUMAN, by="Ada", now=START)
     assert world.releases.policy("fake") is Mode.HUMAN
     before = state_of(world)
     bundle = world.publish()
@@ -204,15 +204,15 @@ def test_where_a_human_decides_a_bundle_waits(world: World) -> None:
 
 
 def test_what_waits_goes_on_waiting_when_the_policy_changes(world: World) -> None:
-    world.releases.set_policy("fake", Mode.HUMAN, now=START)
+    world.releases.set_policy("fake", Mode.HUMAN, by="Ada", now=START)
     bundle = world.publish()
-    world.releases.set_policy("fake", Mode.AUTO, now=START)
+    world.releases.set_policy("fake", Mode.AUTO, by="Ada", now=START)
     assert world.publish() == bundle
     assert world.releases.release(bundle).state is State.PENDING
 
 
 def test_what_waits_may_be_refused_for_good(world: World) -> None:
-    world.releases.set_policy("fake", Mode.HUMAN, now=START)
+    world.releases.set_policy("fake", Mode.HUMAN, by="Ada", now=START)
     bundle = world.publish()
     assert world.releases.revoke(bundle, by=PERSON, now=START).state is State.REVOKED
     with pytest.raises(ConflictError):
@@ -274,7 +274,7 @@ def test_a_new_profile_needs_the_targets_key(world: World) -> None:
     with pytest.raises(ConfigurationError, match="targets key"):
         world.publish(b"second", profile="other")
     assert len(world.releases.releases()) == 1, "what cannot be listed is not recorded"
-    world.releases.set_policy("fake", Mode.HUMAN, now=START)
+    world.releases.set_policy("fake", Mode.HUMAN, by="Ada", now=START)
     waiting = world.publish(b"second", profile="other")
     with pytest.raises(ConfigurationError, match="targets key"):
         world.releases.approve(waiting, by=PERSON, now=START)
@@ -293,7 +293,7 @@ def test_a_rotation_without_the_offline_key_changes_nothing(world: World, which:
         (world.root / "keys" / f"{name}.pem").rename(world.root / f"{name}.pem")
     before = state_of(world)
     with pytest.raises(ConfigurationError, match="needed"):
-        world.releases.rotate(which, now=START)
+        world.releases.rotate(which, by="Ada", now=START)
     assert state_of(world) == before
     assert not world.keys.is_rotating
 
@@ -303,7 +303,7 @@ def test_one_of_two_root_keys_rotates_nothing(tmp_path: Path) -> None:
         (tmp_path / "keys" / "root-2.pem").unlink()
         for which in (Rotation.ROOT, Rotation.TIMESTAMP):
             with pytest.raises(ConfigurationError, match="1/2 keys"):
-                world.releases.rotate(which, now=START)
+                world.releases.rotate(which, by="Ada", now=START)
         assert role(world, "root").version == 1
         bundle = world.publish()
         assert world.device().fetch(bundle)

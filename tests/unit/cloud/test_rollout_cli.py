@@ -32,7 +32,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         made = cloud.devices.enrol(request, profiles=profiles, now=now())
         model = ModelInfo(name="matrix", version=2, digest="sha256:" + "2" * 64)
         write_matrix_bundle(tmp_path / "b", tagged_matrix(2), profile=made.profile, model=model)
-        cloud.releases.publish(tmp_path / "b", now=now())
+        cloud.releases.publish(tmp_path / "b", by="Ada", now=now())
         yield cloud
 
 

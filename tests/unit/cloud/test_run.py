@@ -55,7 +55,9 @@ class Echo:
 
 
 def train(registry: Registry, task: Echo, config: TrainConfig = CONFIG) -> ModelVersion:
-    return run_training(config, task, registry, clock=lambda: NOW, progress=lambda _: None)
+    return run_training(
+        config, task, registry, clock=lambda: NOW, progress=lambda _: None, by="Ada"
+    )
 
 
 def test_everything_a_task_gives_is_recorded_with_its_configuration(registry: Registry) -> None:

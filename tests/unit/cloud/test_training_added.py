@@ -83,7 +83,13 @@ def train(
     registry: Registry, config: TrainConfig, added: bytes | None, task: Echo | None = None
 ) -> ModelVersion:
     return run_training(
-        config, task or Echo(), registry, clock=lambda: NOW, progress=lambda _: None, added=added
+        config,
+        task or Echo(),
+        registry,
+        clock=lambda: NOW,
+        progress=lambda _: None,
+        added=added,
+        by="Ada",
     )
 
 
