@@ -33,6 +33,7 @@ from insight_edge.fleet.actions import (
     StageBundle,
 )
 from insight_edge.fleet.attendant import Attendant, Rhythm
+from insight_edge.fleet.connection import Pace
 from insight_edge.fleet.errands import Disbelieved, Errands, Judged, Progressed
 from insight_edge.fleet.events import Event, Held, Released, Tick, Unwanted, Wanted
 from insight_edge.fleet.forward import forward, settle
@@ -40,7 +41,7 @@ from insight_edge.fleet.identity import deployment_dir, identity_of
 from insight_edge.fleet.incoming import sweep
 from insight_edge.fleet.install import restarted
 from insight_edge.fleet.journal import Journal
-from insight_edge.fleet.link import Link, Pace
+from insight_edge.fleet.link import Link
 from insight_edge.fleet.link_events import Connected, Disconnected, LinkEvent, Received
 from insight_edge.fleet.outbox import Outbox
 from insight_edge.fleet.policy import Policy

@@ -27,7 +27,8 @@ from insight_cloud.platform.broker import EmbeddedBroker
 from insight_cloud.platform.mqtt import Pace as CloudPace
 from insight_edge.documents.enrolment import Broker, Identity
 from insight_edge.documents.topics import TENANT
-from insight_edge.fleet.link import Link, Pace
+from insight_edge.fleet.connection import Pace
+from insight_edge.fleet.link import Link
 from insight_edge.fleet.link_events import LinkEvent
 
 PATIENCE_S = 10.0

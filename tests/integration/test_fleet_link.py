@@ -15,7 +15,8 @@ from insight_edge.documents.device import Death
 from insight_edge.documents.enrolment import Broker
 from insight_edge.documents.topics import DOWN, Kind
 from insight_edge.errors import ConfigurationError, LimitExceededError
-from insight_edge.fleet.link import MAX_IN_FLIGHT, Link
+from insight_edge.fleet.connection import MAX_IN_FLIGHT
+from insight_edge.fleet.link import Link
 from insight_edge.fleet.link_events import Connected, Disconnected, Published, Received
 from tests.fakes.broker import (
     SWIFT,
