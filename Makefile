@@ -26,8 +26,8 @@ chaos: setup  ## the demo again and again, processes killed meanwhile, for MINUT
 up: setup  ## a cloud on this machine
 	$(BIN)/insight-cloud up
 
-test: setup  ## every suite that needs no special hardware
-	$(BIN)/pytest
+test: setup  ## every suite that needs no special hardware, on every core
+	$(BIN)/pytest -n auto --dist loadfile
 
 conformance: setup
 	$(BIN)/pytest tests/conformance

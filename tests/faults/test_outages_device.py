@@ -57,7 +57,7 @@ def test_broker_that_is_down_when_the_agent_starts(world: World) -> None:
         world.until(lambda: world.why() == "")
         world.serves_on()
     world.arrives()
-    assert world.told().count("born") == 2
+    world.until(lambda: world.told().count("born") == 2)
     assert world.reported().lost == {}  # type: ignore[union-attr]
 
 
