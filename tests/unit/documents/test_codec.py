@@ -252,7 +252,7 @@ def test_malformed_json_is_refused_with_the_place(data: bytes, line: str) -> Non
         {"a": [dt.datetime.now(dt.UTC)]},
         {"a": msgspec.msgpack.Ext(5, b"x")},
     ],
-    ids=repr,
+    ids=["integer key", "no key", "tuple key", "key deep down", "bytes", "time", "extension"],
 )
 def test_values_that_json_does_not_have_are_refused_in_msgpack(added: dict[Any, Any]) -> None:
     refused(decode_msgpack, Tree, msgspec.msgpack.encode(added))
