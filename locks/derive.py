@@ -2,14 +2,16 @@
 """Derive every lock from `constraints.txt`: `make lock`.
 
 `main.txt` is the environment of the workshop and the cloud; `device-<engine>.txt`
-is all that a device has. Device locks carry hashes and hold for every platform;
-the main lock does not, because torch comes as a different file from each index
-(CPU or CUDA) under one version.
+is all that a device has; `toolchain-<name>.txt` is what `toolchains.toml` asks for,
+over what builds need of this package. Device locks carry hashes and hold for every
+platform; the others do not, because torch comes as a different file from each
+index (CPU or CUDA) under one version.
 """
 
 import re
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -23,13 +25,19 @@ def main() -> None:
     cloud = tomllib.loads((ROOT / "cloud/pyproject.toml").read_text())
     extras = edge["project"]["optional-dependencies"]
     base = edge["project"]["dependencies"]
-    workshop = [r for name in extras for r in extras[name]]
+    workshop = [r for name in ("onnxruntime", "openvino", "compile") for r in extras[name]]
     own = [r for r in cloud["project"]["dependencies"] if not r.startswith("insight-edge")]
     training = cloud["project"]["optional-dependencies"]["train"]
     everything = [*base, *workshop, *own, *training, *edge["dependency-groups"]["dev"]]
     _write("main", everything, [])
-    for engine in ("onnxruntime", "openvino"):
+    for engine in extras.keys() - {"compile"}:
         _write(f"device-{engine}", [*base, *extras[engine]], ["--generate-hashes", "--universal"])
+    toolchains = tomllib.loads((ROOT / "locks/toolchains.toml").read_text())
+    for name, asked in toolchains.items():
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as overrides:
+            overrides.write("\n".join(asked.get("settled", [])))
+            overrides.flush()
+            _write(f"toolchain-{name}", [*base, *asked["requires"]], ["--override", overrides.name])
 
 
 def _write(name: str, requirements: list[str], options: list[str]) -> None:

@@ -132,8 +132,11 @@ def _toolchains() -> dict[str, dict[str, str] | Missing]:
             for point in entry_points(group="insight_edge.backends")
         }
     return {
-        name: backend if isinstance(backend, Missing) else backend.toolchain()
-        for name, backend in backends().items()
+        name: found if isinstance(found, Missing) else found.versions
+        for name, found in (
+            (name, backend if isinstance(backend, Missing) else backend.toolchain())
+            for name, backend in backends().items()
+        )
     }
 
 

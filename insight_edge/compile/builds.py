@@ -15,8 +15,8 @@ from insight_edge.compile.cache import build_once
 from insight_edge.compile.discovery import backends
 from insight_edge.compile.job import BuildJob
 from insight_edge.compile.outcome import BuildOutcome
-from insight_edge.compile.seam import Backend
 from insight_edge.compile.settings import Settings
+from insight_edge.compile.toolchain import Toolchain
 from insight_edge.documents.facts import Missing
 
 Outcomes = dict[str, BuildOutcome]
@@ -42,31 +42,27 @@ def build_all(
     """
     with storing(cache):
         cache.mkdir(parents=True, exist_ok=True)
-    toolchains = toolchain_versions({job.target.backend for job in jobs})
+    found = toolchains({job.target.backend for job in jobs})
     stop = threading.Event()
 
     def one(job: BuildJob) -> BuildOutcome:
         tell(f"building {job.target.token}")
-        toolchain = toolchains[job.target.backend]
-        return build_once(job, cache, toolchain=toolchain, limits=settings.limits, stop=stop)
+        toolchain = found[job.target.backend]
+        return build_once(job, cache, toolchain, limits=settings.limits, stop=stop)
 
     with ThreadPoolExecutor(settings.jobs) as pool:
         begun = {pool.submit(one, job): job.target.token for job in jobs}
         try:
-            found = {begun[future]: future.result() for future in as_completed(begun)}
+            outcomes = {begun[future]: future.result() for future in as_completed(begun)}
         finally:
             # What is still not done is wanted by nobody after an interrupt or on a full disk.
             stop.set()
             pool.shutdown(cancel_futures=True)
-    return {job.target.token: found[job.target.token] for job in jobs}
+    return {job.target.token: outcomes[job.target.token] for job in jobs}
 
 
-def toolchain_versions(tokens: set[str]) -> dict[str, dict[str, str]]:
-    """Return the versions that the builds of each backend depend on, as far as it says."""
-    known = backends()
-    return {token: _versions(known.get(token)) for token in sorted(tokens)}
-
-
-def _versions(backend: Backend | Missing | None) -> dict[str, str]:
-    toolchain = None if backend is None or isinstance(backend, Missing) else backend.toolchain()
-    return toolchain if isinstance(toolchain, dict) else {}
+def toolchains(tokens: set[str]) -> dict[str, Toolchain]:
+    """Return what the builds of each backend run in; one that is missing has no entry."""
+    known = ((token, backends().get(token)) for token in sorted(tokens))
+    asked = {t: b.toolchain() for t, b in known if b is not None and not isinstance(b, Missing)}
+    return {token: found for token, found in asked.items() if isinstance(found, Toolchain)}

@@ -9,7 +9,6 @@ agree is built again. Failures are not kept. Nothing is ever evicted.
 import errno
 import platform
 import shutil
-import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,6 +22,7 @@ from insight_edge.bundle.write import file_entry
 from insight_edge.compile.build import build
 from insight_edge.compile.job import Artifact, BuildJob
 from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built, Failed
+from insight_edge.compile.toolchain import Toolchain
 from insight_edge.documents.codec import Versioned, decode_json, digest, encode_json, to_plain
 from insight_edge.documents.manifest import FileEntry
 from insight_edge.errors import DocumentError
@@ -42,10 +42,9 @@ class CacheEntry(Versioned, frozen=True, kw_only=True):
 def build_once(
     job: BuildJob,
     cache: Path,
+    toolchain: Toolchain,
     *,
-    toolchain: Mapping[str, str],
     limits: BuildLimits | None = None,
-    python: str = sys.executable,
     stop: threading.Event | None = None,
 ) -> BuildOutcome:
     """Return the cached build of a job, or build it; see `build`.
@@ -53,21 +52,20 @@ def build_once(
     Args:
         job: what to build.
         cache: a directory that only this function writes to; several processes may.
-        toolchain: versions that the artifact depends on, as the backend says.
+        toolchain: what it is built in, as the backend says.
         limits: of a build that has to be made.
-        python: interpreter of the environment that has the toolchain.
         stop: once set, a build that has to be made has failed.
 
     Raises:
         StorageError: the disk is full or cannot be written.
     """
-    place = cache.absolute() / build_key(job, toolchain)[len("sha256:") :]
+    place = cache.absolute() / build_key(job, toolchain.versions)[len("sha256:") :]
     known = _read(place)
     if known is not None:
         return known
     staged = sibling(place)
     try:
-        outcome = build(job, staged, limits=limits, python=python, stop=stop)
+        outcome = build(job, staged, limits=limits, python=toolchain.python, stop=stop)
         return outcome if isinstance(outcome, Failed) else _keep(outcome, staged, place)
     finally:
         shutil.rmtree(staged, ignore_errors=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from insight_edge.bench.machine import machine_facts
 from insight_edge.bundle.open import open_manifest
-from insight_edge.compile.builds import build_all, toolchain_versions
+from insight_edge.compile.builds import build_all, toolchains
 from insight_edge.compile.calibration import Calibration, write_calibration
 from insight_edge.compile.choose import Choice, choose
 from insight_edge.compile.discovery import backends
@@ -225,11 +225,11 @@ class _Compiler:
 
     def _provenance(self, parts: Sequence[Part]) -> Provenance:
         used = {part.target.backend for part in parts}
-        toolchain: dict[str, str] = {}
-        for versions in toolchain_versions(used).values():
-            toolchain |= versions
+        versions: dict[str, str] = {}
+        for toolchain in toolchains(used).values():
+            versions |= toolchain.versions
         return Provenance(
-            toolchain=toolchain,
+            toolchain=versions,
             lock_digests={name: lock_digest(f"device-{name}") for name in sorted(used)},
             reproduce=self._command,
             created=self._created,

@@ -4,7 +4,7 @@
 No plug-in is known here by name, and no toolchain is imported.
 """
 
-from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, version
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from insight_edge.compile.seam import Backend, Importer
@@ -31,17 +31,6 @@ def backend_plugin(token: str) -> str:
         KeyError: no backend of that token is declared.
     """
     return entry_points(group=BACKENDS)[token].value
-
-
-def installed(name: str, distributions: tuple[str, ...]) -> dict[str, str] | Missing:
-    """Return the versions of distributions, or that `name` misses one, importing none."""
-    versions = {}
-    for distribution in distributions:
-        try:
-            versions[distribution] = version(distribution)
-        except PackageNotFoundError:
-            return Missing(name=name, reason=f"package {distribution} is not installed")
-    return versions
 
 
 def _construct(point: EntryPoint) -> Any:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Environments of their own: for each engine what a device has, pinned by a lock.
+"""Environments of their own, pinned by a lock: what a device has, what a compiler needs.
 
-Evidence is taken in the device's environment, not in the workshop's: an
-artifact that needs a newer library than the device has fails here. An
-environment holds what `locks/<name>.txt` pins and, by link, this very package
+    device-<engine>     what a device has; evidence is taken in it, not in the workshop's: an
+                        artifact that needs a newer library than the device has fails here
+    toolchain-<name>    compilers and converters that fight with others over their dependencies
+
+An environment holds what `locks/<name>.txt` pins and, by link, this very package
 with its entry points; nothing else of the workshop can be imported in it. It
 lives under the environment it was made from and goes with it.
 """
@@ -22,10 +24,13 @@ from insight_edge.errors import ConfigurationError, ToolchainMissingError
 
 INSTALL_TIMEOUT_S = 1800
 
+_KINDS = ("device-", "toolchain-")
+
 
 def environment_names() -> tuple[str, ...]:
     """Return the names of all environments that have a lock, sorted."""
-    return tuple(sorted(p.stem for p in shipped_folder("locks").glob("device-*.txt")))
+    locks = (path.stem for path in shipped_folder("locks").glob("*.txt"))
+    return tuple(sorted(name for name in locks if name.startswith(_KINDS)))
 
 
 def lock_digest(name: str) -> str:
@@ -35,6 +40,15 @@ def lock_digest(name: str) -> str:
         ConfigurationError: there is no lock of this name.
     """
     return "sha256:" + hashlib.sha256(_lock(name).read_bytes()).hexdigest()
+
+
+def lock_text(name: str) -> str:
+    """Return what a lock pins.
+
+    Raises:
+        ConfigurationError: there is no lock of this name.
+    """
+    return _lock(name).read_text()
 
 
 def environment_python(name: str) -> Path:
@@ -72,8 +86,10 @@ def install_environment(name: str) -> Path:
 
 
 def _pip_install(python: Path, lock: Path) -> None:
+    """Install exactly what a lock names: it is whole, and settles what packages disagree about."""
+    exactly = ("--no-deps", "--ignore-requires-python", "--requirement", str(lock))
     done = subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", lock],
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *exactly],
         capture_output=True,
         text=True,
         timeout=INSTALL_TIMEOUT_S,

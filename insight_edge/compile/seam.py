@@ -10,6 +10,7 @@ from typing import Protocol
 
 from insight_edge.compile.job import Artifact, BuildJob
 from insight_edge.compile.source import SourceModel
+from insight_edge.compile.toolchain import Toolchain
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target
@@ -39,8 +40,8 @@ class Backend(Protocol):
     Constructing one, and all but `build`, import nothing heavy.
     """
 
-    def toolchain(self) -> dict[str, str] | Missing:
-        """Return the versions of the packages that builds depend on, or what is not installed."""
+    def toolchain(self) -> Toolchain | Missing:
+        """Return where builds run and the versions they depend on, or what is not installed."""
         ...
 
     def targets(self) -> tuple[Target, ...]:

@@ -16,7 +16,7 @@ from insight_edge.compile.build import build
 from insight_edge.compile.calibration import Calibration, write_calibration
 from insight_edge.compile.discovery import backend_plugin, backends
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.outcome import Built, Failed
+from insight_edge.compile.outcome import BuildOutcome, Built, Failed
 from insight_edge.compile.preparation import prepare_job
 from insight_edge.compile.source import SourceModel, source_from_onnx
 from insight_edge.documents.facts import Missing
@@ -68,6 +68,11 @@ def _backend(target: Target) -> Any:
     return backends()[target.backend]
 
 
+def built(job: BuildJob, directory: Path) -> BuildOutcome:
+    """Build where the toolchain is."""
+    return build(job, directory, python=_backend(job.target).toolchain().python)
+
+
 def job_for(
     target: Target, source: SourceModel, calibration: Calibration, directory: Path
 ) -> BuildJob:
@@ -86,7 +91,7 @@ def builds(
     def build_twice(token: str) -> tuple[BuildJob, Built, Built]:
         directory = tmp_path_factory.mktemp("build")
         job = job_for(target_from_token(token), source, calibration, directory)
-        first, second = build(job, directory / "a"), build(job, directory / "b")
+        first, second = built(job, directory / "a"), built(job, directory / "b")
         assert isinstance(first, Built), first
         assert isinstance(second, Built), second
         return job, first, second
@@ -102,8 +107,9 @@ def test_targets_are_its_own_and_differ(target: Target) -> None:
 
 def test_toolchain_names_versions(target: Target) -> None:
     toolchain = _backend(target).toolchain()
-    assert toolchain
-    assert all(version[0].isdigit() for version in toolchain.values())
+    assert toolchain.versions
+    assert all(version[0].isdigit() for version in toolchain.versions.values())
+    assert Path(toolchain.python).exists()
 
 
 def test_small_convolutional_net_is_not_refused(target: Target, source: SourceModel) -> None:
@@ -129,7 +135,7 @@ def test_progress_reaches_the_log_and_not_us(
     tmp_path: Path,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    build(job_for(target, source, calibration, tmp_path), tmp_path / "b")
+    built(job_for(target, source, calibration, tmp_path), tmp_path / "b")
     assert capfd.readouterr() == ("", "")
 
 
@@ -162,7 +168,7 @@ def test_artifact_answers_like_the_source(
 def test_job_without_its_rows_fails_with_a_reason(
     int8: Target, source: SourceModel, tmp_path: Path
 ) -> None:
-    outcome = build(prepare_job(source, int8, profile_of(), tmp_path), tmp_path / "b")
+    outcome = built(prepare_job(source, int8, profile_of(), tmp_path), tmp_path / "b")
     assert isinstance(outcome, Failed)
     assert "rows to calibrate with" in outcome.reason
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from insight_edge.compile.calibration import calibration_feeds
-from insight_edge.compile.discovery import installed
 from insight_edge.compile.int8 import nothing_to_quantize, recurrent_refusal, saturates, vnni
 from insight_edge.compile.job import Artifact, BuildJob
 from insight_edge.compile.source import SourceModel
+from insight_edge.compile.toolchain import Toolchain, toolchain_here
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target
@@ -40,9 +40,9 @@ SIGNED_ACTIVATIONS = frozenset(
 class OpenVinoBackend:
     """Builds for the engine `openvino`."""
 
-    def toolchain(self) -> dict[str, str] | Missing:
+    def toolchain(self) -> Toolchain | Missing:
         """Return the versions of the packages that builds depend on."""
-        return installed(ENGINE, PACKAGES)
+        return toolchain_here(ENGINE, PACKAGES)
 
     def targets(self) -> tuple[Target, ...]:
         """Return FP32, BF16 and INT8."""

@@ -12,13 +12,14 @@ from insight_edge.compile.job import BuildJob
 from insight_edge.compile.outcome import Built, Failed
 from insight_edge.compile.preparation import prepare_job
 from insight_edge.compile.source import source_from_onnx
+from insight_edge.compile.toolchain import Toolchain
 from insight_edge.documents.target import Target
 from tests.fakes.build_backends import PLUGIN
 from tests.fakes.hardware import profile_of
 from tests.fakes.onnx_models import relu_model
 
 ROOT = Path(__file__).parents[3]
-TOOLCHAIN = {"fakec": "1.0"}
+TOOLCHAIN = Toolchain(versions={"fakec": "1.0"})
 
 
 @pytest.fixture(autouse=True)
@@ -39,8 +40,12 @@ def job_of(fake: str = "Good") -> BuildJob:
     )
 
 
+def key(job: BuildJob) -> str:
+    return build_key(job, TOOLCHAIN.versions)
+
+
 def once(cache: Path, fake: str = "Good") -> Built:
-    outcome = build_once(job_of(fake), cache, toolchain=TOOLCHAIN)
+    outcome = build_once(job_of(fake), cache, TOOLCHAIN)
     assert isinstance(outcome, Built)
     return outcome
 
@@ -79,9 +84,7 @@ def test_two_builds_of_one_job_at_once_both_end_well(tmp_path: Path) -> None:
     target = Target(backend="fake", precision="int8", options=options)
     job = msgspec.structs.replace(job_of("Meeting"), target=target)
     with ThreadPoolExecutor(2) as pool:
-        ended = list(
-            pool.map(lambda _: build_once(job, tmp_path / "cache", toolchain=TOOLCHAIN), range(2))
-        )
+        ended = list(pool.map(lambda _: build_once(job, tmp_path / "cache", TOOLCHAIN), range(2)))
     first, second = ended
     assert isinstance(first, Built)
     assert isinstance(second, Built)
@@ -92,14 +95,14 @@ def test_two_builds_of_one_job_at_once_both_end_well(tmp_path: Path) -> None:
 
 
 def test_failure_is_not_kept(tmp_path: Path) -> None:
-    outcome = build_once(job_of("Raising"), tmp_path, toolchain=TOOLCHAIN)
+    outcome = build_once(job_of("Raising"), tmp_path, TOOLCHAIN)
     assert isinstance(outcome, Failed)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_key_does_not_depend_on_where_files_lie() -> None:
     moved = msgspec.structs.replace(job_of(), model="/b/m.onnx", calibration="/b/c.npz")
-    assert build_key(moved, TOOLCHAIN) == build_key(job_of(), TOOLCHAIN)
+    assert key(moved) == key(job_of())
 
 
 @pytest.mark.parametrize(
@@ -116,11 +119,11 @@ def test_key_does_not_depend_on_where_files_lie() -> None:
 )
 def test_key_depends_on_everything_else(change: dict[str, object]) -> None:
     changed = msgspec.structs.replace(job_of(), **change)
-    assert build_key(changed, TOOLCHAIN) != build_key(job_of(), TOOLCHAIN)
+    assert key(changed) != key(job_of())
 
 
 def test_key_depends_on_the_toolchain() -> None:
-    assert build_key(job_of(), {"fakec": "1.1"}) != build_key(job_of(), TOOLCHAIN)
+    assert build_key(job_of(), {"fakec": "1.1"}) != key(job_of())
 
 
 def test_profiles_with_one_processor_share_a_build(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from insight_edge.compile.discovery import backends
 from insight_edge.compile.job import Artifact, BuildJob
 from insight_edge.compile.plan import Planned, offers, plan
 from insight_edge.compile.source import SourceModel, source_from_onnx
+from insight_edge.compile.toolchain import Toolchain
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target, target_from_token
@@ -48,12 +49,12 @@ class Fake:
     """A backend that offers what it is told to."""
 
     def __init__(
-        self, toolchain: dict[str, str] | Missing, refusal: str | Exception | None = None
+        self, toolchain: Toolchain | Missing, refusal: str | Exception | None = None
     ) -> None:
         self._toolchain = toolchain
         self._refusal = refusal
 
-    def toolchain(self) -> dict[str, str] | Missing:
+    def toolchain(self) -> Toolchain | Missing:
         return self._toolchain
 
     def targets(self) -> tuple[Target, ...]:
@@ -167,7 +168,7 @@ def test_missing_toolchain_is_not_marked_where_the_profile_would_not_run_it_anyw
 
 
 def test_backend_that_fails_to_answer_is_refused_with_what_it_said() -> None:
-    backend = Fake({}, ValueError("no idea"))
+    backend = Fake(Toolchain(versions={}), ValueError("no idea"))
     (found,) = offers({"fake": backend}, source_of(relu_model()), profile_of())
     assert found.refusal == "the backend failed: ValueError: no idea"
 
