@@ -27,7 +27,7 @@ up: setup  ## a cloud on this machine
 	$(BIN)/insight-cloud up
 
 test: setup  ## every suite that needs no special hardware, on every core
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 conformance: setup
 	$(BIN)/pytest tests/conformance

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from urllib3.connection import HTTPConnection
-from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.exceptions import HTTPError, LocationParseError, ReadTimeoutError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import Url, parse_url
 
@@ -147,7 +147,7 @@ class _Download:
         except (HTTPError, HTTPException, OSError, ValueError, DownloadError) as error:
             if watch.cut == "stopped":
                 raise StoppedError(f"{self.url}: stopped") from error
-            if watch.cut == "slow":
+            if watch.cut == "slow" or isinstance(error, TimeoutError | ReadTimeoutError):
                 bound = f"under {pace.least_bytes} bytes in {pace.window_s:g} s"
                 raise DownloadError(f"{self.url}: too slow: {bound}") from error
             if isinstance(error, DownloadError):

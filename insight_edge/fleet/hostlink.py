@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self, TypeVar
 
+from insight_edge.bundle.socket_address import socket_address
 from insight_edge.documents.frames import (
     PREFIX_BYTES,
     frame_from_message,
@@ -65,7 +66,8 @@ class HostLink:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._socket.settimeout(timeout_s)
-            self._socket.connect(str(self._path))
+            with socket_address(self._path) as address:
+                self._socket.connect(address)
             self.hello = self._ask(Hello(), Hello)
             self._refuse_protocol()
         except BaseException as error:

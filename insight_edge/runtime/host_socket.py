@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from insight_edge.bundle.socket_address import socket_address
 from insight_edge.documents.frames import (
     PREFIX_BYTES,
     frame_from_message,
@@ -28,14 +29,15 @@ def listen(path: Path) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         path.unlink(missing_ok=True)  # of a host that was killed; the claim says it is gone
-        listener.bind(str(path))
+        with socket_address(path) as address:
+            listener.bind(address)
         path.chmod(0o600)  # before `listen`: until then nobody can connect
         listener.listen(MAX_CONNECTIONS)
     except OSError as error:
         listener.close()
         raise ConfigurationError(
             f"{path}: the host's socket cannot be made: {error}",
-            hint="choose a writable state directory with a path of under 90 characters",
+            hint="choose a writable state directory on a disk of this machine",
         ) from error
     return listener
 

@@ -8,8 +8,6 @@ what the cloud counted is what the application asked, whichever process died.
 
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,17 +32,10 @@ except InsightEdgeError as error:
 """
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder whose name is short enough for the sockets below it."""
-    with tempfile.TemporaryDirectory(prefix="loop-") as name:
-        yield Path(name) / "demo"
-
-
 @pytest.mark.slow
-def test_loop_closes_whichever_process_is_killed(folder: Path) -> None:
+def test_loop_closes_whichever_process_is_killed(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", MINIATURE, str(folder), f"{ROOT}/examples/train.toml"],
+        [sys.executable, "-c", MINIATURE, str(tmp_path / "demo"), f"{ROOT}/examples/train.toml"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-8000:]

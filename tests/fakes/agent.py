@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from insight_edge.bundle.socket_address import socket_address
 from insight_edge.documents.frames import (
     PREFIX_BYTES,
     frame_from_message,
@@ -37,7 +38,8 @@ class Agent:
 
     def __init__(self, state_dir: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.connect(str(state_dir / SOCKET_NAME))
+        with socket_address(state_dir / SOCKET_NAME) as address:
+            self._socket.connect(address)
         self._socket.settimeout(TIMEOUT_S)
 
     def __enter__(self) -> Self:

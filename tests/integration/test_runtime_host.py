@@ -213,11 +213,23 @@ def test_attach_refuses_unsigned_slots_unless_allowed(
     assert not report.signed
 
 
-def test_attach_says_that_the_path_of_the_socket_is_too_long(
-    engine: MatrixEngine, tmp_path: Path
+def test_a_state_directory_may_be_as_deep_as_it_likes(
+    engine: MatrixEngine, state_dir: Path, tmp_path: Path
 ) -> None:
+    deep = tmp_path / ("d" * 100) / ("e" * 100)
+    deep.mkdir(parents=True)
+    state_dir.rename(deep / "state")
+    with Runtime.attach(deep / "state", allow_unsigned=True) as runtime:
+        answer_of(runtime)
+        with Agent(deep / "state") as agent:
+            assert agent.hello().serving
+    assert engine.live == 0
+
+
+def test_attach_says_that_the_socket_cannot_be_made(engine: MatrixEngine, state_dir: Path) -> None:
+    (state_dir / SOCKET_NAME).mkdir()
     with pytest.raises(ConfigurationError, match="socket cannot be made"):
-        Runtime.attach(tmp_path / ("d" * 100))
+        Runtime.attach(state_dir, allow_unsigned=True)
     assert engine.live == 0
 
 
