@@ -27,9 +27,9 @@ from insight_edge.fleet.agent import HELD, Agent
 from insight_edge.fleet.attendant import Rhythm
 from insight_edge.fleet.enrol import enrol
 from insight_edge.fleet.identity import deployment_dir, identity_of, keep_identity
-from insight_edge.fleet.policy import Policy
 from insight_edge.fleet.telling import ALIVE_S, STATUS
 from insight_edge.fleet.unit import NAME, unit_text
+from insight_edge.fleet.update.policy import Policy
 
 app = App(name="agent", help="Make this machine a device of a fleet, and look after it.")
 

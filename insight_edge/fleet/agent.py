@@ -23,7 +23,20 @@ from insight_edge.documents.device import Refusal
 from insight_edge.documents.facts import Facts
 from insight_edge.documents.topics import Kind
 from insight_edge.errors import StorageError
-from insight_edge.fleet.actions import (
+from insight_edge.fleet.attendant import Attendant, Rhythm
+from insight_edge.fleet.errands import Disbelieved, Errands, Judged, Progressed
+from insight_edge.fleet.identity import deployment_dir, identity_of
+from insight_edge.fleet.journal import Journal
+from insight_edge.fleet.link.connection import Pace
+from insight_edge.fleet.link.events import Connected, Disconnected, LinkEvent, Received
+from insight_edge.fleet.link.forward import forward, settle
+from insight_edge.fleet.link.link import Link
+from insight_edge.fleet.link.outbox import Outbox
+from insight_edge.fleet.telling import Telling
+from insight_edge.fleet.transfer.incoming import sweep
+from insight_edge.fleet.transfer.install import restarted
+from insight_edge.fleet.trust.unjudged import Unjudged
+from insight_edge.fleet.update.actions import (
     Action,
     ActivateSlot,
     CancelFetch,
@@ -32,22 +45,9 @@ from insight_edge.fleet.actions import (
     RestoreSlot,
     StageBundle,
 )
-from insight_edge.fleet.attendant import Attendant, Rhythm
-from insight_edge.fleet.connection import Pace
-from insight_edge.fleet.errands import Disbelieved, Errands, Judged, Progressed
-from insight_edge.fleet.events import Event, Held, Released, Tick, Unwanted, Wanted
-from insight_edge.fleet.forward import forward, settle
-from insight_edge.fleet.identity import deployment_dir, identity_of
-from insight_edge.fleet.incoming import sweep
-from insight_edge.fleet.install import restarted
-from insight_edge.fleet.journal import Journal
-from insight_edge.fleet.link import Link
-from insight_edge.fleet.link_events import Connected, Disconnected, LinkEvent, Received
-from insight_edge.fleet.outbox import Outbox
-from insight_edge.fleet.policy import Policy
-from insight_edge.fleet.telling import Telling
-from insight_edge.fleet.unjudged import Unjudged
-from insight_edge.fleet.update_state import deployment_state
+from insight_edge.fleet.update.events import Event, Held, Released, Tick, Unwanted, Wanted
+from insight_edge.fleet.update.policy import Policy
+from insight_edge.fleet.update.state import deployment_state
 
 TICK_S: Final = 1.0
 HELD: Final = "held"

@@ -30,8 +30,9 @@ from insight_edge.documents.delivery import Outcome, predictions_from_rows
 from insight_edge.documents.host import Activated as HasActivated
 from insight_edge.documents.topics import Kind
 from insight_edge.errors import HostError, InsightEdgeError
-from insight_edge.fleet.actions import Action, ActivateSlot, CommitSlot, RestoreSlot
-from insight_edge.fleet.events import (
+from insight_edge.fleet.hostlink import HostLink
+from insight_edge.fleet.update.actions import Action, ActivateSlot, CommitSlot, RestoreSlot
+from insight_edge.fleet.update.events import (
     Activated,
     ActivationRefused,
     CommitFailed,
@@ -41,7 +42,6 @@ from insight_edge.fleet.events import (
     HostCame,
     HostLeft,
 )
-from insight_edge.fleet.hostlink import HostLink
 
 SAMPLES = "samples"
 MAX_REPORTS = 70

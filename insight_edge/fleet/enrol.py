@@ -11,7 +11,7 @@ import urllib3
 from insight_edge.documents.codec import decode_json, encode_json
 from insight_edge.documents.enrolment import EnrolmentRequest, Identity
 from insight_edge.errors import DocumentError, EnrolmentError
-from insight_edge.fleet.addresses import refuse_open_address
+from insight_edge.fleet.transfer.addresses import refuse_open_address
 
 PATH = "/v1/enrol"
 TIMEOUT_S = 20.0

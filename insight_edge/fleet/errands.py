@@ -18,14 +18,14 @@ from insight_edge.documents.desired import Desired
 from insight_edge.documents.device import Refusal
 from insight_edge.documents.enrolment import Identity
 from insight_edge.errors import ExpiredError, FleetError, InsightEdgeError, StorageError
-from insight_edge.fleet.director import accept
-from insight_edge.fleet.download import Source
-from insight_edge.fleet.events import Event, Fetched, FetchFailed, ManifestAccepted, Staged
 from insight_edge.fleet.identity import deployment_dir
-from insight_edge.fleet.incoming import Incoming
-from insight_edge.fleet.install import fetch_failed, stage, stage_failed
-from insight_edge.fleet.trust import Trust
-from insight_edge.fleet.upload import put_sample, sample_path
+from insight_edge.fleet.transfer.download import Source
+from insight_edge.fleet.transfer.incoming import Incoming
+from insight_edge.fleet.transfer.install import fetch_failed, stage, stage_failed
+from insight_edge.fleet.transfer.upload import put_sample, sample_path
+from insight_edge.fleet.trust.director import accept
+from insight_edge.fleet.trust.repository import Trust
+from insight_edge.fleet.update.events import Event, Fetched, FetchFailed, ManifestAccepted, Staged
 
 JUDGING = "judging"
 """Phase of a refusal before any deployment is concerned."""

@@ -27,12 +27,12 @@ from insight_edge.documents.desired import Desired
 from insight_edge.documents.device import Refusal
 from insight_edge.documents.topics import check_name
 from insight_edge.errors import DocumentError, LimitExceededError, StorageError
-from insight_edge.fleet.actions import Action, CancelFetch, ReportState
-from insight_edge.fleet.events import Event
-from insight_edge.fleet.policy import Policy
-from insight_edge.fleet.transitions import put_off
-from insight_edge.fleet.update import DEFAULT, advance
-from insight_edge.fleet.update_state import UpdateState, durable
+from insight_edge.fleet.update.actions import Action, CancelFetch, ReportState
+from insight_edge.fleet.update.events import Event
+from insight_edge.fleet.update.policy import Policy
+from insight_edge.fleet.update.protocol import DEFAULT, advance
+from insight_edge.fleet.update.state import UpdateState, durable
+from insight_edge.fleet.update.transitions import put_off
 
 MAX_BYTES: Final = 1024 * 1024
 

@@ -27,9 +27,9 @@ from insight_cloud.platform.broker import EmbeddedBroker
 from insight_cloud.platform.mqtt import Pace as CloudPace
 from insight_edge.documents.enrolment import Broker, Identity
 from insight_edge.documents.topics import TENANT
-from insight_edge.fleet.connection import Pace
-from insight_edge.fleet.link import Link
-from insight_edge.fleet.link_events import LinkEvent
+from insight_edge.fleet.link.connection import Pace
+from insight_edge.fleet.link.events import LinkEvent
+from insight_edge.fleet.link.link import Link
 
 PATIENCE_S = 10.0
 """A test that waits for longer fails; none waits so long where all is well."""

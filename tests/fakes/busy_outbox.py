@@ -10,8 +10,8 @@ import random
 import sys
 from pathlib import Path
 
-from insight_edge.fleet.outbox import Outbox
-from insight_edge.fleet.queueing import KEPT
+from insight_edge.fleet.link.outbox import Outbox
+from insight_edge.fleet.link.queueing import KEPT
 
 
 def say(line: str) -> None:

@@ -23,11 +23,11 @@ from insight_edge.documents.delivery import Ack
 from insight_edge.documents.enrolment import Broker, Identity
 from insight_edge.documents.topics import Kind, Topic
 from insight_edge.errors import LinkError
-from insight_edge.fleet.forward import forward, settle
-from insight_edge.fleet.link import Link
-from insight_edge.fleet.link_events import Connected, LinkEvent
-from insight_edge.fleet.outbox import Outbox
-from insight_edge.fleet.queueing import KEPT
+from insight_edge.fleet.link.events import Connected, LinkEvent
+from insight_edge.fleet.link.forward import forward, settle
+from insight_edge.fleet.link.link import Link
+from insight_edge.fleet.link.outbox import Outbox
+from insight_edge.fleet.link.queueing import KEPT
 from tests.fakes.broker import CLOUD_SWIFT, PATIENCE_S, SWIFT
 
 HASTE = 100.0

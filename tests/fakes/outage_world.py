@@ -38,7 +38,7 @@ from insight_edge.fleet.agent import Agent
 from insight_edge.fleet.attendant import Rhythm
 from insight_edge.fleet.enrol import enrol
 from insight_edge.fleet.identity import deployment_dir, identity_of, keep_identity
-from insight_edge.fleet.policy import Policy
+from insight_edge.fleet.update.policy import Policy
 from insight_edge.runtime.infer import Runtime
 from tests.fakes.broker import CLOUD_SWIFT, SWIFT, cloud_login
 from tests.fakes.cloud import Cloud, open_cloud

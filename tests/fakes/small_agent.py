@@ -20,7 +20,11 @@ from typing import Any
 from insight_edge.bundle.slots import Slots
 from insight_edge.documents.host import Health, SwapRecord
 from insight_edge.errors import InsightEdgeError
-from insight_edge.fleet.actions import (
+from insight_edge.fleet.journal import Journal
+from insight_edge.fleet.transfer.download import Source
+from insight_edge.fleet.transfer.incoming import Incoming, sweep
+from insight_edge.fleet.transfer.install import fetch_failed, restarted, stage, stage_failed
+from insight_edge.fleet.update.actions import (
     Action,
     ActivateSlot,
     CommitSlot,
@@ -28,8 +32,7 @@ from insight_edge.fleet.actions import (
     RestoreSlot,
     StageBundle,
 )
-from insight_edge.fleet.download import Source
-from insight_edge.fleet.events import (
+from insight_edge.fleet.update.events import (
     Activated,
     Committed,
     Event,
@@ -41,11 +44,8 @@ from insight_edge.fleet.events import (
     Tick,
     Wanted,
 )
-from insight_edge.fleet.incoming import Incoming, sweep
-from insight_edge.fleet.install import fetch_failed, restarted, stage, stage_failed
-from insight_edge.fleet.journal import Journal
-from insight_edge.fleet.policy import Policy
-from insight_edge.fleet.update_state import UpdateState
+from insight_edge.fleet.update.policy import Policy
+from insight_edge.fleet.update.state import UpdateState
 
 NAME = "camera-1"
 POLICY = Policy(probation_s=20.0, least_answered=10)

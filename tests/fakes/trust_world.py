@@ -16,9 +16,9 @@ from insight_cloud.releases.keys import Keys, init_keys
 from insight_cloud.releases.service import Releases
 from insight_edge.bundle.write import write_bundle
 from insight_edge.documents.enrolment import Broker, Identity
-from insight_edge.fleet.fetcher import Patience
-from insight_edge.fleet.trust import Trust
-from insight_edge.fleet.tuf_client import Bounds
+from insight_edge.fleet.trust.fetcher import Patience
+from insight_edge.fleet.trust.repository import Trust
+from insight_edge.fleet.trust.tuf_client import Bounds
 from tests.fakes.bundles import bundle_files, bundle_manifest
 from tests.fakes.update_server import UpdateServer
 

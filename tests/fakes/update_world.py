@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from insight_edge.documents.host import Health, SwapRecord
-from insight_edge.fleet.actions import (
+from insight_edge.fleet.update.actions import (
     Action,
     ActivateSlot,
     CancelFetch,
@@ -20,7 +20,7 @@ from insight_edge.fleet.actions import (
     RestoreSlot,
     StageBundle,
 )
-from insight_edge.fleet.events import (
+from insight_edge.fleet.update.events import (
     Activated,
     ActivationRefused,
     CommitFailed,
@@ -38,9 +38,9 @@ from insight_edge.fleet.events import (
     Tick,
     Wanted,
 )
-from insight_edge.fleet.policy import Policy
-from insight_edge.fleet.update import advance
-from insight_edge.fleet.update_state import UpdateState, durable
+from insight_edge.fleet.update.policy import Policy
+from insight_edge.fleet.update.protocol import advance
+from insight_edge.fleet.update.state import UpdateState, durable
 
 POLICY = Policy(
     retry_first_s=10.0,

@@ -23,12 +23,12 @@ from insight_edge.errors import (
     StorageError,
     TamperedError,
 )
-from insight_edge.fleet.download import (
+from insight_edge.fleet.transfer.download import (
     Source,
     fetch,
 )
-from insight_edge.fleet.part import part_of
-from insight_edge.fleet.watch import Pace
+from insight_edge.fleet.transfer.part import part_of
+from insight_edge.fleet.transfer.watch import Pace
 from tests.fakes.raw_server import RawServer, loopback_certificate
 from tests.fakes.update_server import (
     Corrupt,

@@ -30,11 +30,11 @@ from insight_edge.errors import (
     UnsignedError,
     WrongProfileError,
 )
-from insight_edge.fleet.download import Source
-from insight_edge.fleet.events import Restarted
-from insight_edge.fleet.incoming import Incoming, sweep
-from insight_edge.fleet.install import fetch_failed, restarted, stage, stage_failed
-from insight_edge.fleet.part import part_of
+from insight_edge.fleet.transfer.download import Source
+from insight_edge.fleet.transfer.incoming import Incoming, sweep
+from insight_edge.fleet.transfer.install import fetch_failed, restarted, stage, stage_failed
+from insight_edge.fleet.transfer.part import part_of
+from insight_edge.fleet.update.events import Restarted
 from tests.fakes.bundles import ARTIFACT, GOLDEN, bundle_files, bundle_manifest, write_small_bundle
 from tests.fakes.published import publish, publish_small
 from tests.fakes.update_server import Corrupt, Cut, Stall, Status, UpdateServer

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 from insight_edge.documents.codec import digest
-from insight_edge.fleet.download import Source
-from insight_edge.fleet.incoming import Incoming, incoming_dir
-from insight_edge.fleet.part import part_of
+from insight_edge.fleet.transfer.download import Source
+from insight_edge.fleet.transfer.incoming import Incoming, incoming_dir
+from insight_edge.fleet.transfer.part import part_of
 from tests.fakes.published import publish_small
 from tests.fakes.small_agent import SmallAgent
 from tests.fakes.update_server import Stall, UpdateServer
@@ -35,7 +35,7 @@ EVERY = 2
 ONCE = """
 import sys
 from pathlib import Path
-from insight_edge.fleet.download import Source
+from insight_edge.fleet.transfer.download import Source
 from tests.fakes.small_agent import SmallAgent
 state, cloud, token, bundle = sys.argv[1:]
 SmallAgent(Path(state), Source(cloud=cloud, token=token)).run(bundle, 2)

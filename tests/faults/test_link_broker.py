@@ -10,9 +10,9 @@ import pytest
 
 from insight_edge.documents.enrolment import Broker
 from insight_edge.documents.topics import Kind
-from insight_edge.fleet.connection import MAX_PACKET_BYTES, Pace
-from insight_edge.fleet.link import Link
-from insight_edge.fleet.link_events import Connected, Declined, Disconnected, Published, Received
+from insight_edge.fleet.link.connection import MAX_PACKET_BYTES, Pace
+from insight_edge.fleet.link.events import Connected, Declined, Disconnected, Published, Received
+from insight_edge.fleet.link.link import Link
 from tests.fakes.broker import Heard, identity
 from tests.fakes.odd_broker import OddBroker, publish
 from tests.fakes.raw_server import loopback_certificate

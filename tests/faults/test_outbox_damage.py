@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from insight_edge.documents.codec import digest
 from insight_edge.documents.topics import Kind
 from insight_edge.errors import StorageError
-from insight_edge.fleet.outbox import Outbox
+from insight_edge.fleet.link.outbox import Outbox
 
 PAYLOADS = [bytes([n]) * 1500 for n in range(40)]
 

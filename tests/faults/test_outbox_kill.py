@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from insight_edge.fleet.outbox import Outbox
+from insight_edge.fleet.link.outbox import Outbox
 
 ROOT = Path(__file__).parents[2]
 KILLS = 8

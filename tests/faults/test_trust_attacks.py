@@ -30,8 +30,8 @@ from insight_edge.errors import (
     UnsignedError,
     WrongProfileError,
 )
-from insight_edge.fleet.fetcher import Patience
-from insight_edge.fleet.tuf_client import Bounds
+from insight_edge.fleet.trust.fetcher import Patience
+from insight_edge.fleet.trust.tuf_client import Bounds
 from tests.fakes.forge import Forge
 from tests.fakes.trust_world import PROFILE, START, Device, World, trust_world
 from tests.fakes.update_server import (

@@ -11,7 +11,7 @@ from insight_cloud.releases.rules import Rotation
 from insight_edge.documents.codec import digest, encode_wire
 from insight_edge.documents.desired import Desired
 from insight_edge.errors import RevokedError, UnsignedError
-from insight_edge.fleet.director import accept
+from insight_edge.fleet.trust.director import accept
 from tests.fakes.forge import Forge
 from tests.fakes.trust_world import PROFILE, Device, World, trust_world
 

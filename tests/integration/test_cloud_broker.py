@@ -20,8 +20,8 @@ from insight_cloud.platform.broker_child import PANICKED
 from insight_cloud.platform.broker_config import Tls
 from insight_edge.documents.topics import Kind
 from insight_edge.errors import ConfigurationError, LinkError
-from insight_edge.fleet.link import Link
-from insight_edge.fleet.link_events import Connected, Declined, Disconnected, Published, Received
+from insight_edge.fleet.link.events import Connected, Declined, Disconnected, Published, Received
+from insight_edge.fleet.link.link import Link
 from tests.fakes.broker import (
     SWIFT,
     Heard,

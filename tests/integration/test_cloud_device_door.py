@@ -23,13 +23,13 @@ from insight_edge.bundle.write import write_bundle
 from insight_edge.documents.codec import digest
 from insight_edge.documents.enrolment import EnrolmentRequest, Identity
 from insight_edge.errors import DownloadError, EnrolmentError, RevokedError
-from insight_edge.fleet.download import Source
 from insight_edge.fleet.enrol import enrol
 from insight_edge.fleet.identity import deployment_dir, keep_identity
-from insight_edge.fleet.incoming import Incoming
-from insight_edge.fleet.install import stage
-from insight_edge.fleet.trust import Trust
-from insight_edge.fleet.upload import put_sample
+from insight_edge.fleet.transfer.download import Source
+from insight_edge.fleet.transfer.incoming import Incoming
+from insight_edge.fleet.transfer.install import stage
+from insight_edge.fleet.transfer.upload import put_sample
+from insight_edge.fleet.trust.repository import Trust
 from tests.fakes.bundles import bundle_files, bundle_manifest
 from tests.fakes.cloud import Cloud, open_cloud, served
 

@@ -19,9 +19,9 @@ from insight_edge.documents.device import Owner
 from insight_edge.documents.report import Report
 from insight_edge.documents.topics import Kind
 from insight_edge.errors import StorageError
-from insight_edge.fleet.actions import ActivateSlot, CommitSlot
 from insight_edge.fleet.attendant import Attendant, Rhythm
-from insight_edge.fleet.events import (
+from insight_edge.fleet.update.actions import ActivateSlot, CommitSlot
+from insight_edge.fleet.update.events import (
     Activated,
     ActivationRefused,
     CommitFailed,

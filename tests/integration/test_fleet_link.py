@@ -15,9 +15,9 @@ from insight_edge.documents.device import Death
 from insight_edge.documents.enrolment import Broker
 from insight_edge.documents.topics import DOWN, Kind
 from insight_edge.errors import ConfigurationError, LimitExceededError
-from insight_edge.fleet.connection import MAX_IN_FLIGHT
-from insight_edge.fleet.link import Link
-from insight_edge.fleet.link_events import Connected, Disconnected, Published, Received
+from insight_edge.fleet.link.connection import MAX_IN_FLIGHT
+from insight_edge.fleet.link.events import Connected, Disconnected, Published, Received
+from insight_edge.fleet.link.link import Link
 from tests.fakes.broker import (
     SWIFT,
     Heard,

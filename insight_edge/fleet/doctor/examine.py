@@ -22,7 +22,7 @@ from insight_edge.fleet.doctor.reach import (
     look_at_broker,
 )
 from insight_edge.fleet.doctor.trusted import expiries, judge_metadata
-from insight_edge.fleet.floor import passed_s
+from insight_edge.fleet.trust.floor import passed_s
 
 
 def examine(

@@ -17,8 +17,8 @@ from insight_edge.documents.topics import Kind
 from insight_edge.errors import DocumentError
 from insight_edge.fleet.doctor.check import Check, failed, ok, size, span, warning
 from insight_edge.fleet.journal import MAX_BYTES, Accepted
-from insight_edge.fleet.outbox import MAX_BYTES as OUTBOX_BYTES
-from insight_edge.fleet.update_state import UpdateState
+from insight_edge.fleet.link.outbox import MAX_BYTES as OUTBOX_BYTES
+from insight_edge.fleet.update.state import UpdateState
 
 OUTBOX: Final = "agent.sqlite"
 LONG_S: Final = 3600.0

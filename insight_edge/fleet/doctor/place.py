@@ -12,7 +12,7 @@ from insight_edge.documents.enrolment import Identity
 from insight_edge.errors import ConfigurationError
 from insight_edge.fleet.doctor.check import Check, failed, ok, size, warning
 from insight_edge.fleet.identity import NAME, deployment_dir, identity_of
-from insight_edge.fleet.incoming import RESERVE_BYTES
+from insight_edge.fleet.transfer.incoming import RESERVE_BYTES
 
 UNKNOWN_BUNDLE_BYTES: Final = 64 * 1024 * 1024
 """Assumed of the next bundle where no slot holds one to go by."""

@@ -9,9 +9,9 @@ import urllib3
 
 from insight_edge.documents.enrolment import Identity
 from insight_edge.errors import ConfigurationError
-from insight_edge.fleet.addresses import refuse_open_address
-from insight_edge.fleet.connection import try_login
 from insight_edge.fleet.doctor.check import Check, failed, ok, span, warning
+from insight_edge.fleet.link.connection import try_login
+from insight_edge.fleet.transfer.addresses import refuse_open_address
 
 TIMEOUT_S: Final = 5.0
 MAX_BYTES: Final = 64 * 1024

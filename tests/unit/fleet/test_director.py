@@ -28,7 +28,7 @@ from insight_edge.errors import (
     UnsignedError,
     WrongDeviceError,
 )
-from insight_edge.fleet.director import MAX_SIGNATURES, accept
+from insight_edge.fleet.trust.director import MAX_SIGNATURES, accept
 
 NOW_S = 1_800_000_000.0
 BUNDLE = f"sha256:{'ab' * 32}"

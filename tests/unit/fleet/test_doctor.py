@@ -28,7 +28,7 @@ from insight_edge.fleet.doctor.place import judge_disk, look_at_directory, look_
 from insight_edge.fleet.doctor.reach import Answer, judge_clock, judge_cloud
 from insight_edge.fleet.doctor.trusted import expiries, judge_metadata
 from insight_edge.fleet.identity import keep_identity
-from insight_edge.fleet.outbox import Outbox
+from insight_edge.fleet.link.outbox import Outbox
 from tests.fakes.fleet_devices import FACTS
 from tests.fakes.hardware import profile_of
 

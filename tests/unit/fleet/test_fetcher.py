@@ -18,7 +18,7 @@ from tuf.api.exceptions import (
     SlowRetrievalError,
 )
 
-from insight_edge.fleet.fetcher import Fetcher, Patience
+from insight_edge.fleet.trust.fetcher import Fetcher, Patience
 from tests.fakes.update_server import Corrupt, Cut, Drip, Longer, Stall, Status, UpdateServer
 
 FILE = "/v1/tuf/metadata/timestamp.json"

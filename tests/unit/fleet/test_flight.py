@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from insight_edge.documents.codec import digest
 from insight_edge.documents.topics import Kind
-from insight_edge.fleet.flight import MAX_BYTES, Flight, Outgoing
+from insight_edge.fleet.link.flight import MAX_BYTES, Flight, Outgoing
 
 
 def message(payload: bytes) -> Outgoing:

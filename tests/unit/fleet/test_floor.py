@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insight_edge.fleet.floor import Floor
+from insight_edge.fleet.trust.floor import Floor
 
 LATEST_S = 253_402_300_799.0
 KEYS = ("ab",)

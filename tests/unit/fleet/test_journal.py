@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from insight_edge.documents.codec import encode_json
 from insight_edge.documents.desired import Assignment, Desired
 from insight_edge.errors import DocumentError, StorageError
-from insight_edge.fleet.actions import CancelFetch, FetchBundle, ReportState
-from insight_edge.fleet.events import (
+from insight_edge.fleet.journal import MAX_BYTES, Journal
+from insight_edge.fleet.update.actions import CancelFetch, FetchBundle, ReportState
+from insight_edge.fleet.update.events import (
     Activated,
     Fetched,
     HealthSeen,
@@ -25,8 +26,7 @@ from insight_edge.fleet.events import (
     Tick,
     Wanted,
 )
-from insight_edge.fleet.journal import MAX_BYTES, Journal
-from insight_edge.fleet.update_state import UpdateState, durable
+from insight_edge.fleet.update.state import UpdateState, durable
 from tests.fakes.update_world import health, swap
 
 NAME = "camera-1"

@@ -8,8 +8,8 @@ import pytest
 from insight_edge.documents.codec import MAX_PAYLOAD_BYTES, digest
 from insight_edge.documents.topics import Kind
 from insight_edge.errors import LimitExceededError
-from insight_edge.fleet.outbox import Held, Message, Outbox
-from insight_edge.fleet.queueing import (
+from insight_edge.fleet.link.outbox import Held, Message, Outbox
+from insight_edge.fleet.link.queueing import (
     FIRST_PAUSE_S,
     LONGEST_PAUSE_S,
     OVERHEAD_BYTES,

@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from insight_edge.documents.codec import digest
 from insight_edge.documents.topics import Kind
-from insight_edge.fleet.outbox import Outbox
-from insight_edge.fleet.queueing import KEPT, LONGEST_PAUSE_S, give_way, pause_s, room_bytes
+from insight_edge.fleet.link.outbox import Outbox
+from insight_edge.fleet.link.queueing import KEPT, LONGEST_PAUSE_S, give_way, pause_s, room_bytes
 
 MAX_BYTES = 2_500
 

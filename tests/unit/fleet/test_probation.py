@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from insight_edge.documents.codec import decode_json, encode_json
 from insight_edge.documents.host import Health
-from insight_edge.fleet.policy import Policy
-from insight_edge.fleet.probation import (
+from insight_edge.fleet.update.policy import Policy
+from insight_edge.fleet.update.probation import (
     Probation,
     add,
     better_baseline,

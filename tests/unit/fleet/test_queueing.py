@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from insight_edge.documents.topics import UP, Kind
-from insight_edge.fleet.queueing import (
+from insight_edge.fleet.link.queueing import (
     FIRST_PAUSE_S,
     KEPT,
     LONGEST_PAUSE_S,

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from insight_edge.fleet.actions import (
+from insight_edge.fleet.update.actions import (
     Action,
     ActivateSlot,
     CancelFetch,
@@ -15,7 +15,7 @@ from insight_edge.fleet.actions import (
     RestoreSlot,
     StageBundle,
 )
-from insight_edge.fleet.events import (
+from insight_edge.fleet.update.events import (
     ActivationRefused,
     CommitFailed,
     Event,
@@ -31,8 +31,8 @@ from insight_edge.fleet.events import (
     Unwanted,
     Wanted,
 )
-from insight_edge.fleet.update import advance
-from insight_edge.fleet.update_state import UpdateState, deployment_state, durable
+from insight_edge.fleet.update.protocol import advance
+from insight_edge.fleet.update.state import UpdateState, deployment_state, durable
 from tests.fakes.update_world import POLICY, STEP_S, World, health
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from insight_edge.fleet.actions import ReportState
-from insight_edge.fleet.events import (
+from insight_edge.fleet.update.actions import ReportState
+from insight_edge.fleet.update.events import (
     Activated,
     ActivationRefused,
     Committed,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What may happen to the update of one deployment, as `update.advance` is told it.
+"""What may happen to the update of one deployment, as `protocol.advance` is told it.
 
 Events about a bundle name it: one that was superseded may still be heard of, and
 is then not listened to.

@@ -6,7 +6,7 @@ from typing import Any
 
 from insight_edge.documents.enrolment import Broker
 from insight_edge.errors import ConfigurationError
-from insight_edge.fleet.addresses import is_loopback
+from insight_edge.fleet.transfer.addresses import is_loopback
 
 
 class Tls(ssl.SSLContext):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the update of one deployment stands: what `update.advance` takes and returns.
+"""Where the update of one deployment stands: what `protocol.advance` takes and returns.
 
 The journal keeps it as a document. Some of it is only true while this agent and
 this host live (`attached`, `serving`, `health`, `doing`); `durable` leaves that
@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from insight_edge.documents.codec import Document, Versioned
 from insight_edge.documents.device import DeploymentState, Phase, Refusal
 from insight_edge.documents.host import Health, SwapRecord
-from insight_edge.fleet.policy import Policy
-from insight_edge.fleet.probation import Probation
+from insight_edge.fleet.update.policy import Policy
+from insight_edge.fleet.update.probation import Probation
 
 Doing = Literal["fetch", "stage", "activate", "commit", "restore"]
 

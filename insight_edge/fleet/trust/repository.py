@@ -37,8 +37,8 @@ from insight_edge.errors import (
     UnsignedError,
     WrongProfileError,
 )
-from insight_edge.fleet.floor import PLACE, Floor
-from insight_edge.fleet.tuf_client import Bounds, TimedUpdater, flush, our_errors
+from insight_edge.fleet.trust.floor import PLACE, Floor
+from insight_edge.fleet.trust.tuf_client import Bounds, TimedUpdater, flush, our_errors
 
 DIRECTORS: Final = "directors.json"
 MAX_DIRECTORS_BYTES: Final = 64 * 1024

@@ -4,8 +4,8 @@
 from msgspec.structs import replace
 
 from insight_edge.documents.device import Refusal
-from insight_edge.fleet.policy import Policy
-from insight_edge.fleet.update_state import UpdateState
+from insight_edge.fleet.update.policy import Policy
+from insight_edge.fleet.update.state import UpdateState
 
 
 def idle(state: UpdateState) -> UpdateState:

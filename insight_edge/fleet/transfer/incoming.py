@@ -24,9 +24,9 @@ from insight_edge.bundle.limits import MANIFEST_NAME, Limits
 from insight_edge.documents.codec import decode_json, digest
 from insight_edge.documents.manifest import FileEntry, Manifest
 from insight_edge.errors import DocumentError, LimitExceededError, StorageError
-from insight_edge.fleet.download import Source, fetch
-from insight_edge.fleet.part import part_of
-from insight_edge.fleet.reuse import copied, held_files, idle_bytes
+from insight_edge.fleet.transfer.download import Source, fetch
+from insight_edge.fleet.transfer.part import part_of
+from insight_edge.fleet.transfer.reuse import copied, held_files, idle_bytes
 
 FOLDER: Final = "incoming"
 

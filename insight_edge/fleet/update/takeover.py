@@ -4,9 +4,9 @@
 from msgspec.structs import astuple, replace
 
 from insight_edge.documents.host import Health, SwapRecord
-from insight_edge.fleet import probation
-from insight_edge.fleet.actions import Action, ActivateSlot, CommitSlot, RestoreSlot
-from insight_edge.fleet.events import (
+from insight_edge.fleet.update import probation
+from insight_edge.fleet.update.actions import Action, ActivateSlot, CommitSlot, RestoreSlot
+from insight_edge.fleet.update.events import (
     Activated,
     ActivationRefused,
     CommitFailed,
@@ -14,10 +14,10 @@ from insight_edge.fleet.events import (
     HostCame,
     HostLeft,
 )
-from insight_edge.fleet.policy import Policy
-from insight_edge.fleet.probation import Probation
-from insight_edge.fleet.transitions import given_up, idle, put_back, put_off, refusing
-from insight_edge.fleet.update_state import UpdateState
+from insight_edge.fleet.update.policy import Policy
+from insight_edge.fleet.update.probation import Probation
+from insight_edge.fleet.update.state import UpdateState
+from insight_edge.fleet.update.transitions import given_up, idle, put_back, put_off, refusing
 
 GAVE_UP, LOST = "UpdateError", "HostError"
 """Kinds of refusal: by probation, and because the host was lost."""

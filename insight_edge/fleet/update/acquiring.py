@@ -3,23 +3,23 @@
 
 from msgspec.structs import replace
 
-from insight_edge.fleet.actions import Action, FetchBundle, StageBundle
-from insight_edge.fleet.events import (
+from insight_edge.fleet.update.actions import Action, FetchBundle, StageBundle
+from insight_edge.fleet.update.events import (
     Fetched,
     FetchFailed,
     ManifestAccepted,
     Staged,
     StageFailed,
 )
-from insight_edge.fleet.policy import Policy
-from insight_edge.fleet.transitions import (
+from insight_edge.fleet.update.policy import Policy
+from insight_edge.fleet.update.state import UpdateState, Want
+from insight_edge.fleet.update.transitions import (
     given_up,
     idle,
     is_under_way_to,
     put_back,
     refusing,
 )
-from insight_edge.fleet.update_state import UpdateState, Want
 
 EXPIRED = "ExpiredError"
 

@@ -18,7 +18,7 @@ from insight_edge.documents.codec import MAX_PAYLOAD_BYTES, digest
 from insight_edge.documents.topics import Kind
 from insight_edge.errors import LimitExceededError
 from insight_edge.fleet.database import Database
-from insight_edge.fleet.queueing import (
+from insight_edge.fleet.link.queueing import (
     KEPT,
     LONGEST_PAUSE_S,
     OVERHEAD_BYTES,

@@ -16,9 +16,9 @@ staged and checked. Times are the device's clock, which may jump.
 from msgspec.structs import replace
 
 from insight_edge.documents.host import Health
-from insight_edge.fleet import acquiring, takeover
-from insight_edge.fleet.actions import Action, CancelFetch, ReportState
-from insight_edge.fleet.events import (
+from insight_edge.fleet.update import acquiring, takeover
+from insight_edge.fleet.update.actions import Action, CancelFetch, ReportState
+from insight_edge.fleet.update.events import (
     Activated,
     ActivationRefused,
     CommitFailed,
@@ -39,10 +39,10 @@ from insight_edge.fleet.events import (
     Unwanted,
     Wanted,
 )
-from insight_edge.fleet.policy import Policy
-from insight_edge.fleet.probation import better_baseline
-from insight_edge.fleet.transitions import dropped, idle, is_under_way_to
-from insight_edge.fleet.update_state import UpdateState, Want, deployment_state
+from insight_edge.fleet.update.policy import Policy
+from insight_edge.fleet.update.probation import better_baseline
+from insight_edge.fleet.update.state import UpdateState, Want, deployment_state
+from insight_edge.fleet.update.transitions import dropped, idle, is_under_way_to
 
 DEFAULT = Policy()
 

@@ -30,9 +30,9 @@ from insight_edge.errors import (
     StorageError,
     TamperedError,
 )
-from insight_edge.fleet.addresses import refuse_open_address
-from insight_edge.fleet.part import Part
-from insight_edge.fleet.watch import Pace, Watch
+from insight_edge.fleet.transfer.addresses import refuse_open_address
+from insight_edge.fleet.transfer.part import Part
+from insight_edge.fleet.transfer.watch import Pace, Watch
 
 CHUNK_BYTES: Final = 64 * 1024
 

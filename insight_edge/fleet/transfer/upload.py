@@ -12,7 +12,7 @@ import urllib3
 from insight_edge.bundle.durable import storing
 from insight_edge.documents.delivery import MAX_SAMPLE_BYTES
 from insight_edge.errors import DownloadError
-from insight_edge.fleet.addresses import refuse_open_address
+from insight_edge.fleet.transfer.addresses import refuse_open_address
 
 TIMEOUT_S = 60.0
 _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")

@@ -27,7 +27,7 @@ from insight_edge.errors import (
     TamperedError,
     UnsignedError,
 )
-from insight_edge.fleet.fetcher import Fetcher, Patience
+from insight_edge.fleet.trust.fetcher import Fetcher, Patience
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,9 @@ from insight_edge.documents.codec import decode_wire
 from insight_edge.documents.delivery import Ack
 from insight_edge.documents.topics import Kind
 from insight_edge.errors import DocumentError
-from insight_edge.fleet.link import Link
-from insight_edge.fleet.link_events import Declined, LinkEvent, Published, Received
-from insight_edge.fleet.outbox import Outbox
+from insight_edge.fleet.link.events import Declined, LinkEvent, Published, Received
+from insight_edge.fleet.link.link import Link
+from insight_edge.fleet.link.outbox import Outbox
 
 _log = logging.getLogger(__name__)
 

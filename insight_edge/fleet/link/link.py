@@ -18,10 +18,10 @@ from insight_edge.documents.codec import MAX_PAYLOAD_BYTES, digest
 from insight_edge.documents.enrolment import Identity
 from insight_edge.documents.topics import UP, Kind
 from insight_edge.errors import LimitExceededError
-from insight_edge.fleet.broker_trust import tls_of
-from insight_edge.fleet.connection import Connection, Pace, Tell
-from insight_edge.fleet.flight import Flight, Outgoing
-from insight_edge.fleet.link_events import Disconnected
+from insight_edge.fleet.link.broker_trust import tls_of
+from insight_edge.fleet.link.connection import Connection, Pace, Tell
+from insight_edge.fleet.link.events import Disconnected
+from insight_edge.fleet.link.flight import Flight, Outgoing
 
 _log = logging.getLogger(__name__)
 

@@ -33,15 +33,15 @@ from insight_edge.documents.device import Death
 from insight_edge.documents.enrolment import Identity
 from insight_edge.documents.topics import DOWN, Kind, Topic, parse_topic
 from insight_edge.errors import DocumentError
-from insight_edge.fleet.broker_trust import Tls, tls_of
-from insight_edge.fleet.flight import Flight, Outgoing
-from insight_edge.fleet.link_events import (
+from insight_edge.fleet.link.broker_trust import Tls, tls_of
+from insight_edge.fleet.link.events import (
     Connected,
     Declined,
     LinkEvent,
     Published,
     Received,
 )
+from insight_edge.fleet.link.flight import Flight, Outgoing
 
 MAX_IN_FLIGHT: Final = 64
 RECEIVE_MAXIMUM: Final = 32

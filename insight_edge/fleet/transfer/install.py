@@ -23,8 +23,8 @@ from insight_edge.errors import (
     TamperedError,
     TrustError,
 )
-from insight_edge.fleet.events import FetchFailed, Restarted, StageFailed
-from insight_edge.fleet.incoming import incoming_dir
+from insight_edge.fleet.transfer.incoming import incoming_dir
+from insight_edge.fleet.update.events import FetchFailed, Restarted, StageFailed
 
 _MAY_PASS = (ExpiredError, RolledBackError)
 """Trust may come with newer metadata: a cache between was behind, or the clock is mended."""

@@ -13,7 +13,7 @@ import msgspec
 
 from insight_edge.documents.codec import Document
 from insight_edge.documents.host import Health
-from insight_edge.fleet.policy import Policy
+from insight_edge.fleet.update.policy import Policy
 
 
 class Probation(Document, frozen=True, kw_only=True):

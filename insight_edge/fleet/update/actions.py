@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `update.advance` asks for; doing one twice is the same as doing it once.
+"""What `protocol.advance` asks for; doing one twice is the same as doing it once.
 
 At most one action other than `CancelFetch` and `ReportState` is under way. Each
 has one or two events that end it; what ends without one (a killed agent, a lost

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Self
 
-from insight_edge.fleet.policy import Policy
+from insight_edge.fleet.update.policy import Policy
 
 
 @dataclass(frozen=True, kw_only=True)
