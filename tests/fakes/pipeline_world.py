@@ -88,9 +88,18 @@ class Neighbours:
 
     # What devices keep, and what people say.
 
-    def ask(self, bundle: str, *, most: int, each: int, now: datetime, tenant: str) -> int:
+    def ask(
+        self,
+        bundle: str,
+        *,
+        most: int,
+        each: int,
+        since_s: float | None,
+        now: datetime,
+        tenant: str,
+    ) -> int:
         del bundle, each, now, tenant
-        self.did(f"ask {most}")
+        self.did(f"ask {most}" if since_s is None else f"ask {most} since {since_s:g}")
         return min(most, 2)
 
     def finished(self, model: str, *, tenant: str) -> int:
@@ -164,7 +173,14 @@ class Neighbours:
         at = datetime.fromisoformat(opened)
         bundle = self.told("bundle", "")
         return (
-            Alarm(id="a1", model=MODEL, bundle=bundle, opened=at, sentence="inputs are darker"),
+            Alarm(
+                id="a1",
+                model=MODEL,
+                bundle=bundle,
+                opened=at,
+                since_s=7.0,
+                sentence="inputs are darker",
+            ),
         )
 
     def close(self, alarm: str, *, reason: str, by: str, now: datetime, tenant: str) -> None:

@@ -87,7 +87,7 @@ def test_worker_killed_in_the_middle_of_every_step_ends_the_run_and_repeats_none
         world.tell(f"hang-{what}", "")
 
     with worker(world) as process:  # killed while it waits for labels
-        until(lambda: "ask 4" in world.effects(), world)
+        until(lambda: "ask 4 since 7" in world.effects(), world)
         process.kill()
     world.tell("labels", "5")
     for what in slow:

@@ -78,6 +78,7 @@ class Alarm:
 
     Attributes:
         first: number of the segment that drifted first.
+        since_s: when that was opened, seconds since the epoch by the devices' clocks.
         segment: of the one that opened it.
         last: of the newest one when it was closed; None while it is open.
         sentence: what is wrong, with how right answers are as far as that is known by now.
@@ -92,6 +93,7 @@ class Alarm:
     version: int
     opened: datetime
     first: int
+    since_s: float
     segment: int
     last: int | None
     sentence: str

@@ -69,6 +69,7 @@ def alarm_of(row: AlarmRow, outcomes: str) -> Alarm:
         version=row.version,
         opened=row.opened,
         first=row.first,
+        since_s=row.first_s,
         segment=row.segment,
         last=row.last,
         sentence="; ".join(filter(None, (row.sentence, outcomes))),

@@ -31,11 +31,21 @@ class DeviceSamples:
     def __init__(self, telemetry: Telemetry) -> None:
         self._telemetry = telemetry
 
-    def ask(self, bundle: str, *, most: int, each: int, now: datetime, tenant: str) -> int:
-        """Ask for samples of a bundle and return for how many."""
-        return len(
-            self._telemetry.ask_samples(bundle, most=most, each=each, now=now, tenant=tenant)
+    def ask(
+        self,
+        bundle: str,
+        *,
+        most: int,
+        each: int,
+        since_s: float | None,
+        now: datetime,
+        tenant: str,
+    ) -> int:
+        """Ask for samples of a bundle, of inputs since some time, and return for how many."""
+        asked = self._telemetry.ask_samples(
+            bundle, most=most, each=each, since_s=since_s, now=now, tenant=tenant
         )
+        return len(asked)
 
 
 class PeoplesLabels:
@@ -102,6 +112,7 @@ class MonitoringAlarms:
                 model=one.model,
                 bundle=one.bundle,
                 opened=one.opened,
+                since_s=one.since_s,
                 sentence=one.sentence,
             )
             for one in self._monitoring.alarms(is_open=True, limit=MAX_ALARMS, tenant=tenant)

@@ -92,6 +92,7 @@ class Alarm:
 
     Attributes:
         id: of the alarm.
+        since_s: when the window began that was wrong first, by the devices' clocks.
         sentence: what is wrong and where.
     """
 
@@ -99,6 +100,7 @@ class Alarm:
     model: str
     bundle: str
     opened: datetime
+    since_s: float
     sentence: str
 
 

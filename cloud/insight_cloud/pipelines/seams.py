@@ -14,8 +14,17 @@ from insight_cloud.registry.rules import ModelVersion
 class Sampling(Protocol):
     """Inputs that devices keep."""
 
-    def ask(self, bundle: str, *, most: int, each: int, now: datetime, tenant: str) -> int:
-        """Ask for samples of a bundle and return for how many."""
+    def ask(
+        self,
+        bundle: str,
+        *,
+        most: int,
+        each: int,
+        since_s: float | None,
+        now: datetime,
+        tenant: str,
+    ) -> int:
+        """Ask for samples of a bundle, of inputs since some time, and return for how many."""
         ...
 
 

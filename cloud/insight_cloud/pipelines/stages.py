@@ -201,7 +201,11 @@ class Stages:
         return Looked(text=text, progress=new / wanted)
 
     def _asked(self) -> int:
-        """Ask for what is still wanted, as devices offer it, and return how many were asked for."""
+        """Ask for what is still wanted, as devices offer it, and return how many were asked for.
+
+        Of a drifted model, only for inputs since it drifted: the others are of a world that the
+        model knows, and people's time is dear.
+        """
         recording, run = self._staging.recording, self._run.id
         before = int(recording.run(run).facts.get("asked", 0))
         asked = before
@@ -210,12 +214,18 @@ class Stages:
                 bundle,
                 most=self._policy.samples - asked,
                 each=self._policy.samples_each,
+                since_s=self._drifted_s(),
                 now=self._staging.clock(),
                 tenant=self._tenant,
             )
         if asked > before:
             recording.keep(run, {"asked": asked})
         return asked
+
+    def _drifted_s(self) -> float | None:
+        """Return since when the model is in alarm, None where it is not."""
+        alarms = self._domains.alarming.open(tenant=self._tenant)
+        return min((a.since_s for a in alarms if a.model == self._model), default=None)
 
     def _labelled(self, finished: int, new: int) -> Done:
         data = self._domains.labelling.export(self._model, tenant=self._tenant)

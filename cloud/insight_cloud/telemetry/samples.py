@@ -121,14 +121,15 @@ def ask(
     *,
     most: int,
     each: int,
-    since_s: float,
+    since_s: float | None,
+    day_s: float,
     now_s: float,
 ) -> tuple[Sample, ...]:
-    """Ask for samples of a bundle, counting what was asked of a device since some time."""
+    """Ask for samples of a bundle, counting what was asked of a device since a day ago."""
     taken = select(SampleRow.device, func.count()).where(
         SampleRow.tenant == tenant,
         SampleRow.state.in_(_BURDENS),
-        SampleRow.changed_s >= since_s,
+        SampleRow.changed_s >= day_s,
     )
     asked: Counter[str] = Counter()
     for device, count in session.execute(taken.group_by(SampleRow.device)):
@@ -136,7 +137,8 @@ def ask(
     offers = listed(
         session, tenant, SampleState.OFFERED, bundle=bundle, device=None, limit=MAX_CONSIDERED
     )
-    chosen = choose(offers, asked, most=most, each=each)
+    wanted = [offer for offer in offers if since_s is None or offer.at_s >= since_s]
+    chosen = choose(wanted, asked, most=most, each=each)
     for sample in chosen:
         move(session, tenant, sample.device, sample.digest, SampleState.ASKED, now_s)
     return tuple(chosen)

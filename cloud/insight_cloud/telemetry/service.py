@@ -280,7 +280,14 @@ class Telemetry:
             )
 
     def ask_samples(
-        self, bundle: str, *, most: int, each: int, now: datetime, tenant: str = TENANT
+        self,
+        bundle: str,
+        *,
+        most: int,
+        each: int,
+        now: datetime,
+        since_s: float | None = None,
+        tenant: str = TENANT,
     ) -> tuple[Sample, ...]:
         """Ask for the most telling samples of a bundle, and return those newly asked for.
 
@@ -289,12 +296,20 @@ class Telemetry:
             most: how many in all.
             each: how many of one device a day, whatever the bundle.
             now: when.
+            since_s: only inputs from then on, seconds since the epoch by the device's clock.
             tenant: whose.
         """
-        since_s, now_s = (now - QUOTA_WINDOW).timestamp(), now.timestamp()
+        day_s, now_s = (now - QUOTA_WINDOW).timestamp(), now.timestamp()
         with self._database.write() as session:
             return samples.ask(
-                session, tenant, bundle, most=most, each=each, since_s=since_s, now_s=now_s
+                session,
+                tenant,
+                bundle,
+                most=most,
+                each=each,
+                since_s=since_s,
+                day_s=day_s,
+                now_s=now_s,
             )
 
     def wanted_uploads(self, device: str, *, tenant: str = TENANT) -> tuple[Sample, ...]:

@@ -44,7 +44,9 @@ def test_labels_are_counted_and_exported(operators: Operators) -> None:
 
 def test_samples_are_asked_for_up_to_a_number(operators: Operators) -> None:
     samples = DeviceSamples(operators.cloud.telemetry)
-    assert samples.ask(operators.bundle, most=5, each=5, now=now(), tenant=TENANT) == 0
+    assert (
+        samples.ask(operators.bundle, most=5, each=5, since_s=None, now=now(), tenant=TENANT) == 0
+    )
 
 
 def test_where_a_model_runs_is_what_devices_should_run(operators: Operators) -> None:

@@ -133,6 +133,16 @@ def test_labels_that_do_not_come_end_the_wait(world: PipelineWorld) -> None:
     assert run.facts["asked"] == 6
 
 
+def test_samples_of_a_drifted_model_are_of_the_world_that_it_does_not_know(
+    world: PipelineWorld,
+) -> None:
+    world.tell("alarm", now().isoformat())
+    world.tell("labels", "3")
+    retrained(world, clock=hurrying())
+    asked = [line for line in world.effects() if line.startswith("ask")]
+    assert asked == ["ask 6 since 7", "ask 4 since 7", "ask 2 since 7"]
+
+
 def test_labels_of_an_earlier_run_are_trained_on_and_not_counted(world: PipelineWorld) -> None:
     world.tell("gained", "0")
     assert retrained(world).facts["labels"] == 5

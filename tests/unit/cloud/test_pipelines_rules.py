@@ -29,7 +29,7 @@ SAME = Pair(rows=360, old=340, new=340, losses=4, gains=4)
 
 
 def alarm(opened: datetime = NOW, name: str = "a") -> Alarm:
-    return Alarm(id=name, model="m", bundle="b", opened=opened, sentence="darker")
+    return Alarm(id=name, model="m", bundle="b", opened=opened, since_s=0.0, sentence="darker")
 
 
 def opening(

@@ -191,6 +191,14 @@ def test_a_device_keeps_so_many_offers_and_the_oldest_go(telemetry: Telemetry) -
     }
 
 
+def test_inputs_from_before_a_time_are_not_asked_for(telemetry: Telemetry) -> None:
+    fates(telemetry, *(offer(named(n), at_s=NOW.timestamp() + n) for n in range(4)))
+    since_s = NOW.timestamp() + 2
+    asked = telemetry.ask_samples(BUNDLE, most=10, each=10, since_s=since_s, now=NOW)
+    assert {sample.at_s - NOW.timestamp() for sample in asked} == {2, 3}
+    assert len(telemetry.ask_samples(BUNDLE, most=10, each=10, now=NOW)) == 2
+
+
 def test_a_device_is_asked_for_its_share_a_day(telemetry: Telemetry) -> None:
     several = [offer(named(n), score=n / 10) for n in range(5)]
     others = [offer(named(9), device="camera-2", id="camera-2/default/1/1", score=0.9)]
