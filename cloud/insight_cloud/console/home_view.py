@@ -2,7 +2,7 @@
 """What needs somebody, worked out from how everything stands. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from insight_cloud.console.tags import Kind
 from insight_cloud.monitoring.alarm import Alarm
@@ -20,6 +20,7 @@ class Waiting:
         rollouts, runs: those that go on.
         labels: open tasks by model.
         pending: bundles that wait for a person.
+        profiles: by digest of a bundle, what it was compiled for.
         quarantined: messages, of the last hundred at most.
     """
 
@@ -32,6 +33,7 @@ class Waiting:
     runs: tuple[Run, ...] = ()
     labels: Mapping[str, int]
     pending: tuple[Release, ...] = ()
+    profiles: Mapping[str, str] = field(default_factory=dict)
     quarantined: int = 0
 
 
@@ -48,7 +50,7 @@ class Item:
 def attention(waiting: Waiting) -> tuple[Item, ...]:
     """Return what needs somebody, the most urgent first."""
     return (
-        *(_alarm(one) for one in waiting.alarms),
+        *(_alarm(one, waiting.profiles.get(one.bundle)) for one in waiting.alarms),
         *(_rollout(one) for one in waiting.rollouts if one.state is State.PAUSED),
         *(_run(one) for one in waiting.runs if one.state is RunState.WAITING),
         *(_release(one) for one in waiting.pending),
@@ -57,8 +59,8 @@ def attention(waiting: Waiting) -> tuple[Item, ...]:
     )
 
 
-def _alarm(alarm: Alarm) -> Item:
-    name = f"Alarm on {alarm.model}:{alarm.version}"
+def _alarm(alarm: Alarm, profile: str | None) -> Item:
+    name = f"Alarm on {alarm.model}:{alarm.version}" + (f" for {profile}" if profile else "")
     return Item(kind="bad", name=name, text=alarm.sentence, address=f"/drift/{alarm.bundle}")
 
 

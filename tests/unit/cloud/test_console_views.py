@@ -30,7 +30,7 @@ from insight_cloud.console.rollout_view import actions_of, figure_lines, shown_m
 from insight_cloud.devices.device import Device
 from insight_cloud.evaluation.classification import evaluate
 from insight_cloud.labels.rules import Counts, TaskState
-from insight_cloud.monitoring.alarm import HeatFeature, Heatmap, HeatWindow
+from insight_cloud.monitoring.alarm import Alarm, HeatFeature, Heatmap, HeatWindow
 from insight_cloud.rollouts.plan import Plan
 from insight_cloud.rollouts.rollout import Member, MemberState, Rollout, Selection, State
 from insight_cloud.telemetry.joining import Joined
@@ -204,6 +204,17 @@ def test_nothing_needs_anybody_where_nothing_is_wrong() -> None:
         "Rollout 1 of digits:3 is paused", "1 input of digits to label", "2 devices offline",
         "1 device behind",
     ]  # fmt: skip
+
+
+def test_alarms_of_one_model_are_told_apart_by_the_profile() -> None:
+    alarm = Alarm(
+        tenant="default", id=1, bundle="sha256:b", model="digits", version=3, opened=NOW,
+        first=1, since_s=0.0, segment=2, last=None, sentence="darker", closed=None,
+        closed_by=None, reason=None,
+    )  # fmt: skip
+    [known] = attention(Waiting(alarms=(alarm,), labels={}, profiles={"sha256:b": "rpi5-8gb"}))
+    [gone] = attention(Waiting(alarms=(alarm,), labels={}))
+    assert (known.name, gone.name) == ("Alarm on digits:3 for rpi5-8gb", "Alarm on digits:3")
 
 
 def test_class_that_is_a_digit_has_its_own_key() -> None:

@@ -50,6 +50,7 @@ def _waiting(desk: Desk, tenant: str) -> Waiting:
     def count(query: Query) -> int:
         return cloud.devices.devices(query, limit=1, tenant=tenant).total
 
+    releases = cloud.releases.releases()
     return Waiting(
         devices=count(Query()),
         online=count(Query(online=True)),
@@ -59,6 +60,7 @@ def _waiting(desk: Desk, tenant: str) -> Waiting:
         rollouts=cloud.rollouts.list(active=True, tenant=tenant),
         runs=cloud.pipelines.runs(active=True, tenant=tenant),
         labels=cloud.labels.models(tenant=tenant),
-        pending=tuple(one for one in cloud.releases.releases() if one.state is State.PENDING),
+        pending=tuple(one for one in releases if one.state is State.PENDING),
+        profiles={one.bundle: one.profile for one in releases},
         quarantined=len(cloud.telemetry.quarantined(limit=100, tenant=tenant)),
     )
