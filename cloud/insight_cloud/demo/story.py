@@ -29,6 +29,10 @@ from insight_cloud.demo.world import NO_SHIFT, check_shift, known_labels
 from insight_edge.errors import ConfigurationError
 
 NO_SHIFT_S = 60.0
+
+RETRAINING_S, RETRAINING_AMID_KILLS_S = 300.0, 900.0
+"""Until it is given up; a worker that is killed again and again begins its step again."""
+
 DROP_BUDGET_PP = 2.0
 ENDED = {"promoted", "stopped", "rolled back", "failed", "cancelled"}
 
@@ -152,7 +156,8 @@ def _live(options: Options, stage: Stage, watcher: Watcher) -> float | None:
     screen.chapter(f"The world changes: {options.shift}")
     shifted_s = stage.shift_world()
     watcher.until(lambda seen: bool(seen.alarms), 120, "an alarm")
-    watcher.until(_run_ended, 300, "a retraining that ended")
+    within_s = RETRAINING_S if options.kill_each_s is None else RETRAINING_AMID_KILLS_S
+    watcher.until(_run_ended, within_s, "a retraining that ended")
     screen.chapter(f"The retrained model serves for {options.after_s:.0f} s")
     watcher.go_on(options.after_s)
     return shifted_s
