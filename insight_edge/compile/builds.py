@@ -47,7 +47,7 @@ def build_all(
 
     def one(job: BuildJob) -> BuildOutcome:
         tell(f"building {job.target.token}")
-        toolchain = found[job.target.backend]
+        toolchain = found.get(job.target.backend, Toolchain(versions={}))
         return build_once(job, cache, toolchain, limits=settings.limits, stop=stop)
 
     with ThreadPoolExecutor(settings.jobs) as pool:
