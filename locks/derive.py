@@ -18,6 +18,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 UV = Path(sys.executable).with_name("uv")
 
+UNUSED = {"tflite": ("backports-strenum", "flatbuffers", "ml-dtypes", "protobuf", "tqdm")}
+"""By engine: what the interpreter does without; the package's tools want it."""
+
 
 def main() -> None:
     """Write all locks."""
@@ -31,13 +34,17 @@ def main() -> None:
     everything = [*base, *workshop, *own, *training, *edge["dependency-groups"]["dev"]]
     _write("main", everything, [])
     for engine in extras.keys() - {"compile"}:
-        _write(f"device-{engine}", [*base, *extras[engine]], ["--generate-hashes", "--universal"])
+        unused = [f"--no-emit-package={name}" for name in UNUSED.get(engine, ())]
+        options = ["--generate-hashes", "--universal", *unused]
+        _write(f"device-{engine}", [*base, *extras[engine]], options)
     toolchains = tomllib.loads((ROOT / "locks/toolchains.toml").read_text())
     for name, asked in toolchains.items():
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as overrides:
             overrides.write("\n".join(asked.get("settled", [])))
             overrides.flush()
             _write(f"toolchain-{name}", [*base, *asked["requires"]], ["--override", overrides.name])
+        with (ROOT / "locks" / f"toolchain-{name}.txt").open("a") as lock:
+            lock.writelines(f"{pin}\n" for pin in asked.get("alone", []))
 
 
 def _write(name: str, requirements: list[str], options: list[str]) -> None:

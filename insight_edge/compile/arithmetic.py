@@ -50,7 +50,9 @@ def flops(call: Call) -> int | None:
     rule = _RULES.get(call.op)
     try:
         return None if rule is None else rule(call)
-    except ShapeUnknownError:
+    except (ShapeUnknownError, LookupError, TypeError, ValueError):
+        # The last three come of attributes and ranks that the operator does not allow, where
+        # onnx's checker does not look: what it would compute is not known.
         return None
 
 

@@ -33,14 +33,14 @@ def main(arguments: list[str]) -> int:
     parent, file_bytes = map(int, arguments[3:5])
     die_with(parent)
     send_none()
-    _bound(file_bytes)
+    bound(file_bytes)
     faulthandler.enable()
     try:
         job = decode_json(BuildJob, job_path.read_bytes())
         artifact = _build(job, directory)
         result_path.write_bytes(encode_json(artifact))
     except Exception as error:
-        if _is_full(error):
+        if is_full(error):
             return DISK_FULL_EXIT_CODE
         raise
     return 0
@@ -52,14 +52,14 @@ def _build(job: BuildJob, directory: Path) -> Artifact:
     return artifact
 
 
-def _bound(file_bytes: int) -> None:
+def bound(file_bytes: int) -> None:
     """Bound files, write no core, and be what the kernel kills first when memory runs out."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     Path("/proc/self/oom_score_adj").write_text("1000")
 
 
-def _is_full(error: BaseException | None) -> bool:
+def is_full(error: BaseException | None) -> bool:
     """Return whether a full disk is anywhere in the chain of causes."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in _FULL:

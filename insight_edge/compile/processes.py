@@ -6,10 +6,13 @@ Read from `/proc`; a process that ends meanwhile counts as nothing.
 
 import contextlib
 import os
+import select
 import signal
+import time
 from pathlib import Path
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+POLL_S = 0.02
 
 
 def process_tree(pid: int) -> tuple[int, ...]:
@@ -51,3 +54,24 @@ def _resident_bytes(pid: int) -> int:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
     except (OSError, IndexError):
         return 0
+
+
+def watch(pid: int, *, wall_s: float, memory_bytes: int) -> str | None:
+    """Wait for the end of a child; return why it must be killed, None when it ended by itself.
+
+    Args:
+        pid: of a child that has not been reaped.
+        wall_s: it may take.
+        memory_bytes: resident, that it and all that it started may have.
+    """
+    deadline = time.monotonic() + wall_s
+    ended = os.pidfd_open(pid)
+    try:
+        while not select.select([ended], [], [], POLL_S)[0]:
+            if resident_bytes(process_tree(pid)) > memory_bytes:
+                return f"over the memory limit of {memory_bytes / 2**30:.1f} GiB"
+            if time.monotonic() > deadline:
+                return f"over the time limit of {wall_s:g} s"
+    finally:
+        os.close(ended)
+    return None

@@ -5,8 +5,14 @@ from pathlib import Path
 
 from insight_edge.compile.discovery import importers
 from insight_edge.compile.seam import Importer
-from insight_edge.compile.source import SourceModel, describe, read_description
+from insight_edge.compile.source import (
+    SourceModel,
+    describe,
+    description_path,
+    read_description,
+)
 from insight_edge.documents.facts import Missing
+from insight_edge.documents.source import SourceDescription
 from insight_edge.errors import InsightEdgeError, ModelError, ToolchainMissingError
 
 
@@ -14,7 +20,7 @@ def read_source(path: Path, *, trust_pickle: bool = False) -> SourceModel:
     """Return the source model in a file, with the description beside it if there is one.
 
     Args:
-        path: of the model; what reads it is chosen by its suffix.
+        path: of the model, a file or a directory; the first importer that accepts it reads it.
         trust_pickle: let code in the file run, where its format can carry code.
 
     Raises:
@@ -22,21 +28,34 @@ def read_source(path: Path, *, trust_pickle: bool = False) -> SourceModel:
         DocumentError: the description beside it is malformed.
         ToolchainMissingError: what reads this format is not installed.
     """
-    if not path.is_file():
+    if not path.is_file() and not path.is_dir():
         raise ModelError(f"{path}: no such file")
     source = _import(_importer(path), path, trust_pickle=trust_pickle)
-    description = read_description(path)
+    description = _description(path)
     return source if description is None else describe(source, description)
 
 
-def _importer(path: Path) -> Importer:
-    found = importers()
-    for importer in found.values():
+def _description(path: Path) -> SourceDescription | None:
+    """Return the description beside a model, unless that is a model itself (XGBoost's JSON)."""
+    return None if _accepting(description_path(path)) else read_description(path)
+
+
+def _accepting(path: Path) -> Importer | None:
+    for importer in importers().values():
         if not isinstance(importer, Missing) and importer.accepts(path):
             return importer
+    return None
+
+
+def _importer(path: Path) -> Importer:
+    importer = _accepting(path)
+    if importer is not None:
+        return importer
+    found = importers()
     lost = [f"{m.name} ({m.reason})" for m in found.values() if isinstance(m, Missing)]
     raise ModelError(
-        f"{path.name}: nothing here reads '{path.suffix}' files",
+        f"{path.name}: nothing here reads "
+        + ("this directory" if path.is_dir() else f"'{path.suffix}' files"),
         hint="export the model to ONNX" + (f"; not loaded: {', '.join(lost)}" if lost else ""),
     )
 

@@ -5,10 +5,19 @@ import math
 from dataclasses import dataclass
 
 import onnx
-from onnx import GraphProto, ModelProto, TensorProto, TypeProto, ValueInfoProto
+from onnx import (
+    GraphProto,
+    ModelProto,
+    TensorProto,
+    TensorShapeProto,
+    TypeProto,
+    ValueInfoProto,
+)
 from onnx.inliner import inline_local_functions
 
 from insight_edge.compile.arithmetic import Shape
+from insight_edge.compile.check import subgraphs
+from insight_edge.compile.light import light_copy
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import ModelError
 
@@ -31,8 +40,16 @@ class Extent:
 
 
 def unfolded(model: ModelProto) -> ModelProto:
-    """Return a copy in which every call of a function is replaced by its body."""
-    return inline_local_functions(model) if model.functions else _copy(model)
+    """Return a light copy in which every call of a function is replaced by its body.
+
+    Raises:
+        ModelError: a function is called otherwise than it is written.
+    """
+    light = light_copy(model)
+    try:
+        return inline_local_functions(light) if model.functions else light
+    except RuntimeError as error:
+        raise ModelError(f"not valid ONNX: a function cannot be called so: {error}") from error
 
 
 def input_values(graph: GraphProto) -> list[ValueInfoProto]:
@@ -50,23 +67,41 @@ def specs_of(model: ModelProto) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpe
     )
 
 
-def extents_of(model: ModelProto) -> dict[str, Extent]:
-    """Return the extent of every tensor, symbolic dimensions taken as 1.
+def inferred(model: ModelProto) -> GraphProto:
+    """Return the graph with the shape of every tensor, symbolic dimensions taken as 1.
 
-    The model must be one that `unfolded` returned; it is changed.
+    Args:
+        model: one that `unfolded` returned; it is changed.
+
+    Raises:
+        ModelError: no shapes can be had.
+    """
+    declared = _pin(model.graph)
+    try:
+        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    except Exception as error:
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelError(f"its shapes cannot be inferred: {lines[0]}") from error
+    for value, shape in zip(graph.output, declared, strict=True):
+        if not value.type.tensor_type.HasField("shape"):  # of a loop, say: as it was declared
+            value.type.tensor_type.shape.CopyFrom(shape)
+    return graph
+
+
+def extents_of(graph: GraphProto) -> dict[str, Extent]:
+    """Return the extent of every tensor of one graph, without those of its subgraphs.
+
+    Args:
+        graph: one that `inferred` returned, or a subgraph of it.
 
     Raises:
         ModelError: a tensor is larger than any machine's memory.
     """
-    graph = model.graph
-    _pin(graph)
-    inferred = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     extents = {
         value.name: _extent(value.type.tensor_type)
-        for value in (*inferred.input, *inferred.value_info, *inferred.output)
+        for value in (*graph.input, *graph.value_info, *graph.output)
     }
-    extents |= {t.name: _constant(t) for t in graph.initializer}
-    extents |= {s.values.name: _constant(s.values) for s in graph.sparse_initializer}
+    extents |= weights_of(graph)
     for node in graph.node:
         if node.op_type == "Constant" and node.output[0] in extents:
             extents[node.output[0]] = _fixed(extents[node.output[0]])
@@ -76,29 +111,51 @@ def extents_of(model: ModelProto) -> dict[str, Extent]:
     return extents
 
 
-def _copy(model: ModelProto) -> ModelProto:
-    copy = ModelProto()
-    copy.CopyFrom(model)
-    return copy
+def weights_of(graph: GraphProto) -> dict[str, Extent]:
+    """Return the extent of every weight that a graph carries."""
+    carried = (*graph.initializer, *(sparse.values for sparse in graph.sparse_initializer))
+    return {tensor.name: _constant(tensor) for tensor in carried}
 
 
-def _pin(graph: GraphProto) -> None:
-    """Set symbolic input dimensions to 1 and forget what was inferred for other sizes."""
-    for value in graph.input:
+def _pin(graph: GraphProto) -> list[TensorShapeProto]:
+    """Set symbolic dimensions to 1 and forget what was inferred for other sizes.
+
+    Returns:
+        the shapes of the outputs, which are among what is forgotten.
+    """
+    for value in (*graph.input, *graph.output):
         for dimension in value.type.tensor_type.shape.dim:
             if not dimension.HasField("dim_value"):
                 dimension.dim_value = 1
+    shapes = []
+    for value in graph.output:
+        shapes.append(TensorShapeProto())
+        shapes[-1].CopyFrom(value.type.tensor_type.shape)
+    _forget(graph)
+    return shapes
+
+
+def _forget(graph: GraphProto) -> None:
+    """Clear what was inferred, in the graph and in those inside it."""
     for value in graph.output:
         value.type.tensor_type.ClearField("shape")
     del graph.value_info[:]
+    for node in graph.node:
+        for inner in subgraphs(node):
+            _forget(inner)
 
 
 def _extent(tensor: TypeProto.Tensor) -> Extent:
     item_bytes = _item_bytes(tensor.elem_type)
     dimensions = tensor.shape.dim
-    if not tensor.HasField("shape") or not all(d.HasField("dim_value") for d in dimensions):
+    # A free dimension other than the batch may leave nothing of an image when it is taken as 1.
+    if not tensor.HasField("shape") or not all(d.dim_value > 0 or _is_empty(d) for d in dimensions):
         return Extent(shape=None, item_bytes=item_bytes)
     return Extent(shape=tuple(d.dim_value for d in dimensions), item_bytes=item_bytes)
+
+
+def _is_empty(dimension: TensorShapeProto.Dimension) -> bool:
+    return bool(dimension.HasField("dim_value")) and dimension.dim_value == 0
 
 
 def _constant(tensor: TensorProto) -> Extent:
@@ -118,7 +175,7 @@ def _spec(value: ValueInfoProto) -> TensorSpec:
     )
 
 
-def _dimension(name: str, index: int, dimension: onnx.TensorShapeProto.Dimension) -> int | str:
+def _dimension(name: str, index: int, dimension: TensorShapeProto.Dimension) -> int | str:
     """Return a size or a symbolic name; one without a name gets one."""
     if dimension.HasField("dim_value"):
         return int(dimension.dim_value)
@@ -129,4 +186,6 @@ def _item_bytes(data_type: int) -> int:
     """Return the bytes of one element; 0 for sequences and other things that are no tensor."""
     if data_type in {TensorProto.UNDEFINED, TensorProto.STRING}:
         return 0
+    if data_type not in TensorProto.DataType.values():
+        raise ModelError(f"tensor type {data_type} is not known")
     return int(onnx.helper.tensor_dtype_to_np_dtype(data_type).itemsize)

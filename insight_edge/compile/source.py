@@ -14,7 +14,7 @@ from insight_edge.documents.manifest import ModelInfo
 from insight_edge.documents.source import SourceDescription
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.documents.workload import Workload
-from insight_edge.errors import ConfigurationError, DocumentError, ModelError
+from insight_edge.errors import ConfigurationError, DocumentError, InsightEdgeError, ModelError
 from insight_edge.transforms.executor import infer_specs
 
 
@@ -60,7 +60,14 @@ def source_from_onnx(data: bytes, *, name: str, importer: str) -> SourceModel:
     from insight_edge.compile.check import model_from_bytes
     from insight_edge.compile.workload import workload_from_onnx
 
-    workload = workload_from_onnx(model_from_bytes(data), digest(data))
+    try:
+        workload = workload_from_onnx(model_from_bytes(data), digest(data))
+    except InsightEdgeError:
+        raise
+    except Exception as error:
+        # Whatever a hostile graph makes of code that believes what onnx's checker let pass.
+        lines = str(error).strip().splitlines() or [""]
+        raise ModelError(f"not valid ONNX: {type(error).__name__}: {lines[0]}") from error
     return SourceModel(name=name, data=data, workload=workload, importer=importer)
 
 

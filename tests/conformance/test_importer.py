@@ -16,6 +16,7 @@ from insight_edge.compile.source import SourceModel
 from insight_edge.documents.codec import digest
 from insight_edge.documents.facts import Missing
 from insight_edge.errors import ModelError
+from tests.fakes.frameworks import FRAMEWORKS, made_apart
 from tests.fakes.onnx_models import conv_model
 
 pytestmark = pytest.mark.slow
@@ -55,10 +56,22 @@ def sklearn_sample(directory: Path) -> Sample:
     return directory / "m.joblib", rows[:3], forest.predict(rows[:3])[:, None]
 
 
+def apart(token: str) -> Callable[[Path], Sample]:
+    """Return what makes a sample in the environment of the framework."""
+
+    def sample(directory: Path) -> Sample:
+        path = made_apart(token, directory / f"m{FRAMEWORKS[token].suffix}")
+        with np.load(directory / "rows.npz") as held:
+            return path, held["rows"], held["answers"]
+
+    return sample
+
+
 SAMPLES: dict[str, Callable[[Path], Sample]] = {
     "onnx": onnx_sample,
     "torch": torch_sample,
     "sklearn": sklearn_sample,
+    **{token: apart(token) for token in FRAMEWORKS},
 }
 
 
@@ -84,14 +97,22 @@ def sample(token: str, tmp_path: Path) -> Sample:
 
 def test_it_accepts_its_own_files_and_nobody_elses(importer: Importer, sample: Sample) -> None:
     assert importer.accepts(sample[0])
-    assert not importer.accepts(sample[0].with_suffix(".txt"))
+    assert not importer.accepts(sample[0].with_suffix(".doc"))
     others = [i for i in importers().values() if not isinstance(i, Missing)]
     assert sum(other.accepts(sample[0]) for other in others) == 1
 
 
-def test_accepting_looks_at_the_name_alone(importer: Importer, sample: Sample) -> None:
+@pytest.mark.parametrize("held", [b"", b"garbage", b"{" * 10_000, None])
+def test_accepting_never_raises_whatever_is_there(
+    held: bytes | None, importer: Importer, sample: Sample
+) -> None:
     sample[0].unlink()
-    assert importer.accepts(sample[0])
+    if held is not None:
+        sample[0].write_bytes(held)
+    assert importer.accepts(sample[0]) in {True, False}
+    sample[0].unlink(missing_ok=True)
+    sample[0].mkdir()
+    assert importer.accepts(sample[0]) in {True, False}
 
 
 def test_what_it_reads_answers_like_the_original(
@@ -105,7 +126,7 @@ def test_what_it_reads_answers_like_the_original(
     (spec,) = source.workload.inputs
     assert (spec.dtype, len(spec.shape)) == (str(rows.dtype), rows.ndim)
     session = onnxruntime.InferenceSession(source.data, providers=["CPUExecutionProvider"])
-    found = session.run([source.workload.outputs[0].name], {spec.name: rows})[0]
+    found = session.run([source.workload.outputs[-1].name], {spec.name: rows})[0]
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -1,13 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX files as they are: nothing is converted, everything is checked by `compile.check`."""
+"""ONNX files as they are: nothing is converted, everything is checked by `compile.check`.
+
+The checking happens in a child process, because onnx's own checker can be
+crashed, or kept busy for ever, by a file made for that. Weights that lie in
+files beside the model are put into it.
+"""
 
 from pathlib import Path
 
-from insight_edge.compile.source import SourceModel, source_from_onnx
+from insight_edge.compile.conversion import MODEL, WORKLOAD
+from insight_edge.compile.importing import ImportLimits, examine_apart
+from insight_edge.compile.source import SourceModel
+from insight_edge.errors import InsightEdgeError, ModelError
+
+EXAMINER = f"{__name__}:examine"
 
 
 class OnnxImporter:
-    """Reads `.onnx`."""
+    """Reads `.onnx`.
+
+    Args:
+        limits: of the child that examines a file.
+    """
+
+    def __init__(self, limits: ImportLimits | None = None) -> None:
+        self._limits = limits
 
     def accepts(self, path: Path) -> bool:
         """Return whether the file is ONNX by its suffix."""
@@ -18,5 +35,41 @@ class OnnxImporter:
 
         Raises:
             ModelError: not ONNX, or ONNX that must not be compiled.
+            StorageError: the disk is full.
         """
-        return source_from_onnx(path.read_bytes(), name=path.stem, importer="onnx")
+        return examine_apart(path, examiner=EXAMINER, importer="onnx", limits=self._limits)
+
+
+def examine(path: Path, directory: Path, *, trust_pickle: bool) -> None:  # noqa: ARG001 (no code)
+    """Check an ONNX file and write its workload; and itself, where weights lay beside it.
+
+    Runs in a child process.
+
+    Raises:
+        ModelError: it must not be compiled.
+    """
+    # The onnx package is not there where importers are only listed.
+    from insight_edge.compile.check import check_model, parse_model, refuse_size
+    from insight_edge.compile.external import inline_external
+    from insight_edge.compile.workload import workload_from_onnx
+    from insight_edge.documents.codec import digest, encode_json
+
+    refuse_size(path.stat().st_size)
+    data = path.read_bytes()
+    model = parse_model(data)
+    try:
+        if inline_external(model, path.parent):
+            data = model.SerializeToString(deterministic=True)
+            refuse_size(len(data))
+            (directory / MODEL).write_bytes(data)
+        model_digest = digest(data)
+        del data  # whoever looks at a weight of two gigabytes makes a copy of it
+        check_model(model)
+        workload = workload_from_onnx(model, model_digest)
+    except (InsightEdgeError, OSError):
+        raise
+    except Exception as error:
+        # Whatever a hostile graph makes of code that believes what onnx's checker let pass.
+        lines = str(error).strip().splitlines() or [""]
+        raise ModelError(f"not valid ONNX: {type(error).__name__}: {lines[0]}") from error
+    (directory / WORKLOAD).write_bytes(encode_json(workload))

@@ -140,6 +140,62 @@ def with_wrong_types() -> ModelProto:
     return model_of([node], [value("x", (1, 5))], [value("y", (1, 3))], weights_of(0, w=(4, 3)))
 
 
+def chain_of(*nodes: tuple[str, str]) -> ModelProto:
+    """Operators of one input and one output, written in this order."""
+    made = [helper.make_node("Relu", [a], [b], name=f"n{a}{b}") for a, b in nodes]
+    return model_of(made, [value("x", (4,))], [value("y", (4,))])
+
+
+def with_initializer_twice() -> ModelProto:
+    model = dense_model()
+    model.graph.initializer.append(model.graph.initializer[0])
+    return model
+
+
+def with_input_twice() -> ModelProto:
+    model = dense_model()
+    model.graph.input.append(model.graph.input[0])
+    return model
+
+
+def with_face(kind: int, size: int = 4) -> ModelProto:
+    node = helper.make_node("Identity", ["x"], ["y"])
+    return model_of([node], [value("x", (size,), kind)], [value("y", (size,), kind)])
+
+
+def with_branch_that_reads(name: str) -> ModelProto:
+    branch = graph_of(
+        [helper.make_node("Relu", [name], ["t"], name="deep")], [], [value("t", (4,))]
+    )
+    node = helper.make_node("If", ["c"], ["y"], then_branch=branch, else_branch=branch)
+    inputs = [value("x", (4,)), value("c", (), TensorProto.BOOL)]
+    return model_of([node], inputs, [value("y", (4,))])
+
+
+def with_split(count: int) -> ModelProto:
+    """What aborts onnx 1.23 where the count is not that of the outputs."""
+    node = helper.make_node("Split", ["x"], ["y", "z"], name="s", num_outputs=count)
+    return model_of([node], [value("x", (4,))], [value("y", (2,)), value("z", (2,))])
+
+
+def with_carried(**fields: object) -> ModelProto:
+    model = dense_model()
+    model.graph.initializer[0].CopyFrom(
+        TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4], **fields)
+    )
+    return model
+
+
+def with_bytes_for_a_name() -> bytes:
+    data: bytes = relu_model().SerializeToString()
+    return data.replace(b"Relu", b"R\xfflu")
+
+
+def with_old_operator() -> ModelProto:
+    node = helper.make_node("Upsample", ["x", "s"], ["y"], name="up")
+    return model_of([node], [value("x", (4,))], [value("y", (4,))], {"s": np.ones(1, np.float32)})
+
+
 LAUGHS = {f"F{i}": [f"F{i + 1}"] * 2 for i in range(30)} | {"F30": []}
 
 
@@ -164,8 +220,32 @@ LAUGHS = {f"F{i}": [f"F{i + 1}"] * 2 for i in range(30)} | {"F30": []}
         (with_strings, "input 'x' holds strings"),
         (with_sequence, "output 'y' is not a tensor"),
         (without_inputs, "it has no inputs"),
-        (with_unknown_operator, "not valid ONNX"),
+        (with_unknown_operator, "node 0 (Reloo): opset 18 has no such operator"),
         (with_wrong_types, "not valid ONNX"),
+        (lambda: chain_of(("x", "b"), ("q", "y")), "node 'nqy' (Relu) reads 'q', which nothing"),
+        (lambda: chain_of(("b", "y"), ("x", "b")), "node 'nby' (Relu) reads 'b' before that is"),
+        (lambda: chain_of(("b", "a"), ("a", "b"), ("x", "y")), "node 'nba' (Relu) reads 'b', wh"),
+        (lambda: chain_of(("b", "a"), ("a", "b"), ("x", "y")), "from its own output: a cycle"),
+        (lambda: chain_of(("x", "y"), ("x", "y")), "node 'nxy' (Relu) makes 'y', which is there"),
+        (lambda: chain_of(("x", "x")), "node 'nxx' (Relu) makes 'x', which is there already"),
+        (lambda: chain_of(("x", "b")), "output 'y' of graph 'g' is made by no operator"),
+        (with_initializer_twice, "weight 'w' of graph 'g' is there twice"),
+        (with_input_twice, "input 'x' of graph 'g' is there twice"),
+        (lambda: with_branch_that_reads("gone"), "node 'deep' (Relu) reads 'gone', which nothing"),
+        (lambda: with_branch_that_reads("y"), "node 'deep' (Relu) reads 'y', which nothing"),
+        (lambda: with_split(3), "node 's' (Split): splits into 3 and has 2 outputs"),
+        (with_old_operator, "node 'up' (Upsample): is no longer in opset 18"),
+        (lambda: with_face(TensorProto.BFLOAT16), "input 'x' is of type bfloat16"),
+        (lambda: with_face(TensorProto.COMPLEX64), "input 'x' is of type complex64"),
+        (lambda: with_face(99), "input 'x' is of type 99"),
+        (lambda: with_face(TensorProto.FLOAT, -1), "input 'x' has a dimension of -1"),
+        (lambda: with_carried(raw_data=bytes(20)), "tensor 'w' claims 4 elements and carries 5"),
+        (lambda: with_carried(int64_data=[1] * 4), "tensor 'w' carries its data as int64_data"),
+        (lambda: with_carried(raw_data=bytes(16), float_data=[1.0]), "in several fields"),
+        (
+            lambda: with_functions({f"F{i}": [f"F{i + 1}"] for i in range(100)} | {"F100": []}),
+            "calls others over more than 64 levels",
+        ),
     ],
 )
 def test_bad_model_is_refused_in_one_line(make: Callable[[], ModelProto], expected: str) -> None:
@@ -188,6 +268,27 @@ def test_weights_may_be_listed_as_inputs_as_old_exporters_do() -> None:
     model.graph.input.append(value("w", (4,)))
     source = source_from_onnx(model.SerializeToString(), name="m", importer="onnx")
     assert [spec.name for spec in source.workload.inputs] == ["x"]
+
+
+def test_name_that_is_no_text_is_refused() -> None:
+    with pytest.raises(ModelError, match="is not UTF-8"):
+        model_from_bytes(with_bytes_for_a_name())
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [
+        (TensorProto.INT64, "int64"),
+        (TensorProto.BOOL, "bool"),
+        (TensorProto.FLOAT16, "float16"),
+        (TensorProto.DOUBLE, "float64"),
+        (TensorProto.UINT8, "uint8"),
+    ],
+)
+def test_inputs_of_numbers_have_numpys_names(kind: int, dtype: str) -> None:
+    data = with_face(kind).SerializeToString()
+    source = source_from_onnx(data, name="m", importer="onnx")
+    assert [spec.dtype for spec in source.workload.inputs] == [dtype]
 
 
 @given(st.binary(max_size=300))
@@ -223,12 +324,14 @@ def test_source_is_the_file_and_its_digest(tmp_path: Path) -> None:
     [
         ("missing.onnx", "missing.onnx: no such file"),
         ("text.onnx", "text.onnx: not an ONNX model"),
-        ("model.h5", "model.h5: nothing here reads '.h5' files"),
+        ("model.mlmodel", "model.mlmodel: nothing here reads '.mlmodel' files"),
+        ("folder", "folder: nothing here reads this directory"),
     ],
 )
 def test_file_that_is_no_model_is_refused_by_name(name: str, expected: str, tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("hello")
-    (tmp_path / "model.h5").write_text("hello")
+    (tmp_path / "model.mlmodel").write_text("hello")
+    (tmp_path / "folder").mkdir()
     with pytest.raises(ModelError, match=expected):
         read_source(tmp_path / name)
 

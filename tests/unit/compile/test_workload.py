@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
 from insight_edge.compile.check import check_model
 from insight_edge.compile.workload import peak_live_bytes, workload_from_onnx
@@ -184,9 +185,94 @@ def test_tensors_a_subgraph_takes_from_outside_are_read_by_its_node() -> None:
         [value("y", (1, 8))],
     )
     found = workload(model)
-    assert found.unknown_ops == ("If",)
-    assert found.operations[2].read_bytes == 32 + 1
-    assert found.peak_live_bytes == 64 + 1
+    assert found.unknown_ops == ()
+    assert [(o.op, o.read_bytes) for o in found.operations[2:]] == [
+        ("If", 1), ("Neg", 32), ("Relu", 0),
+    ]  # fmt: skip
+    # What the branch takes from outside, what it makes and what the node makes of that.
+    assert found.peak_live_bytes == 3 * 32 + 1
+
+
+def scored(op: str, depth: int) -> GraphProto:
+    """A branch that multiplies `x` (1, 8) with a square matrix so many times."""
+    names = ["x", *(f"{op}{i}" for i in range(depth))]
+    nodes = [helper.make_node("MatMul", [a, f"w{op}"], [b]) for a, b in pairwise(names)]
+    shape = (1, 8)
+    graph = graph_of(nodes, [], [value(names[-1], shape)], weights_of(0, **{f"w{op}": (8, 8)}))
+    graph.name = op
+    return graph
+
+
+def test_of_an_if_the_costlier_branch_counts_and_the_weights_of_both() -> None:
+    node = helper.make_node(
+        "If", ["c"], ["y"], name="choose", then_branch=scored("a", 3), else_branch=scored("b", 1)
+    )
+    inputs = [value("x", (1, 8)), value("c", (), TensorProto.BOOL)]
+    found = workload(model_of([node], inputs, [value("y", (1, 8))]))
+    assert found.flops == 3 * 2 * 8 * 8
+    assert found.parameter_bytes == 2 * 4 * 64
+    assert [(o.name, o.flops) for o in found.operations] == [
+        ("choose", 0),
+        ("choose/b/MatMul_0", 0),
+        *((f"choose/a/MatMul_{i}", 128) for i in range(3)),
+    ]
+    assert found.unknown_ops == ()
+
+
+def loop_of(times: int | None) -> ModelProto:
+    body = graph_of(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Mul", ["v", "v"], ["u"])],
+        [value("i", (), TensorProto.INT64), value("go", (), TensorProto.BOOL), value("v", (1, 4))],
+        [value("on", (), TensorProto.BOOL), value("u", (1, 4))],
+    )
+    inputs = [value("x", (1, 4))]
+    if times is None:
+        inputs.append(value("n", (), TensorProto.INT64))
+    node = helper.make_node("Loop", ["n", "", "x"], ["y"], body=body)
+    weights = {} if times is None else {"n": np.array(times, np.int64)}
+    return model_of([node], inputs, [value("y", (1, 4))], weights)
+
+
+def test_body_of_a_loop_counts_as_often_as_the_file_says() -> None:
+    found = workload(loop_of(5))
+    assert (found.flops, found.unknown_ops) == (5 * 4, ())
+    assert [o.op for o in found.operations] == ["Loop", "Identity", "Mul"]
+    # Besides input and output of the loop: number, condition and both sides of the product.
+    assert found.peak_live_bytes == 2 * 16 + (8 + 1 + 16 + 16)
+
+
+def test_loop_of_unknown_length_counts_once_and_is_unknown() -> None:
+    found = workload(loop_of(None))
+    assert (found.flops, found.unknown_ops) == (4, ("Loop",))
+
+
+def test_loop_that_no_machine_finishes_is_refused() -> None:
+    with pytest.raises(ModelError, match="more than any machine does"):
+        workload(loop_of(2**62))
+
+
+def test_body_of_a_scan_counts_once_for_each_slice() -> None:
+    body = graph_of(
+        [helper.make_node("Add", ["s", "e"], ["t"]), helper.make_node("Identity", ["t"], ["o"])],
+        [value("s", (4,)), value("e", (4,))],
+        [value("t", (4,)), value("o", (4,))],
+    )
+    node = helper.make_node("Scan", ["start", "x"], ["last", "y"], body=body, num_scan_inputs=1)
+    outputs = [value("last", (4,)), value("y", (7, 4))]
+    weights = {"start": np.zeros(4, np.float32)}
+    found = workload(model_of([node], [value("x", (7, 4))], outputs, weights))
+    assert (found.flops, found.unknown_ops) == (7 * 4, ())
+
+
+def test_free_dimension_that_leaves_nothing_is_unknown_and_not_negative() -> None:
+    nodes = [helper.make_node("Conv", ["x", "w"], ["c"]),
+             helper.make_node("GlobalAveragePool", ["c"], ["y"])]  # fmt: skip
+    found = workload(
+        model_of(nodes, [value("x", ("n", 3, "h", "w_"))], [value("y", ("n", 4, 1, 1))],
+                 weights_of(0, w=(4, 3, 3, 3)))
+    )  # fmt: skip
+    assert found.unknown_ops == ("Conv", "GlobalAveragePool")
+    assert found.flops == 0
 
 
 def test_functions_count_as_what_they_hold() -> None:

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Models of frameworks that the workshop's environment does not have, made where they are.
+
+Run as a file by the interpreter of a toolchain's environment: arguments are the
+token of the framework, what to make and the path to save it to. `rows.npz`
+beside it has rows and the framework's own answers. Nothing heavy is imported by
+tests that ask for one.
+"""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Framework:
+    """Where a framework is, and how its files are called."""
+
+    environment: str
+    suffix: str
+
+
+FRAMEWORKS = {
+    "xgboost": Framework(environment="toolchain-trees", suffix=".ubj"),
+    "lightgbm": Framework(environment="toolchain-trees", suffix=".txt"),
+    "tensorflow": Framework(environment="toolchain-tensorflow", suffix=".keras"),
+}
+
+
+def made_apart(token: str, path: Path, kind: str = "regression") -> Path:
+    """Have a model made in the framework's environment; skip where that is not installed."""
+    import pytest
+
+    from insight_edge.compile.environments import environment_python
+    from insight_edge.errors import ToolchainMissingError
+
+    try:
+        python = environment_python(FRAMEWORKS[token].environment)
+    except ToolchainMissingError as error:
+        pytest.skip(f"{error} ({error.hint})")
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    command = [str(python), __file__, token, kind, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def _table(classes: int) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(300, 5)).astype(np.float32)
+    score = rows[:, 0] + rows[:, 1] * rows[:, 2]
+    if not classes:
+        return rows, score
+    return rows, np.digitize(score, np.quantile(score, np.arange(1, classes) / classes))
+
+
+def _xgboost(kind: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    import xgboost
+
+    objectives = {
+        "regression": "reg:squarederror",
+        "poisson": "count:poisson",
+        "dart": "reg:squarederror",
+        "linear": "reg:squarederror",
+        "binary": "binary:logistic",
+        "logistic": "reg:logistic",
+        "logitraw": "binary:logitraw",
+        "classes": "multi:softprob",
+        "softmax": "multi:softmax",
+        "rank": "rank:pairwise",
+        "missing": "binary:logistic",
+        "categories": "reg:squarederror",
+    }
+    classes = {"classes": 3, "softmax": 3, "regression": 0, "poisson": 0, "dart": 0, "linear": 0}
+    rows, answers = _table(0 if kind == "categories" else classes.get(kind, 2))
+    asked = {"objective": objectives[kind], "max_depth": 3, "nthread": 1}
+    asked |= {"num_class": 3} if kind in {"classes", "softmax"} else {}
+    asked |= {"booster": "dart", "rate_drop": 0.3} if kind == "dart" else {}
+    asked |= {"booster": "gblinear"} if kind == "linear" else {}
+    options = {}
+    if kind == "missing":
+        rows[::3, 0] = np.nan
+    if kind == "categories":
+        rows[:, 0] = np.arange(len(rows)) % 6
+        answers = answers + np.asarray([3, -2, 5, 0, -4, 1])[np.arange(len(rows)) % 6]
+        options = {"feature_types": ["c", "q", "q", "q", "q"], "enable_categorical": True}
+        asked |= {"max_cat_to_onehot": 1}
+    if kind == "rank":
+        options = {"group": [len(rows)]}
+    data = xgboost.DMatrix(rows, np.abs(answers), **options)
+    booster = xgboost.train(asked, data, 8)
+    booster.save_model(path)
+    return rows, booster.predict(data).reshape(len(rows), -1)
+
+
+def _lightgbm(kind: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    import lightgbm
+
+    classes = {"classes": 3, "binary": 2, "missing": 2}
+    rows, answers = _table(classes.get(kind, 0))
+    rows = np.asarray(rows, np.float64) / 3  # thresholds that are no float32
+    objectives = {"classes": "multiclass", "binary": "binary", "missing": "binary"}
+    objectives["poisson"] = "poisson"
+    asked = {"objective": objectives.get(kind, "regression"), "verbose": -1, "num_threads": 1}
+    asked |= {"num_class": 3} if kind == "classes" else {}
+    asked |= {"zero_as_missing": True} if kind == "zeros" else {}
+    if kind == "zeros":
+        rows[::3, 0] = 0
+    if kind == "forest":
+        asked |= {"boosting": "rf", "bagging_freq": 1, "bagging_fraction": 0.6}
+    if kind == "missing":
+        rows[::3, 0] = np.nan
+    options = {}
+    if kind == "categories":
+        rows[:, 0] = np.arange(len(rows)) % 6
+        answers = answers + np.asarray([3, -2, 5, 0, -4, 1])[np.arange(len(rows)) % 6]
+        options = {"categorical_feature": [0]}
+    data = lightgbm.Dataset(rows, np.abs(answers), **options)
+    booster = lightgbm.train(asked, data, 8)
+    booster.save_model(path)
+    rows = rows.astype(np.float32)
+    return rows, booster.predict(rows).reshape(len(rows), -1)
+
+
+def _tensorflow(kind: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    if kind == "regression":
+        given = layers.Input((5,), name="x")
+        model = keras.Sequential([given, layers.Dense(8, "gelu"), layers.Dense(2)])
+    elif kind == "image":
+        stack = [layers.Input((12, 12, 3)), layers.Conv2D(4, 3), layers.BatchNormalization()]
+        stack += [layers.ReLU(), layers.DepthwiseConv2D(3, padding="same")]
+        stack += [layers.GlobalAveragePooling2D(), layers.Dense(3, "softmax", name="classes")]
+        model = keras.Sequential(stack)
+    elif kind == "series":
+        stack = [layers.Input((12, 4)), layers.LSTM(8, return_sequences=True), layers.GRU(4)]
+        model = keras.Sequential([*stack, layers.Dense(2)])
+    elif kind == "attention":
+        given = layers.Input((10, 16), name="tokens")
+        mixed = layers.LayerNormalization()(layers.MultiHeadAttention(2, 8)(given, given) + given)
+        pooled = layers.GlobalAveragePooling1D()(layers.Dense(4, "gelu")(mixed))
+        model = keras.Model(given, pooled)
+    elif kind == "two":
+        one, other = layers.Input((4,), name="one"), layers.Input((4,), dtype="int32", name="other")
+        table = layers.Flatten()(layers.Embedding(10, 3)(other))
+        joined = layers.Concatenate()([one, table])
+        faces = [layers.Dense(2, name="p")(joined), layers.Dense(3, "sigmoid", name="q")(joined)]
+        model = keras.Model([one, other], faces)
+    else:
+        stack = [layers.Input((5,)), layers.Lambda(lambda x: x + 1), layers.Dense(2)]
+        model = keras.Sequential(stack)
+    if path.suffix:
+        model.save(path)
+    else:
+        model.export(path, verbose=False)
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(3, *model.inputs[0].shape[1:])).astype(np.float32)
+    given = [rows, np.zeros((3, 4), np.int32)] if kind == "two" else rows
+    answers = model(given, training=False)
+    return rows, np.asarray(answers[-1] if kind == "two" else answers)
+
+
+MAKERS = {"xgboost": _xgboost, "lightgbm": _lightgbm, "tensorflow": _tensorflow}
+
+if __name__ == "__main__":
+    place = Path(sys.argv[3])
+    asked_rows, found = MAKERS[sys.argv[1]](sys.argv[2], place)
+    np.savez(place.parent / "rows.npz", rows=asked_rows, answers=found)
