@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from insight_edge.errors import DocumentError, LimitExceededError
 
 _PLAIN_KINDS = frozenset("biufU")
-_MAX_HEADER_BYTES = 4096
+MAX_HEADER_BYTES = 4096
 _HEADER: Final = re.compile(
     rb"\{'descr': '([<>|][biufU][0-9]{1,9})', 'fortran_order': (True|False), "
     rb"'shape': \(((?:[0-9]{1,18}, ?){0,32}[0-9]{0,18})\), \} *\n"
@@ -29,8 +29,7 @@ _HEADER: Final = re.compile(
 
 _SUFFIX = ".npy"
 _COMPRESSIONS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-# What zipfile lets through of a damaged archive, found by damaging one.
-_NOT_AN_NPZ = (
+NOT_AN_NPZ = (
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
@@ -39,6 +38,7 @@ _NOT_AN_NPZ = (
     RuntimeError,
     ValueError,
 )
+"""What zipfile lets through of a damaged archive, found by damaging one."""
 
 
 def npz_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -69,22 +69,26 @@ def arrays_from_npz(data: bytes, *, max_bytes: int, max_arrays: int) -> dict[str
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
-            _refuse_size(members, max_bytes=max_bytes, max_arrays=max_arrays)
+            refuse_size(members, max_bytes=max_bytes, max_arrays=max_arrays)
             arrays = {
                 member.filename.removesuffix(_SUFFIX): _array(
                     _unpack(archive, member), member.filename
                 )
                 for member in members
             }
-    except _NOT_AN_NPZ as error:
+    except NOT_AN_NPZ as error:
         raise DocumentError(f"not an .npz: {error}") from error
     if len(arrays) < len(members):
         raise DocumentError("two arrays have one name")
     return arrays
 
 
-def _refuse_size(members: list[zipfile.ZipInfo], *, max_bytes: int, max_arrays: int) -> None:
-    """Refuse by what the archive's directory says; zipfile reads no member beyond that."""
+def refuse_size(members: list[zipfile.ZipInfo], *, max_bytes: int, max_arrays: int) -> None:
+    """Refuse by what the archive's directory says; zipfile reads no member beyond that.
+
+    Raises:
+        LimitExceededError: more arrays or bytes than that.
+    """
     if len(members) > max_arrays:
         raise LimitExceededError(f"{len(members)} arrays, at most {max_arrays} are read")
     unpacked_bytes = sum(member.file_size for member in members)
@@ -101,7 +105,7 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
 
 
 def _array(data: bytes, name: str) -> NDArray[Any]:
-    descr, order, shape, start = _header(data, name)
+    descr, order, shape, start = npy_header(data, name)
     values = memoryview(data)[start:]
     try:
         array = np.frombuffer(values, descr).reshape(shape, order=order)
@@ -112,16 +116,19 @@ def _array(data: bytes, name: str) -> NDArray[Any]:
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
-def _header(data: bytes, name: str) -> tuple[str, Literal["C", "F"], tuple[int, ...], int]:
-    """Return dtype, order, shape and where the values start.
+def npy_header(data: bytes, name: str) -> tuple[str, Literal["C", "F"], tuple[int, ...], int]:
+    """Return dtype, order, shape and where values start; `MAX_HEADER_BYTES` are enough of `data`.
 
     NumPy's own reader also takes pickles, structures and what Python 2 wrote.
+
+    Raises:
+        DocumentError: not an array of numbers, booleans or text.
     """
     width = {b"\x93NUMPY\x01\x00": 2, b"\x93NUMPY\x02\x00": 4}.get(data[:8])
     if width is None:
         raise DocumentError(f"'{name}': not an .npy of version 1 or 2")
     start = 8 + width + int.from_bytes(data[8 : 8 + width], "little")
-    match = _HEADER.fullmatch(data[8 + width : start]) if start <= _MAX_HEADER_BYTES else None
+    match = _HEADER.fullmatch(data[8 + width : start]) if start <= MAX_HEADER_BYTES else None
     if match is None:
         raise DocumentError(f"'{name}': not numbers, booleans or text")
     descr, fortran_order, sizes = (group.decode() for group in match.groups())

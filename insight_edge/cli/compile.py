@@ -25,9 +25,11 @@ def compile_(
     target: list[str] | None = None,
     max_drop: float | None = None,
     accept_unproven: Annotated[bool, Parameter(negative="")] = False,
+    repair: float = 180.0,
     threads: int | None = None,
     rounds: int = 15,
     cache: Path | None = None,
+    tuning: float = 0.0,
     trust_pickle: Annotated[bool, Parameter(negative="")] = False,
     format: Format = "table",  # noqa: A002 - the flag is --format
 ) -> None:
@@ -37,16 +39,20 @@ def compile_(
     when nothing could be tried for want of a toolchain.
 
     Args:
-        model: .onnx, .pt2 (torch.export) or a scikit-learn file.
+        model: a file of ONNX, torch.export, scikit-learn, XGBoost, LightGBM or Keras.
         profile: hardware profile, an id or a TOML file; give it again for more than one.
         output: directory of the bundle; `{profile}` in it becomes the profile's id.
         calibration: .npz with rows by input name, and optionally labels.
         target: only this backend:precision; give it again for more than one.
-        max_drop: percentage points of the task metric that may be lost.
+        max_drop: percentage points of the task metric that may be lost, proven; by default the
+            profile's limit or 1, of which 0.5 may be lost as measured.
         accept_unproven: ship what too few rows could not prove.
+        repair: seconds for leaving layers of INT8 that fails in floating point; 0 for none.
         threads: of the engine; as many as the profile has processors by default.
         rounds: of the interleaved measurement.
         cache: directory in which builds are kept between calls.
+        tuning: seconds that every target which can be tuned looks for faster code; what it finds
+            is kept in the cache.
         trust_pickle: let code in the model's file run.
         format: how to print the trials.
     """
@@ -58,9 +64,11 @@ def compile_(
         only=tuple(target_from_token(token) for token in target or ()),
         max_drop_pp=max_drop,
         accept_unproven=accept_unproven,
+        repair_s=repair,
         threads=threads,
         rounds=rounds,
         cache=cache,
+        tuning_s=tuning,
         trust_pickle=trust_pickle,
     )
     profiles = [find_profile(name) for name in profile]

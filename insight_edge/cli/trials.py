@@ -26,6 +26,7 @@ def _row(trial: Trial) -> Row:
         "p50 ms": _latency(trial),
         "size MiB": f"{trial.artifact_bytes / 2**20:.2f}" if trial.artifact_bytes else "-",
         "drop pp": _drop(trial),
+        "SQNR dB": _sqnr(trial),
         "proof": trial.proof.verdict if trial.proof else "-",
         "measured": _verdict(trial),
         "build s": f"{trial.build_s:.1f}" if trial.build_s is not None else "-",
@@ -46,8 +47,14 @@ def _drop(trial: Trial) -> str:
     return f"{trial.proof.drop_pp:.2f} ≤ {trial.proof.drop_upper_pp:.2f}"
 
 
+def _sqnr(trial: Trial) -> str:
+    if trial.proof is None or trial.proof.sqnr_db is None:
+        return "-"
+    return f"{trial.proof.sqnr_db:.0f}"
+
+
 def _verdict(trial: Trial) -> str:
     if trial.measurement is None:
-        return "-"
+        return "not executed" if trial.unexecuted else "-"
     verdict = trial.measurement.verdict
     return verdict if trial.measurement.kind == "measured" else f"{verdict}, bound"

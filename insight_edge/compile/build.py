@@ -19,7 +19,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from insight_edge.bundle.durable import storing
@@ -28,6 +28,7 @@ from insight_edge.compile.child import DISK_FULL_EXIT_CODE
 from insight_edge.compile.job import Artifact, BuildJob
 from insight_edge.compile.outcome import GIB, BuildLimits, BuildOutcome, Built, Failed
 from insight_edge.compile.processes import kill_tree, process_tree, resident_bytes
+from insight_edge.compile.seam import TUNING
 from insight_edge.documents.codec import decode_json, encode_json
 from insight_edge.documents.manifest import FileEntry
 from insight_edge.errors import BuildFailedError, DocumentError, StorageError
@@ -64,7 +65,7 @@ def build(
     Args:
         job: what to build; its paths are absolute.
         directory: new or empty; gets `job.json`, `build.log` and, when built, `artifact/`.
-        limits: beyond which the child is killed.
+        limits: beyond which the child is killed; the time that it is to tune for comes on top.
         python: interpreter of the environment that has the toolchain.
         stop: once set, the child is killed and the build has failed.
 
@@ -73,6 +74,7 @@ def build(
         ValueError: the directory is not empty.
     """
     limits = limits or BuildLimits()
+    limits = replace(limits, wall_s=limits.wall_s + float(job.target.options.get(TUNING, 0.0)))
     started = time.monotonic()
     with storing(directory):
         _prepare(job, directory)

@@ -3,7 +3,9 @@
 
 A build is cached under the digest of its job, the toolchain's versions and the
 processor of this machine. Files are checked by digest each time; what does not
-agree is built again. Failures are not kept. Nothing is ever evicted.
+agree is built again, and so is what said that it was unfinished. Failures are
+not kept. What backends keep from build to build lies in `shared/<backend>` and is
+no part of the digest. Nothing is ever evicted.
 """
 
 import errno
@@ -19,8 +21,8 @@ import msgspec
 from insight_edge import __version__
 from insight_edge.bundle.durable import replace_file, sibling, storing
 from insight_edge.bundle.write import file_entry
-from insight_edge.compile.build import build
 from insight_edge.compile.job import Artifact, BuildJob
+from insight_edge.compile.location import BuildLocation, Here
 from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built, Failed
 from insight_edge.compile.toolchain import Toolchain
 from insight_edge.documents.codec import Versioned, decode_json, digest, encode_json, to_plain
@@ -46,6 +48,7 @@ def build_once(
     *,
     limits: BuildLimits | None = None,
     stop: threading.Event | None = None,
+    location: BuildLocation | None = None,
 ) -> BuildOutcome:
     """Return the cached build of a job, or build it; see `build`.
 
@@ -55,17 +58,21 @@ def build_once(
         toolchain: what it is built in, as the backend says.
         limits: of a build that has to be made.
         stop: once set, a build that has to be made has failed.
+        location: where it is made; in a child process here for None.
 
     Raises:
         StorageError: the disk is full or cannot be written.
     """
     place = cache.absolute() / build_key(job, toolchain.versions)[len("sha256:") :]
     known = _read(place)
-    if known is not None:
+    if known is not None and not known.artifact.unfinished:
         return known
+    shared = cache.absolute() / "shared" / job.target.backend
+    job = msgspec.structs.replace(job, shared=str(shared))
     staged = sibling(place)
     try:
-        outcome = build(job, staged, limits=limits, python=toolchain.python, stop=stop)
+        where = location or Here(python=toolchain.python)
+        outcome = where.build(job, staged, limits=limits, stop=stop)
         return outcome if isinstance(outcome, Failed) else _keep(outcome, staged, place)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
@@ -73,7 +80,7 @@ def build_once(
 
 def build_key(job: BuildJob, toolchain: Mapping[str, str]) -> str:
     """Return the digest of everything that the artifact of a job depends on."""
-    where_it_lay = {"model": "", "calibration": None}
+    where_it_lay = {"model": "", "calibration": None, "shared": None}
     depends_on = {
         "job": to_plain(job) | where_it_lay,
         "toolchain": dict(toolchain),
@@ -84,7 +91,10 @@ def build_key(job: BuildJob, toolchain: Mapping[str, str]) -> str:
 
 
 def _keep(built: Built, staged: Path, place: Path) -> Built:
-    """Give a fresh build its place; where another process was first, theirs is as good."""
+    """Give a fresh build its place; where another process was first, theirs is as good.
+
+    An unfinished one that is in the place goes: whoever is still reading it sees by the digests.
+    """
     entry = CacheEntry(
         artifact=built.artifact,
         files=built.files,
@@ -93,7 +103,10 @@ def _keep(built: Built, staged: Path, place: Path) -> Built:
         log=built.log,
     )
     replace_file(staged / "build.json", encode_json(entry))
+    old = _read(place)
     with storing(place):
+        if old is not None and old.artifact.unfinished:
+            shutil.rmtree(place)
         try:
             staged.rename(place)
         except OSError as error:

@@ -2,8 +2,8 @@
 """Calibration rows as a build gets them: arrays of the model's inputs, in one file.
 
 Rows come in the caller's format and go through `pre` first, by the same
-executor as on the device. Which rows calibrate is not decided here
-(`compile.samples` does).
+executor as on the device. A build reads them a batch at a time. Which rows
+calibrate is not decided here (`compile.samples` does).
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,8 +15,9 @@ import onnx
 from numpy.typing import NDArray
 
 from insight_edge.bundle.durable import replace_file
-from insight_edge.bundle.npz import arrays_from_npz, npz_from_arrays
+from insight_edge.bundle.npz import npz_from_arrays
 from insight_edge.compile.job import BuildJob
+from insight_edge.compile.rows import RowFile
 from insight_edge.compile.shapes import input_values
 from insight_edge.compile.source import SourceModel
 from insight_edge.documents.codec import digest
@@ -25,7 +26,7 @@ from insight_edge.errors import BuildFailedError, TensorMismatchError
 from insight_edge.transforms.executor import run
 
 MAX_CALIBRATION_BYTES = 4 * 2**30
-"""No calibration file is larger; a toolchain holds all of it in memory."""
+"""No calibration file is larger."""
 
 MAX_INPUTS = 64
 
@@ -58,39 +59,53 @@ def write_calibration(
     return Calibration(path=path, digest=digest(data))
 
 
-def read_calibration(path: Path) -> Arrays:
-    """Return the rows of a file that `write_calibration` wrote, by input name.
+class CalibrationRows:
+    """The rows of a job as its model takes them, by input name; may be gone through again.
 
-    Raises:
-        DocumentError: it is not such a file.
+    One row at a time, or as many as the model's batch is fixed to; rows that do not fill a
+    fixed batch are left out.
     """
-    return arrays_from_npz(
-        path.read_bytes(), max_bytes=MAX_CALIBRATION_BYTES, max_arrays=MAX_INPUTS
-    )
+
+    def __init__(self, job: BuildJob, *, most: int | None = None) -> None:
+        """Look at the file; `most` bounds how many batches are given, the first ones.
+
+        Raises:
+            BuildFailedError: the job has no rows, or too few.
+            DocumentError: its file is not what `write_calibration` writes.
+        """
+        if job.calibration is None:
+            raise BuildFailedError("INT8 needs rows to calibrate with")
+        self._file = RowFile(
+            Path(job.calibration), max_bytes=MAX_CALIBRATION_BYTES, max_arrays=MAX_INPUTS
+        )
+        self._batch = _fixed_batch(job)
+        count = min(column.rows for column in self._file.columns.values())
+        if count < self._batch:
+            raise BuildFailedError(
+                f"{count} rows to calibrate with, the model takes {self._batch} at once"
+            )
+        self._count = min(count // self._batch, most or count)
+
+    def __len__(self) -> int:
+        """Return how many batches there are."""
+        return self._count
+
+    def __iter__(self) -> Iterator[Arrays]:
+        """Yield the batches in order; only one is in memory."""
+        names = tuple(self._file.columns)
+        blocks = zip(*(self._file.blocks(name, self._batch) for name in names), strict=False)
+        for _, columns in zip(range(self._count), blocks, strict=False):
+            yield dict(zip(names, columns, strict=True))
 
 
 def calibration_feeds(job: BuildJob) -> Iterator[Arrays]:
     """Return the rows of a job as its model takes them, by input name.
 
-    One row at a time, or as many as the model's batch is fixed to; rows that do not fill a
-    fixed batch are left out.
-
     Raises:
         BuildFailedError: the job has no rows, or too few.
         DocumentError: its file is not what `write_calibration` writes.
     """
-    if job.calibration is None:
-        raise BuildFailedError("INT8 needs rows to calibrate with")
-    rows = arrays_from_npz(
-        Path(job.calibration).read_bytes(),
-        max_bytes=MAX_CALIBRATION_BYTES,
-        max_arrays=MAX_INPUTS,
-    )
-    batch, count = _fixed_batch(job), min(len(array) for array in rows.values())
-    if count < batch:
-        raise BuildFailedError(f"{count} rows to calibrate with, the model takes {batch} at once")
-    starts = range(0, count - batch + 1, batch)
-    return ({name: array[s : s + batch] for name, array in rows.items()} for s in starts)
+    return iter(CalibrationRows(job))
 
 
 def _fixed_batch(job: BuildJob) -> int:

@@ -3,7 +3,9 @@
 
 Pure. The winner has the lowest p50 among the trials that are proven and within
 the limits; where its interval overlaps another's, the higher precision wins.
-The FP32 fallback goes along for devices on which the winner cannot load.
+Less than FP32 is a rival only where it is measurably faster than every FP32
+that could be shipped, and than its own engine's round by round. The FP32
+fallback goes along for devices on which the winner cannot load.
 """
 
 from collections.abc import Sequence
@@ -11,11 +13,15 @@ from dataclasses import dataclass
 
 import msgspec
 
+from insight_edge.compile.int8 import slow_because
 from insight_edge.documents.evidence import Trial
+from insight_edge.documents.facts import Facts
 from insight_edge.documents.profile import Limits
 from insight_edge.errors import NothingShippableError
 
 MIB = 2**20
+
+LAYERS_TOLD = 3
 
 MANY_ROWS = 10**8
 """Nobody is told to give so many."""
@@ -41,8 +47,20 @@ class Choice:
         return (self.winner,) if self.fallback is None else (self.winner, self.fallback)
 
 
-def choose(trials: Sequence[Trial], limits: Limits, *, accept_unproven: bool = False) -> Choice:
+def choose(
+    trials: Sequence[Trial],
+    limits: Limits,
+    *,
+    accept_unproven: bool = False,
+    measured_on: Facts | None = None,
+) -> Choice:
     """Return which trials are shipped, and every trial with the reason why or why not.
+
+    Args:
+        trials: of one model for one profile, timed together.
+        limits: of the profile.
+        accept_unproven: what too few rows could not prove may be shipped.
+        measured_on: the machine, for a reason that says what it lacks.
 
     Raises:
         NothingShippableError: no trial survived its gates; it carries them with their reasons.
@@ -56,6 +74,11 @@ def choose(trials: Sequence[Trial], limits: Limits, *, accept_unproven: bool = F
         )
     winner = _winner(able)
     fallback = _fallback(able, winner)
+    lacks = slow_because(measured_on.arch, measured_on.isa) if measured_on else None
+    objections = [
+        _no_gain(trial, able, lacks) if why is None and trial is not winner else why
+        for trial, why in zip(trials, objections, strict=True)
+    ]
     decided = tuple(
         _decided(trial, why, winner, fallback)
         for trial, why in zip(trials, objections, strict=True)
@@ -77,6 +100,8 @@ def objection(trial: Trial, limits: Limits, *, accept_unproven: bool) -> str | N
         return trial.reason or "was not measured"
     if proof.verdict == "FAILED" or (proof.verdict == "UNPROVEN" and not accept_unproven):
         return proof.reason
+    if trial.unfinished:
+        return trial.unfinished
     if measured.verdict == "INVALID":
         return f"measurement INVALID: {', '.join(measured.reasons)}"
     return _over_limit(trial, limits)
@@ -98,9 +123,42 @@ def _over_limit(trial: Trial, limits: Limits) -> str | None:
 
 
 def _winner(able: Sequence[Trial]) -> Trial:
-    fastest = min(able, key=_p50)
-    rivals = [trial for trial in able if _overlap(trial, fastest)]
+    full = [trial for trial in able if trial.target.precision == "fp32"]
+    worth = [trial for trial in able if trial in full or _beats_all(trial, full)]
+    fastest = min(worth, key=_p50)
+    rivals = [trial for trial in worth if _overlap(trial, fastest)]
     return min(rivals, key=lambda trial: (trial.target.rank, _p50(trial)))
+
+
+def _beats_all(trial: Trial, full: Sequence[Trial]) -> bool:
+    """Return whether it is measurably faster than every one of these."""
+    return all(_beats(trial, other) for other in full)
+
+
+def _beats(trial: Trial, full: Trial) -> bool:
+    if _overlap(trial, full) or _p50(trial) > _p50(full):
+        return False
+    # Paired by round, what slowed the machine down cancels; launches of others are not paired.
+    return not _own(trial, full) or trial.against_fp32 is None or trial.against_fp32.high < 1
+
+
+def _own(trial: Trial, full: Trial) -> bool:
+    """Return whether `full` is what `against_fp32` is about."""
+    return full.target.token == f"{trial.target.backend}:fp32"
+
+
+def _no_gain(trial: Trial, able: Sequence[Trial], lacks: str | None) -> str | None:
+    """Return why a lower precision gains nothing over its own engine's FP32, or None."""
+    own = next((full for full in able if _own(trial, full)), None)
+    if own is None or trial is own or _beats(trial, own):
+        return None
+    ratio = _p50(trial) / _p50(own)
+    if trial.against_fp32 is not None:
+        ratio = trial.against_fp32.value
+    told = f"not measurably faster than {own.target.token}, which is more precise"
+    if ratio > 1 and not _overlap(trial, own):
+        told = f"{ratio:.2f}x the p50 of {own.target.token}"
+    return f"{told}: {lacks}" if lacks and trial.target.precision == "int8" else told
 
 
 def _fallback(able: Sequence[Trial], winner: Trial) -> Trial | None:
@@ -113,14 +171,23 @@ def _fallback(able: Sequence[Trial], winner: Trial) -> Trial | None:
 def _decided(trial: Trial, why: str | None, winner: Trial, fallback: Trial | None) -> Trial:
     if trial is winner:
         reason = f"won: {_proven(trial)}, p50 {_p50(trial):.3g} ms"
-        return msgspec.structs.replace(trial, chosen=True, reason=reason)
+        return _with_reason(trial, reason, chosen=True)
     if trial is fallback:
-        return msgspec.structs.replace(trial, chosen=True, reason="shipped as the FP32 fallback")
+        return _with_reason(trial, "shipped as the FP32 fallback", chosen=True)
     return _with_reason(trial, _lost(trial, winner) if why is None else why)
 
 
-def _with_reason(trial: Trial, reason: str) -> Trial:
-    return msgspec.structs.replace(trial, chosen=False, reason=reason)
+def _with_reason(trial: Trial, reason: str, *, chosen: bool = False) -> Trial:
+    if trial.float_layers and trial.status == "built":
+        reason = f"{reason}; in floating point: {_layers(trial)}"
+    return msgspec.structs.replace(trial, chosen=chosen, reason=reason)
+
+
+def _layers(trial: Trial) -> str:
+    """Return the first few layers that stay in floating point, and why."""
+    first = [f"{layer.name} ({layer.why})" for layer in trial.float_layers[:LAYERS_TOLD]]
+    more = len(trial.float_layers) - len(first)
+    return ", ".join([*first, *([f"{more} more"] if more else [])])
 
 
 def _lost(trial: Trial, winner: Trial) -> str:

@@ -13,6 +13,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from insight_edge.bench.machine import machine_facts
 from insight_edge.bundle.open import open_manifest
 from insight_edge.compile.builds import build_all, toolchains
@@ -21,22 +23,29 @@ from insight_edge.compile.choose import Choice, choose
 from insight_edge.compile.discovery import backends
 from insight_edge.compile.environments import environment_python, lock_digest
 from insight_edge.compile.examine import Conditions, Finding, examine
-from insight_edge.compile.outcome import BuildOutcome, Built
+from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built
 from insight_edge.compile.package import Part, Role, package
-from insight_edge.compile.plan import Planned, offers, plan
+from insight_edge.compile.plan import Planned, needs_rows, offers, plan
 from insight_edge.compile.preparation import prepare_job
 from insight_edge.compile.question import Question, ask
 from insight_edge.compile.reading import read_source
+from insight_edge.compile.repair import Mended, Repair
 from insight_edge.compile.reproduce import reproduce_command
 from insight_edge.compile.samples import Samples, read_samples
-from insight_edge.compile.settings import DEFAULT_MAX_DROP_PP, Compilation, Settings
+from insight_edge.compile.seam import TUNING, ForAccelerators, Tuning
+from insight_edge.compile.settings import (
+    DEFAULT_MAX_DROP_PP,
+    MEASURED_DROP_PP,
+    Compilation,
+    Settings,
+)
 from insight_edge.compile.source import SourceModel
 from insight_edge.compile.trial import make_trial
 from insight_edge.documents.evidence import Evidence, Trial
 from insight_edge.documents.facts import Facts
 from insight_edge.documents.manifest import Provenance
-from insight_edge.documents.profile import HardwareProfile, exceeds, mismatch
-from insight_edge.documents.target import target_from_token
+from insight_edge.documents.profile import HardwareProfile, exceeds, host_mismatch
+from insight_edge.documents.target import Target, target_from_token
 from insight_edge.errors import (
     ConfigurationError,
     DocumentError,
@@ -81,7 +90,9 @@ def compile_model(
     _refuse_occupied(output)
     source = read_source(model, trust_pickle=settings.trust_pickle)
     rows = read_samples(samples, source.described.inputs) if samples else None
-    command = reproduce_command(model, profile, output, samples, settings.max_drop_pp)
+    command = reproduce_command(
+        model, profile, output, samples, settings.max_drop_pp, settings.tuning_s
+    )
     with tempfile.TemporaryDirectory(prefix="insight-edge-compile-") as folder:
         compiler = _Compiler(
             source=source,
@@ -116,6 +127,7 @@ class _Compiler:
         self._place = place
         self._command = command
         self._tell = tell
+        self._calibration: Calibration | None = None
         self._created = datetime.now(UTC).isoformat(timespec="seconds")
 
     def run(self, rows: Samples | None, output: Path) -> Compilation:
@@ -123,13 +135,21 @@ class _Compiler:
         self._tell("asking the source model")
         question = ask(self._source, rows)
         outcomes = self._build([p for p in planned if p.refusal is None], rows)
-        findings = self._examine(question, outcomes)
+        here = {p.target.token for p in planned if p.unexecuted is None}
+        asked = {token: outcome for token, outcome in outcomes.items() if token in here}
+        repair = self._repair(outcomes)
+        findings = self._examine(question, asked, repair)
         trials = [
             self._trial(p, outcomes.get(p.target.token), findings.get(p.target.token))
             for p in planned
         ]
-        unproven = self._settings.accept_unproven
-        choice = choose(trials, self._profile.limits, accept_unproven=unproven)
+        trials += [self._mended(one, findings.get(one.target.token)) for one in repair.done]
+        choice = choose(
+            trials,
+            self._profile.limits,
+            accept_unproven=self._settings.accept_unproven,
+            measured_on=self._facts,
+        )
         self._tell("packaging")
         evidence = self._evidence(choice.trials, findings)
         parts = _chosen_parts(choice, findings)
@@ -141,10 +161,29 @@ class _Compiler:
         calibrated = rows is not None and bool((~rows.verification).any())
         only = self._settings.only
         found = plan(offered, self._profile, calibrated=calibrated, only=only)
-        planned = tuple(_with_environment(p) for p in found)
+        planned = tuple(_with_environment(self._with_obstacle(self._tuned(p))) for p in found)
         if all(p.refusal is not None for p in planned):
             self._refuse_all(planned)
         return planned
+
+    def _tuned(self, planned: Planned) -> Planned:
+        """Give a target that can be tuned the time for it."""
+        target, seconds = planned.target, self._settings.tuning_s
+        backend: object = backends().get(target.backend)
+        if not seconds or not isinstance(backend, Tuning) or not backend.tunes(target):
+            return planned
+        options = target.options | {TUNING: seconds}
+        return replace(planned, target=msgspec.structs.replace(target, options=options))
+
+    def _with_obstacle(self, planned: Planned) -> Planned:
+        """Say why what is built of a target cannot run here, where it is for an accelerator."""
+        backend: object = backends().get(planned.target.backend)
+        if planned.refusal is not None or not isinstance(backend, ForAccelerators):
+            return planned
+        wanted = backend.accelerator(self._profile)
+        if wanted is None or wanted.model.value in self._facts.accelerators:
+            return planned
+        return replace(planned, unexecuted=f"this machine has no {wanted.model.value}")
 
     def _refuse_all(self, planned: Sequence[Planned]) -> None:
         """Say why nothing can be tried.
@@ -163,18 +202,42 @@ class _Compiler:
         raise NothingShippableError(message, trials=trials)
 
     def _build(self, planned: Sequence[Planned], rows: Samples | None) -> dict[str, BuildOutcome]:
-        calibration: Calibration | None = None
-        if rows is not None and any(p.target.precision == "int8" for p in planned):
-            calibration = write_calibration(self._source, rows.calibration(), self._place)
+        if rows is not None and any(needs_rows(p.target) for p in planned):
+            rows.refuse_non_finite()
+            calibration = rows.calibration()
+            self._calibration = write_calibration(self._source, calibration, self._place)
+        return self._build_targets([p.target for p in planned], self._settings)
+
+    def _build_targets(
+        self, targets: Sequence[Target], settings: Settings
+    ) -> dict[str, BuildOutcome]:
+        source, profile, place = self._source, self._profile, self._place
         jobs = [
-            prepare_job(self._source, p.target, self._profile, self._place, calibration=calibration)
-            for p in planned
+            prepare_job(source, target, profile, place, calibration=self._calibration)
+            for target in targets
         ]
-        cache = self._settings.cache or self._place / "cache"
-        return build_all(jobs, cache, self._settings, self._tell)
+        return build_all(jobs, settings.cache or place / "cache", settings, self._tell)
+
+    def _repair(self, outcomes: Mapping[str, BuildOutcome]) -> Repair:
+        """Return what repairs INT8 that fails its proof, where all was built within its time."""
+
+        def build(target: Target, seconds: float) -> BuildOutcome:
+            limits = self._settings.limits or BuildLimits()
+            limits = replace(limits, wall_s=min(limits.wall_s, seconds))
+            settings = replace(self._settings, limits=limits)
+            return self._build_targets([target], settings)[target.token]
+
+        budget_s = self._settings.repair_s if outcomes else 0.0
+        return Repair(build=build, budget_s=budget_s, tell=self._tell)
+
+    def _mended(self, one: Mended, finding: Finding | None) -> Trial:
+        """Return the trial of a repair; the command of what was repaired does it again."""
+        plain = Target(backend=one.target.backend, precision=one.target.precision)
+        reproduce = f"{self._command} --target {plain.token}"
+        return make_trial(Planned(target=one.target), one.outcome, finding, reproduce)
 
     def _examine(
-        self, question: Question, outcomes: Mapping[str, BuildOutcome]
+        self, question: Question, outcomes: Mapping[str, BuildOutcome], repair: Repair
     ) -> dict[str, Finding]:
         parts = [
             Part(target=target_from_token(token), built=outcome)
@@ -188,7 +251,9 @@ class _Compiler:
             package(place, self._source, question, evidence, [part], Provenance())
             return place
 
-        found = examine(self._source, question, parts, self._conditions(), draft, self._tell)
+        found = examine(
+            self._source, question, parts, self._conditions(), draft, self._tell, mend=repair
+        )
         return {finding.part.target.token: finding for finding in found}
 
     def _conditions(self) -> Conditions:
@@ -199,6 +264,7 @@ class _Compiler:
             cpus=tuple(sorted(os.sched_getaffinity(0)))[:cores],
             threads=settings.threads or profile.threads or cores,
             budget_pp=next(budget for budget in budgets if budget is not None),
+            measured_budget_pp=MEASURED_DROP_PP if settings.max_drop_pp is None else None,
             rounds=settings.rounds,
             bound=exceeds(profile, self._facts),
         )
@@ -237,7 +303,7 @@ class _Compiler:
 
 
 def _refuse_mismatch(profile: HardwareProfile, facts: Facts) -> None:
-    reason = mismatch(profile, facts)
+    reason = host_mismatch(profile, facts)
     if reason is not None:
         raise ConfigurationError(
             f"this machine cannot stand in for {profile.id}: it {reason}",
@@ -260,7 +326,7 @@ def _refuse_occupied(output: Path) -> None:
 
 def _with_environment(planned: Planned) -> Planned:
     """Refuse a target whose device environment is not installed: no evidence could be taken."""
-    if planned.refusal is not None:
+    if planned.refusal is not None or planned.unexecuted is not None:
         return planned
     try:
         environment_python(f"device-{planned.target.backend}")

@@ -14,20 +14,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from insight_edge.bench.subject import SubjectProcess
-from insight_edge.bench.timing import Scheme, time_subjects
+from insight_edge.bench.timing import Scheme, Timed, time_subjects
 from insight_edge.compile.environments import environment_python
 from insight_edge.compile.oracle import fed_rows
 from insight_edge.compile.package import Part
 from insight_edge.compile.question import Question
 from insight_edge.compile.source import SourceModel
 from insight_edge.compile.verify import no_rows, prove
-from insight_edge.documents.evidence import Measurement, Proof
+from insight_edge.documents.evidence import Interval, Measurement, Proof
+from insight_edge.documents.target import Target
 from insight_edge.errors import InsightEdgeError, StorageError
+from insight_edge.stats.interval import ratio_interval
 
 Draft = Callable[[Part], Path]
 Tell = Callable[[str], None]
-Outcomes = dict[str, Measurement | str]
-"""By name of the part: its measurement, or why there is none."""
+Outcomes = dict[str, Timed | str]
+"""By name of the part: how it was timed, or why it was not."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +39,8 @@ class Conditions:
     Attributes:
         cpus: processors that a child is pinned to.
         threads: of the engine.
-        budget_pp: percentage points of the task metric that may be lost.
+        budget_pp: percentage points of the task metric that may be lost, as proven.
+        measured_budget_pp: the same as measured, where that is less.
         rounds: in which all are timed once.
         bound: the machine is not of the profile's class, so latencies are bounds.
     """
@@ -47,6 +50,7 @@ class Conditions:
     budget_pp: float
     rounds: int
     bound: bool
+    measured_budget_pp: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,7 @@ class Finding:
         part: with its own golden answers, where it gave any.
         failure: why it could not be asked or timed; None where it could.
         packages: versions of the environment it ran in.
+        against_fp32: p50 over that of the same engine's FP32, paired round by round.
     """
 
     part: Part
@@ -64,6 +69,16 @@ class Finding:
     measurement: Measurement | None = None
     failure: str | None = None
     packages: dict[str, str] | None = None
+    against_fp32: Interval | None = None
+
+
+Mend = Callable[[Sequence[Finding], Callable[[Part], Finding]], Sequence[Part]]
+"""Given what was found, and a way to put another artifact to the proof: more artifacts."""
+
+
+def mend_nothing(findings: Sequence[Finding], look: Callable[[Part], Finding]) -> Sequence[Part]:  # noqa: ARG001 (a `Mend`)
+    """Return no more artifacts."""
+    return ()
 
 
 def examine(
@@ -73,8 +88,10 @@ def examine(
     conditions: Conditions,
     draft: Draft,
     tell: Tell = lambda _: None,
+    *,
+    mend: Mend = mend_nothing,
 ) -> tuple[Finding, ...]:
-    """Return what became of each artifact, in order.
+    """Return what became of each artifact, in order, and of those that mending added.
 
     Args:
         source: whose answers are the truth.
@@ -83,23 +100,36 @@ def examine(
         conditions: under which.
         draft: writes a draft bundle of one part and returns its directory.
         tell: called with a few words at every step.
+        mend: makes more artifacts once all were asked, before any is timed.
 
     Raises:
         StorageError: the disk is full or cannot be written.
     """
     with ExitStack() as running:
         subjects: dict[str, SubjectProcess] = {}
-        findings: list[Finding] = []
-        for part in parts:
+
+        def ask(part: Part, place: ExitStack) -> tuple[Finding, SubjectProcess | None]:
             tell(f"asking {part.target.token}")
             try:
-                subject = running.enter_context(_start(draft(part), part, conditions))
-                findings.append(_ask(source, question, part, subject, conditions.budget_pp))
-                subjects[part.name] = subject
+                subject = place.enter_context(_start(draft(part), part, conditions))
+                return _ask(source, question, part, subject, conditions), subject
             except StorageError:
                 raise
             except InsightEdgeError as error:
-                findings.append(Finding(part=part, failure=str(error)))
+                return Finding(part=part, failure=str(error)), None
+
+        def look(part: Part) -> Finding:
+            with ExitStack() as place:
+                return ask(part, place)[0]
+
+        def keep(part: Part) -> Finding:
+            finding, subject = ask(part, running)
+            if subject is not None:
+                subjects[part.name] = subject
+            return finding
+
+        findings = [keep(part) for part in parts]
+        findings += [keep(part) for part in mend(findings, look)]
         outcomes = _time(subjects, conditions, tell)
     return tuple(_with_outcome(finding, outcomes) for finding in findings)
 
@@ -118,13 +148,19 @@ def _ask(
     question: Question,
     part: Part,
     subject: SubjectProcess,
-    budget_pp: float,
+    conditions: Conditions,
 ) -> Finding:
     answers = subject.answer(fed_rows(source, question.golden_rows))
-    proof = no_rows(budget_pp)
+    proof = no_rows(conditions.budget_pp)
     if question.count:
         found = subject.answer(fed_rows(source, question.rows))
-        proof = prove(question.answers, found, question.labels, budget_pp=budget_pp)
+        proof = prove(
+            question.answers,
+            found,
+            question.labels,
+            budget_pp=conditions.budget_pp,
+            measured_budget_pp=conditions.measured_budget_pp,
+        )
     return Finding(
         part=replace(part, answers=answers), proof=proof, packages=subject.loaded.packages
     )
@@ -146,7 +182,7 @@ def _time(subjects: Mapping[str, SubjectProcess], conditions: Conditions, tell: 
         except InsightEdgeError as error:
             outcomes |= _lost(left) or dict.fromkeys(left, f"not measured: {error}")
         else:
-            outcomes |= {n: one.measurement for n, one in zip(left, timed, strict=True)}
+            outcomes |= zip(left, timed, strict=True)
     return outcomes
 
 
@@ -163,6 +199,16 @@ def _lost(subjects: Mapping[str, SubjectProcess]) -> dict[str, str]:
 
 def _with_outcome(finding: Finding, outcomes: Outcomes) -> Finding:
     outcome = outcomes.get(finding.part.name)
-    if isinstance(outcome, Measurement):
-        return replace(finding, measurement=outcome)
+    if isinstance(outcome, Timed):
+        paired = _against_fp32(finding.part.target, outcome, outcomes)
+        return replace(finding, measurement=outcome.measurement, against_fp32=paired)
     return finding if outcome is None else replace(finding, failure=outcome)
+
+
+def _against_fp32(target: Target, timed: Timed, outcomes: Outcomes) -> Interval | None:
+    """Return the ratio to the same engine's FP32; all that were timed were timed together."""
+    full = outcomes.get(f"{target.backend}-fp32")
+    if target.precision == "fp32" or not isinstance(full, Timed):
+        return None
+    value, low, high = ratio_interval(timed.blocks, full.blocks)
+    return Interval(value=value, low=low, high=high)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What INT8 depends on with every backend: the operators it helps, and the CPU's arithmetic."""
 
+from collections.abc import Collection
+
 from insight_edge.compile.job import BuildJob
 from insight_edge.documents.workload import Workload
 
@@ -8,6 +10,9 @@ QUANTIZABLE = frozenset({"Conv", "ConvTranspose", "Gemm", "LSTM", "MatMul"})
 
 VNNI = ("avx512_vnni", "avx_vnni")
 """x86 extensions that sum products of 8-bit numbers in 32 bits."""
+
+DOT_PRODUCT = "asimddp"
+"""The ARM extension that does."""
 
 
 def recurrent_refusal(workload: Workload, unquantised: tuple[str, ...]) -> str | None:
@@ -43,3 +48,12 @@ def saturates(job: BuildJob) -> bool:
     7 bits do.
     """
     return job.arch == "x86_64" and not vnni(job)
+
+
+def slow_because(arch: str, isa: Collection[str]) -> str | None:
+    """Return what a processor lacks that makes INT8 fast, or None."""
+    if arch == "x86_64" and not set(VNNI) & set(isa):
+        return "no VNNI on this processor"
+    if arch == "aarch64" and DOT_PRODUCT not in isa:
+        return "no dot product instructions on this processor"
+    return None

@@ -21,7 +21,9 @@ class BuildJob(Versioned, frozen=True, kw_only=True):
         model_digest, calibration_digest: of the files.
         arch: of the processor it is for, as `uname -m` says.
         isa: the extensions that processor has.
+        compute_capabilities: of the NVIDIA GPUs it is for; none where it is for the processor.
         calibration: path of an .npz with rows of the *model's* inputs, by name.
+        shared: directory in which backends keep what makes later builds better; None for nowhere.
     """
 
     plugin: str
@@ -30,8 +32,10 @@ class BuildJob(Versioned, frozen=True, kw_only=True):
     model_digest: str
     arch: str
     isa: tuple[str, ...] = ()
+    compute_capabilities: tuple[str, ...] = ()
     calibration: str | None = None
     calibration_digest: str | None = None
+    shared: str | None = None
 
 
 class Artifact(Versioned, frozen=True, kw_only=True):
@@ -44,6 +48,8 @@ class Artifact(Versioned, frozen=True, kw_only=True):
         settings: what the engine must be configured with.
         engine_versions: a requirement on the engine, e.g. `>=1.31`.
         isa: CPU extensions without which it would not load or not answer the same.
+        unfinished: why it is not shipped, although it can be proven and measured, and why a later
+            build of the same job may be better; empty where neither is so.
     """
 
     entry: str
@@ -51,3 +57,4 @@ class Artifact(Versioned, frozen=True, kw_only=True):
     settings: dict[str, str] = {}  # noqa: RUF012 (msgspec copies it)
     engine_versions: str = ""
     isa: tuple[str, ...] = ()
+    unfinished: str = ""

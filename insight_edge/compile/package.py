@@ -21,7 +21,7 @@ from insight_edge.compile.outcome import Built
 from insight_edge.compile.question import Question
 from insight_edge.compile.source import SourceModel
 from insight_edge.documents.codec import encode_json
-from insight_edge.documents.evidence import Evidence
+from insight_edge.documents.evidence import Evidence, FloatLayer
 from insight_edge.documents.manifest import Golden, Io, Manifest, Provenance, Variant
 from insight_edge.documents.target import Precision, Target
 from insight_edge.transforms.executor import run
@@ -53,6 +53,7 @@ class Part:
     Attributes:
         answers: its own raw outputs on the golden rows; None before it was asked.
         decision: why it is in.
+        float_layers: what a repair left in floating point.
     """
 
     target: Target
@@ -60,11 +61,12 @@ class Part:
     answers: Arrays | None = None
     role: Role = "winner"
     decision: str = ""
+    float_layers: tuple[FloatLayer, ...] = ()
 
     @property
     def name(self) -> str:
         """Name of the variant."""
-        return self.target.token.replace(":", "-")
+        return self.target.token.replace(":", "-").replace("+", "-")
 
 
 def package(

@@ -10,12 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
-from insight_edge.compile.seam import Backend
+from insight_edge.compile.seam import Backend, Sparing
 from insight_edge.compile.source import SourceModel
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target
 from insight_edge.errors import ConfigurationError
+
+ROWLESS = frozenset({"dynamic", "weights"})
+"""Options of INT8 with which scales of activations are not taken from rows."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +28,15 @@ class Planned:
     Attributes:
         refusal: None where it is to be built.
         toolchain_missing: the refusal is that something is not installed here.
+        held: why it is built only where it is asked for by name; None where it is built anyway.
+        unexecuted: why what is built of it cannot run on this machine; None where it can.
     """
 
     target: Target
     refusal: str | None = None
     toolchain_missing: bool = False
+    held: str | None = None
+    unexecuted: str | None = None
 
 
 def offers(
@@ -67,13 +74,18 @@ def plan(
     """
     found = {planned.target.token: planned for planned in offered}
     _refuse_unoffered(only, found)
-    asked = {target.token for target in only} or set(found)
+    named = {target.token for target in only}
     ordered = sorted(found.values(), key=lambda p: (p.target.backend, p.target.rank))
     return tuple(
-        _judged(planned, profile, calibrated=calibrated)
+        _judged(planned, profile, calibrated=calibrated, named=bool(named))
         for planned in ordered
-        if planned.target.token in asked
+        if not named or planned.target.token in named
     )
+
+
+def needs_rows(target: Target) -> bool:
+    """Return whether scales of activations are taken from rows."""
+    return target.precision == "int8" and not ROWLESS & target.options.keys()
 
 
 def _offer(
@@ -84,7 +96,10 @@ def _offer(
         if isinstance(toolchain, Missing):
             reason = f"toolchain missing: {toolchain.reason}"
             return Planned(target=target, refusal=reason, toolchain_missing=True)
-        return Planned(target=target, refusal=backend.refuse(source, target, profile))
+        held = None
+        if isinstance(backend, Sparing):
+            held = backend.only_if_asked(source, target, profile)
+        return Planned(target=target, refusal=backend.refuse(source, target, profile), held=held)
     except Exception as error:  # noqa: BLE001 (a plug-in may raise anything; it becomes data)
         return Planned(
             target=target, refusal=f"the backend failed: {type(error).__name__}: {error}"
@@ -101,11 +116,15 @@ def _refuse_unoffered(only: Sequence[Target], found: Mapping[str, Planned]) -> N
             )
 
 
-def _judged(planned: Planned, profile: HardwareProfile, *, calibrated: bool) -> Planned:
+def _judged(
+    planned: Planned, profile: HardwareProfile, *, calibrated: bool, named: bool
+) -> Planned:
     """Return the offer with the first refusal: the profile's, the rows', the backend's."""
     refusal = _profile_refusal(planned.target, profile)
-    if refusal is None and planned.target.precision == "int8" and not calibrated:
+    if refusal is None and needs_rows(planned.target) and not calibrated:
         refusal = "INT8 needs rows to calibrate with (--calibration x.npz)"
+    if refusal is None and planned.refusal is None and planned.held is not None and not named:
+        refusal = f"{planned.held} (try it with --target {planned.target.token})"
     if refusal is None:
         return planned
     return replace(planned, refusal=refusal, toolchain_missing=False)

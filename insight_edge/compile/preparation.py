@@ -5,8 +5,9 @@ from pathlib import Path
 
 from insight_edge.bundle.durable import replace_file
 from insight_edge.compile.calibration import Calibration
-from insight_edge.compile.discovery import backend_plugin
+from insight_edge.compile.discovery import backend_plugin, backends
 from insight_edge.compile.job import BuildJob
+from insight_edge.compile.seam import ForAccelerators
 from insight_edge.compile.source import SourceModel
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target
@@ -45,6 +46,16 @@ def prepare_job(
         model_digest=source.digest,
         arch=profile.cpu.arch,
         isa=tuple(sorted(profile.cpu.isa.value)),
+        compute_capabilities=_compute_capabilities(target, profile),
         calibration=str(used.path) if used else None,
         calibration_digest=used.digest if used else None,
     )
+
+
+def _compute_capabilities(target: Target, profile: HardwareProfile) -> tuple[str, ...]:
+    """Return those of the accelerator that a target's backend builds for, where it does."""
+    backend: object = backends().get(target.backend)
+    found = backend.accelerator(profile) if isinstance(backend, ForAccelerators) else None
+    if found is None or found.compute_capability is None:
+        return ()
+    return (found.compute_capability.value,)

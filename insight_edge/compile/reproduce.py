@@ -13,6 +13,7 @@ def reproduce_command(
     output: Path,
     samples: Path | None,
     max_drop_pp: float | None,
+    tuning_s: float = 0.0,
 ) -> str:
     """Return the shell command of a compilation; `--target` may be appended to it."""
     words = ["insight-edge", "compile", "-m", str(model), "--profile", profile.id]
@@ -20,4 +21,6 @@ def reproduce_command(
         words += ["--calibration", str(samples)]
     if max_drop_pp is not None:
         words += ["--max-drop", f"{max_drop_pp:g}"]
+    if tuning_s:
+        words += ["--tuning", f"{tuning_s:g}"]
     return shlex.join([*words, "-o", str(output)])

@@ -6,14 +6,24 @@ A plug-in does one thing and may raise anything: `compile.source` and
 """
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from insight_edge.compile.job import Artifact, BuildJob
 from insight_edge.compile.source import SourceModel
 from insight_edge.compile.toolchain import Toolchain
 from insight_edge.documents.facts import Missing
-from insight_edge.documents.profile import HardwareProfile
+from insight_edge.documents.profile import Accelerator, HardwareProfile
 from insight_edge.documents.target import Target
+
+SCAN = "sensitivity"
+"""Option of a target whose build writes a `Sensitivity` instead of an artifact."""
+
+MIXED = "mixed"
+LEFT_OUT = "left_out"
+"""Options of a target that leaves the operators named in the second in floating point."""
+
+TUNING = "tuning_s"
+"""Option of a target: seconds that its build looks for faster code."""
 
 
 class Importer(Protocol):
@@ -23,7 +33,11 @@ class Importer(Protocol):
     """
 
     def accepts(self, path: Path) -> bool:
-        """Return whether the file is of its framework, judging by the name alone."""
+        """Return whether the file is of its framework.
+
+        Judged by the name, and by a look at what is there where several frameworks share a name;
+        never by loading it. Never raises.
+        """
         ...
 
     def read(self, path: Path, *, trust_pickle: bool) -> SourceModel:
@@ -57,4 +71,51 @@ class Backend(Protocol):
 
         The same job gives the same bytes in a new process, as far as the toolchain allows.
         """
+        ...
+
+
+@runtime_checkable
+class ForAccelerators(Protocol):
+    """What a backend is besides, whose artifacts run on an accelerator and never on the CPU.
+
+    What it builds cannot be executed on a machine without that accelerator.
+    """
+
+    def accelerator(self, profile: HardwareProfile) -> Accelerator | None:
+        """Return the accelerator of the profile that it builds for, None where there is none."""
+        ...
+
+
+@runtime_checkable
+class Mending(Protocol):
+    """What a backend also has whose INT8 can be repaired by leaving layers in floating point.
+
+    Its `build` then obeys the options `SCAN` and `LEFT_OUT`.
+    """
+
+    def mends(self, target: Target) -> bool:
+        """Return whether it can repair what it builds for this target."""
+        ...
+
+
+@runtime_checkable
+class Sparing(Protocol):
+    """What a backend also has some of whose targets are not worth a trial each time."""
+
+    def only_if_asked(
+        self, source: SourceModel, target: Target, profile: HardwareProfile
+    ) -> str | None:
+        """Return why a target is built only where it is asked for by name, or None."""
+        ...
+
+
+@runtime_checkable
+class Tuning(Protocol):
+    """What a backend also has whose artifacts get faster the longer a build takes.
+
+    Its `build` then obeys the option `TUNING`.
+    """
+
+    def tunes(self, target: Target) -> bool:
+        """Return whether it can tune what it builds for this target."""
         ...

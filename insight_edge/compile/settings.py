@@ -13,6 +13,9 @@ from insight_edge.errors import ConfigurationError
 DEFAULT_MAX_DROP_PP = 1.0
 """Budget where neither the caller nor the profile names one."""
 
+MEASURED_DROP_PP = 0.5
+"""What may be lost as measured, where the caller does not say what may be lost."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -29,6 +32,8 @@ class Settings:
         cache: where builds are kept; a temporary place for None.
         limits: of each build.
         trust_pickle: code in the model's file may run.
+        tuning_s: spent by every target that can be tuned, on looking for faster code.
+        repair_s: spent on repairing INT8 that fails its proof; 0 for no repair.
 
     Raises:
         ConfigurationError: a number that cannot be meant.
@@ -43,6 +48,8 @@ class Settings:
     cache: Path | None = None
     limits: BuildLimits | None = None
     trust_pickle: bool = False
+    repair_s: float = 180.0
+    tuning_s: float = 0.0
 
     def __post_init__(self) -> None:
         least = {
@@ -53,6 +60,10 @@ class Settings:
         for name, (count, wanted) in least.items():
             if count is not None and count < wanted:
                 raise ConfigurationError(f"{name} is {count}, at least {wanted} is needed")
+        if not 0 <= self.tuning_s < float("inf"):
+            raise ConfigurationError(f"nothing can be tuned for {self.tuning_s:g} s")
+        if not self.repair_s >= 0:
+            raise ConfigurationError(f"{self.repair_s:g} s cannot be spent on a repair")
         if self.max_drop_pp is not None and not 0 <= self.max_drop_pp <= 100:
             raise ConfigurationError(
                 f"a drop of {self.max_drop_pp:g} percentage points cannot be allowed",

@@ -25,6 +25,8 @@ def make_trial(
             reason=planned.refusal or "",
             reproduce=reproduce,
         )
+    if isinstance(outcome, Built) and planned.unexecuted is not None:
+        return _unexecuted(planned, outcome, planned.unexecuted, reproduce)
     failure = _failure(outcome, finding)
     return Trial(
         target=planned.target,
@@ -34,7 +36,24 @@ def make_trial(
         artifact_bytes=outcome.artifact_bytes if isinstance(outcome, Built) else None,
         proof=finding.proof if finding else None,
         measurement=finding.measurement if finding else None,
+        unfinished=outcome.artifact.unfinished if isinstance(outcome, Built) else "",
         log=outcome.log,
+        reproduce=reproduce,
+        against_fp32=finding.against_fp32 if finding else None,
+        float_layers=finding.part.float_layers if finding else (),
+    )
+
+
+def _unexecuted(planned: Planned, built: Built, why: str, reproduce: str) -> Trial:
+    """Return the trial of an artifact that nobody has run: it has no proof and is not chosen."""
+    return Trial(
+        target=planned.target,
+        status="built",
+        reason=f"built, not executed: {why}",
+        build_s=built.build_s,
+        artifact_bytes=built.artifact_bytes,
+        unexecuted=why,
+        log=built.log,
         reproduce=reproduce,
     )
 

@@ -101,6 +101,23 @@ class Comparison(Document, frozen=True, kw_only=True):
     verdict: ComparisonVerdict
 
 
+class OutputEvidence(Document, frozen=True, kw_only=True):
+    """How close one output is to the source model's, whatever the labels say.
+
+    Attributes:
+        metric: `top-1`, the share of rows with the same class; or `relative error`, the size of
+            the error over the size of the source model's answers (L2), where no class is said.
+        value: with its interval; None where the error is infinite.
+        sqnr_db: power of the source model's answers over that of the error; None where there is
+            no error at all, or no finite one.
+    """
+
+    name: str
+    metric: Literal["top-1", "relative error"]
+    value: Interval | None
+    sqnr_db: float | None
+
+
 class Proof(Document, frozen=True, kw_only=True):
     """How an artifact's answers compare with the source model's on the same rows.
 
@@ -111,11 +128,13 @@ class Proof(Document, frozen=True, kw_only=True):
         source_value, target_value: the metric of either, 0 to 1.
         drop_pp: percentage points lost.
         drop_upper_pp: one-sided 95 % upper bound of the paired loss.
-        budget_pp: what is allowed.
+        budget_pp: what the bound may be.
+        measured_budget_pp: what may be lost as measured, where that is less.
         need_rows: how many more rows would settle it, where the verdict is UNPROVEN.
         agreement: share of rows with the same top class.
         max_abs_error, sqnr_db: of the raw model outputs.
         worst_row: the row with the largest error.
+        outputs: agreement with the source model, output by output.
     """
 
     rows: int
@@ -126,6 +145,7 @@ class Proof(Document, frozen=True, kw_only=True):
     drop_pp: float
     drop_upper_pp: float
     budget_pp: float
+    measured_budget_pp: float | None = None
     need_rows: int = 0
     agreement: float
     max_abs_error: float
@@ -133,6 +153,23 @@ class Proof(Document, frozen=True, kw_only=True):
     worst_row: int
     verdict: ProofVerdict
     reason: str
+    outputs: tuple[OutputEvidence, ...] = ()
+
+
+class FloatLayer(Document, frozen=True, kw_only=True):
+    """A layer that a mixed-precision artifact leaves in floating point.
+
+    Attributes:
+        name: of its first operator.
+        op: what that does.
+        why: what makes 8 bits too few for it, in words.
+        sqnr_db: of the worst output on calibration rows when this layer alone is quantised.
+    """
+
+    name: str
+    op: str
+    why: str
+    sqnr_db: float
 
 
 class Trial(Document, frozen=True, kw_only=True):
@@ -141,10 +178,17 @@ class Trial(Document, frozen=True, kw_only=True):
     Attributes:
         reason: why it was refused, why it failed, why it lost or why it won.
         chosen: whether its artifact is in the bundle.
+        unfinished: why an artifact that can be proven and measured is not shipped as it is; empty
+            where there is no such reason.
+        unexecuted: why an artifact that was built has never run; empty where it has, or where
+            there is none.
         build_s: wall time of the build.
         artifact_bytes: of its files.
         log: the last lines of its child process.
         reproduce: the command that builds it again.
+        against_fp32: p50 over that of the same engine's FP32, paired round by round; None where
+            there was none.
+        float_layers: what a repair left in floating point, the worst first.
     """
 
     target: Target
@@ -155,8 +199,12 @@ class Trial(Document, frozen=True, kw_only=True):
     artifact_bytes: int | None = None
     proof: Proof | None = None
     measurement: Measurement | None = None
+    unfinished: str = ""
+    unexecuted: str = ""
     log: str = ""
     reproduce: str = ""
+    against_fp32: Interval | None = None
+    float_layers: tuple[FloatLayer, ...] = ()
 
 
 class Evidence(Versioned, frozen=True, kw_only=True):

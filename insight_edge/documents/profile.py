@@ -149,6 +149,16 @@ def mismatch(profile: HardwareProfile, facts: Facts) -> str | None:
     A machine that is more capable (more cores, memory or extensions) matches; `exceeds`
     says so. There is no override.
     """
+    wanted = [accelerator.model.value for accelerator in profile.accelerators]
+    absent = [model for model in wanted if model not in facts.accelerators]
+    reason = host_mismatch(profile, facts)
+    if reason is None and absent:
+        return f"has {', '.join(absent)}, which this machine has not"
+    return reason
+
+
+def host_mismatch(profile: HardwareProfile, facts: Facts) -> str | None:
+    """Return what `mismatch` says of all but the accelerators, which a CPU engine does without."""
     cpu = profile.cpu
     if cpu.arch != facts.arch:
         return f"is {cpu.arch}, this machine is {facts.arch}"
@@ -160,10 +170,6 @@ def mismatch(profile: HardwareProfile, facts: Facts) -> str | None:
     if facts.memory_bytes < profile.dram.length_bytes.value * 0.9:
         wanted, found = profile.dram.length_bytes.value / 2**30, facts.memory_bytes / 2**30
         return f"has {wanted:.1f} GiB of memory, this machine has {found:.1f}"
-    wanted_kinds = [a.model.value for a in profile.accelerators]
-    absent = [model for model in wanted_kinds if model not in facts.accelerators]
-    if absent:
-        return f"has {', '.join(absent)}, which this machine has not"
     return None
 
 

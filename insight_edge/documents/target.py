@@ -12,12 +12,12 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 class Target(Document, frozen=True, kw_only=True):
-    """Backend + precision + options; written `openvino:int8` in flags and tables.
+    """Backend + precision + options; written `openvino:int8+weights` in flags and tables.
 
     Attributes:
         backend: the token of a backend and of the engine that runs what it builds.
         precision: of the weights and activations where the backend has a choice.
-        options: the backend's own, plain values.
+        options: the backend's own, plain values; one that is `True` is part of the name.
     """
 
     backend: str
@@ -26,8 +26,9 @@ class Target(Document, frozen=True, kw_only=True):
 
     @property
     def token(self) -> str:
-        """`backend:precision`."""
-        return f"{self.backend}:{self.precision}"
+        """`backend:precision`, and `+option` for each option that is `True`."""
+        names = (f"+{name}" for name, value in self.options.items() if value is True)
+        return f"{self.backend}:{self.precision}{''.join(names)}"
 
     @property
     def rank(self) -> int:
@@ -39,12 +40,13 @@ def target_from_token(token: str) -> Target:
     """Return the target that a flag such as `openvino:int8` names.
 
     Raises:
-        ConfigurationError: no colon, or a precision that does not exist.
+        ConfigurationError: no colon, a precision that does not exist, or an option without a name.
     """
-    backend, _, precision = token.partition(":")
-    if not backend or precision not in PRECISIONS:
+    backend, _, rest = token.partition(":")
+    precision, *options = rest.split("+")
+    if not backend or precision not in PRECISIONS or not all(map(str.isidentifier, options)):
         raise ConfigurationError(
             f"'{token}' is not a target",
             hint=f"write backend:precision, with a precision of {', '.join(PRECISIONS)}",
         )
-    return Target(backend=backend, precision=precision)
+    return Target(backend=backend, precision=precision, options=dict.fromkeys(options, True))

@@ -4,6 +4,7 @@
 from collections.abc import Mapping, Sequence
 
 from insight_edge.documents.profile import (
+    Accelerator,
     Cpu,
     Dram,
     EngineSupport,
@@ -16,7 +17,15 @@ from insight_edge.documents.target import PRECISIONS, Precision
 ALL_ENGINES: Mapping[str, Sequence[Precision]] = {
     "onnxruntime": PRECISIONS,
     "openvino": PRECISIONS,
+    "tflite": PRECISIONS,
 }
+
+
+GPU = Accelerator(
+    kind="gpu",
+    model=Figure(value="NVIDIA GeForce RTX 4060", source="s"),
+    compute_capability=Figure(value="8.9", source="s"),
+)
 
 
 def profile_of(
@@ -24,6 +33,7 @@ def profile_of(
     isa: Sequence[str] = ("avx2",),
     arch: str = "x86_64",
     engines: Mapping[str, Sequence[Precision]] = ALL_ENGINES,
+    accelerators: Sequence[Accelerator] = (),
 ) -> HardwareProfile:
     """Return a profile of two cores and 4 GiB."""
     return HardwareProfile(
@@ -36,6 +46,7 @@ def profile_of(
             cores=Figure(value=2, source="s"),
         ),
         dram=Dram(length_bytes=Figure(value=4 * 2**30, source="s")),
+        accelerators=tuple(accelerators),
         engines={name: EngineSupport(precisions=tuple(p)) for name, p in engines.items()},
         sources={"s": Source(address="https://example.org", date="2026-01-01")},
     )

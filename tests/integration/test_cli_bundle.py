@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from insight_edge.bundle.limits import MANIFEST_NAME
 from insight_edge.bundle.open import open_bundle
 from insight_edge.bundle.write import file_entry
-from insight_edge.documents.codec import decode_json, encode_json
+from insight_edge.documents.codec import decode_json, encode_json, from_plain
 from insight_edge.documents.source import SourceDescription
 from insight_edge.documents.steps import Scale
+from insight_edge.documents.target import Target
 from insight_edge.transforms.executor import run
 from tests.fakes.programs import Finished, insight_edge
 
@@ -79,7 +80,7 @@ def complaint(done: Finished, code: int) -> str:
 
 def test_compile_tries_every_target_and_says_what_became_of_it(made: Made) -> None:
     trials = {
-        f"{trial['target']['backend']}:{trial['target']['precision']}": trial
+        from_plain(Target, trial["target"]).token: trial
         for trial in json.loads(made.compiled.stdout)
     }
     assert {"onnxruntime:fp32", "openvino:fp32", "openvino:bf16"} <= trials.keys()

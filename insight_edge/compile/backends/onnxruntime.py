@@ -2,18 +2,19 @@
 """ONNX Runtime: graphs optimised before they reach the device, and static INT8.
 
 FP32 is optimised here as far as stays right on every processor that may load
-it. INT8 is QDQ in the flavour that ONNX Runtime is fast with: unsigned
-asymmetric activations, signed symmetric weights a channel.
+it. INT8 is QDQ (`compile.qdq`), of all layers or of all but those it hurts.
 """
 
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from insight_edge.compile.calibration import Arrays, calibration_feeds
 from insight_edge.compile.int8 import nothing_to_quantize, recurrent_refusal, saturates, vnni
 from insight_edge.compile.job import Artifact, BuildJob
+from insight_edge.compile.seam import LEFT_OUT, SCAN
+from insight_edge.compile.sensitivity import SENSITIVITY_FILE
 from insight_edge.compile.source import SourceModel
 from insight_edge.compile.toolchain import Toolchain, toolchain_here
+from insight_edge.documents.codec import encode_json
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target
@@ -21,6 +22,12 @@ from insight_edge.runtime.processor import isa_extensions
 
 ENGINE = "onnxruntime"
 PACKAGES = ("onnxruntime", "onnx")
+
+GPU_DISTRIBUTION = "onnxruntime-gpu"
+"""ONNX Runtime with the CUDA provider; it takes the place of the one for CPUs."""
+
+CUDA = "cuda"
+"""Option of FP32 that runs on an NVIDIA GPU."""
 
 MIN_INT8_OPSET = 13
 """The first in which a scale may be given for each channel."""
@@ -34,17 +41,27 @@ class OnnxRuntimeBackend:
 
     def toolchain(self) -> Toolchain | Missing:
         """Return the versions of the packages that builds depend on."""
-        return toolchain_here(ENGINE, PACKAGES)
+        gpu = (GPU_DISTRIBUTION, *PACKAGES[1:])
+        return toolchain_here(ENGINE, gpu if _has_cuda() else PACKAGES)
 
     def targets(self) -> tuple[Target, ...]:
-        """Return FP32 and INT8; half precisions have no kernels on CPUs."""
+        """Return FP32, INT8, and FP32 on CUDA where the package for it is installed.
+
+        Half precisions have no kernels on CPUs.
+        """
+        cuda = Target(backend=ENGINE, precision="fp32", options={CUDA: True})
         return (
             Target(backend=ENGINE, precision="fp32"),
             Target(backend=ENGINE, precision="int8"),
+            *([cuda] if _has_cuda() else []),
         )
 
-    def refuse(self, source: SourceModel, target: Target, profile: HardwareProfile) -> str | None:  # noqa: ARG002 (the profile changes how, not whether)
-        """Return why INT8 would gain nothing."""
+    def refuse(self, source: SourceModel, target: Target, profile: HardwareProfile) -> str | None:
+        """Return why INT8 would gain nothing, or that there is no GPU."""
+        if CUDA in target.options and not any(
+            accelerator.compute_capability for accelerator in profile.accelerators
+        ):
+            return f"{profile.id} has no NVIDIA GPU"
         if target.precision != "int8":
             return None
         workload = source.workload
@@ -52,8 +69,14 @@ class OnnxRuntimeBackend:
             return f"a scale a channel needs opset {MIN_INT8_OPSET}, the model has {workload.opset}"
         return recurrent_refusal(workload, UNQUANTISED) or nothing_to_quantize(workload)
 
+    def mends(self, target: Target) -> bool:
+        """Return whether layers that INT8 hurts can be found and left out."""
+        return target.token == f"{ENGINE}:int8"
+
     def build(self, job: BuildJob, directory: Path) -> Artifact:
         """Write the artifact of a job."""
+        if SCAN in job.target.options:
+            return _scan(job, directory)
         if job.target.precision == "int8":
             return _build_int8(job, directory)
         return _build_fp32(job, directory)
@@ -65,23 +88,28 @@ def _build_fp32(job: BuildJob, directory: Path) -> Artifact:
     The last level lays weights out in blocks whose size the processor decides (16 with AVX-512,
     8 without), and the file then holds for processors of that kind alone. A manifest can demand
     an extension but not forbid one, so it is done here only where this machine and the target
-    both have AVX-512. Otherwise the engine does it at load, which costs time and memory there.
+    both have AVX-512. Otherwise the engine does it at load, which costs time and memory there. For
+    a GPU only what holds for any processor is done: fusions made here would be of the CPU's.
     """
     import onnxruntime
 
     levels = onnxruntime.GraphOptimizationLevel
-    blocks = _has_avx512(job.isa) and _has_avx512(isa_extensions())
-    entry = f"{ENGINE}-fp32.onnx"
+    cuda = CUDA in job.target.options
+    blocks = _has_avx512(job.isa) and _has_avx512(isa_extensions()) and not cuda
+    entry = f"{ENGINE}-fp32-cuda.onnx" if cuda else f"{ENGINE}-fp32.onnx"
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = (
-        levels.ORT_ENABLE_ALL if blocks else levels.ORT_ENABLE_EXTENDED
-    )
+        levels.ORT_ENABLE_BASIC if cuda
+        else levels.ORT_ENABLE_ALL if blocks else levels.ORT_ENABLE_EXTENDED
+    )  # fmt: skip
     options.optimized_model_filepath = str(directory / entry)
     onnxruntime.InferenceSession(job.model, options, providers=["CPUExecutionProvider"])
     return Artifact(
         entry=entry,
         files=(entry,),
-        settings={"optimized": "yes" if blocks else "extended"},
+        settings={"optimized": "basic", "provider": "cuda"}
+        if cuda
+        else {"optimized": "yes" if blocks else "extended"},
         # Fused operators are ONNX Runtime's own: an older one may not know them.
         engine_versions=_this_release_or_later(onnxruntime.__version__),
         isa=("avx512f",) if blocks else (),
@@ -91,49 +119,39 @@ def _build_fp32(job: BuildJob, directory: Path) -> Artifact:
 def _build_int8(job: BuildJob, directory: Path) -> Artifact:
     """Quantise with scales from the calibration rows.
 
-    Without VNNI, products of 8-bit numbers are summed in pairs in 16 bits and saturate, so
-    weights keep to 7 bits there. An artifact with 8-bit weights demands VNNI.
+    An artifact with 8-bit weights demands VNNI; without it they have 7 bits. Where the job names
+    layers, these stay as they are.
     """
-    import onnx
     import onnxruntime
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    narrow = saturates(job)
-    entry = f"{ENGINE}-int8.onnx"
-    with TemporaryDirectory() as scratch:
-        quant_pre_process(job.model, Path(scratch) / "prepared.onnx")
-        prepared = onnx.load(Path(scratch) / "prepared.onnx")
-    quantize_static(
-        prepared,
-        directory / entry,
-        _Reader(job),
-        quant_format=QuantFormat.QDQ,
-        per_channel=True,
-        reduce_range=narrow,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-        calibrate_method=CalibrationMethod.MinMax,
-        extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
-    )
+    from insight_edge.compile.qdq import write_qdq
+
+    left_out = tuple(job.target.options.get(LEFT_OUT, ()))
+    entry = f"{ENGINE}-int8-mixed.onnx" if left_out else f"{ENGINE}-int8.onnx"
+    write_qdq(job, directory / entry, left_out=left_out)
     return Artifact(
         entry=entry,
         files=(entry,),
-        settings={"optimized": "no", "reduce_range": "yes" if narrow else "no"},
+        settings={"optimized": "no", "reduce_range": "yes" if saturates(job) else "no"},
         engine_versions=_this_release_or_later(onnxruntime.__version__),
         isa=vnni(job),
     )
 
 
-class _Reader:
-    """Calibration rows as the quantiser asks for them."""
+def _scan(job: BuildJob, directory: Path) -> Artifact:
+    """Write down what quantising each layer alone does."""
+    from insight_edge.compile.qdq import sensitivity_of
 
-    def __init__(self, job: BuildJob) -> None:
-        self._feeds = calibration_feeds(job)
+    (directory / SENSITIVITY_FILE).write_bytes(encode_json(sensitivity_of(job)))
+    return Artifact(entry=SENSITIVITY_FILE, files=(SENSITIVITY_FILE,))
 
-    def get_next(self) -> Arrays | None:
-        """Return the next rows by input name, None after the last."""
-        return next(self._feeds, None)
+
+def _has_cuda() -> bool:
+    try:
+        version(GPU_DISTRIBUTION)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _has_avx512(isa: tuple[str, ...]) -> bool:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OpenVINO: its own format with FP32 weights, and static INT8 by NNCF.
+"""OpenVINO: its own format with FP32 or FP16 weights, and INT8 by NNCF (`compile.nncf_int8`).
 
 The precision that the engine computes in is always written down. Left to
 itself it is bfloat16 on a CPU that has it and float32 on one that has not, and
@@ -10,11 +10,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from insight_edge.compile.calibration import calibration_feeds
-from insight_edge.compile.int8 import nothing_to_quantize, recurrent_refusal, saturates, vnni
+from insight_edge.compile.int8 import nothing_to_quantize, recurrent_refusal, vnni
 from insight_edge.compile.job import Artifact, BuildJob
+from insight_edge.compile.seam import LEFT_OUT, SCAN
+from insight_edge.compile.sensitivity import SENSITIVITY_FILE
 from insight_edge.compile.source import SourceModel
 from insight_edge.compile.toolchain import Toolchain, toolchain_here
+from insight_edge.documents.codec import encode_json
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target
@@ -31,10 +33,10 @@ BF16 = ("amx_bf16", "avx512_bf16")
 UNQUANTISED = ("GRU", "RNN")
 """Left in FP32 by NNCF."""
 
-SIGNED_ACTIVATIONS = frozenset(
-    {"Tanh", "Elu", "Erf", "Gelu", "HardSwish", "LeakyRelu", "Mish", "PRelu", "Selu", "Softplus"}
-)
-"""What writes negative numbers, of which a symmetric unsigned scale keeps nothing."""
+WEIGHTS = "weights"
+"""Option of INT8: weights alone, which saves size and, where they are what is waited for, time."""
+
+MATRICES = frozenset({"MatMul", "Gemm"})
 
 
 class OpenVinoBackend:
@@ -45,11 +47,13 @@ class OpenVinoBackend:
         return toolchain_here(ENGINE, PACKAGES)
 
     def targets(self) -> tuple[Target, ...]:
-        """Return FP32, BF16 and INT8."""
+        """Return FP32, BF16, weights in FP16, static INT8 and weights in INT8."""
         return (
             Target(backend=ENGINE, precision="fp32"),
             Target(backend=ENGINE, precision="bf16"),
+            Target(backend=ENGINE, precision="fp16"),
             Target(backend=ENGINE, precision="int8"),
+            Target(backend=ENGINE, precision="int8", options={WEIGHTS: True}),
         )
 
     def refuse(self, source: SourceModel, target: Target, profile: HardwareProfile) -> str | None:
@@ -60,9 +64,28 @@ class OpenVinoBackend:
             return f"cannot read {', '.join(classical)}"
         if target.precision == "bf16" and not set(BF16) & set(profile.cpu.isa.value):
             return f"{profile.id} has none of {', '.join(BF16)}: bfloat16 would be emulated"
+        if WEIGHTS in target.options:
+            matrices = MATRICES & {operation.op for operation in workload.operations}
+            return None if matrices else "has no matrix product whose weights NNCF compresses"
         if target.precision == "int8":
             return recurrent_refusal(workload, UNQUANTISED) or nothing_to_quantize(workload)
         return None
+
+    def only_if_asked(
+        self, source: SourceModel, target: Target, profile: HardwareProfile
+    ) -> str | None:
+        """Return why a target that only saves size is not tried where FP32 has room."""
+        limit = profile.limits.artifact_bytes
+        crowded = limit is not None and source.workload.parameter_bytes > limit
+        if target.precision == "fp16" and not crowded:
+            return "half the size of FP32, and computes as it does"
+        if WEIGHTS in target.options and not crowded:
+            return "a quarter of the size of FP32, and computes as it does"
+        return None
+
+    def mends(self, target: Target) -> bool:
+        """Return whether layers that INT8 hurts can be found and left out."""
+        return target.token == f"{ENGINE}:int8"
 
     def build(self, job: BuildJob, directory: Path) -> Artifact:
         """Write the artifact of a job."""
@@ -72,10 +95,13 @@ class OpenVinoBackend:
 
         precision = job.target.precision
         model = openvino.convert_model(job.model)
+        if SCAN in job.target.options:
+            return _scan(model, job, directory)
         if precision == "int8":
-            model = _quantize(model, job)
-        stem = f"{ENGINE}-{precision}"
-        openvino.save_model(model, directory / f"{stem}.xml", compress_to_fp16=False)
+            model = _int8(model, job)
+        stem = job.target.token.replace(":", "-").replace("+", "-")
+        entry = directory / f"{stem}.xml"
+        openvino.save_model(model, entry, compress_to_fp16=precision == "fp16")
         return Artifact(
             entry=f"{stem}.xml",
             files=(f"{stem}.xml", f"{stem}.bin"),
@@ -85,36 +111,25 @@ class OpenVinoBackend:
         )
 
 
+def _int8(model: "openvino.Model", job: BuildJob) -> Any:
+    from insight_edge.compile.nncf_int8 import quantized, weights_quantized
+
+    if WEIGHTS in job.target.options:
+        return weights_quantized(model)
+    return quantized(model, job, left_out=tuple(job.target.options.get(LEFT_OUT, ())))
+
+
+def _scan(model: "openvino.Model", job: BuildJob, directory: Path) -> Artifact:
+    """Write down what quantising each layer alone does."""
+    from insight_edge.compile.nncf_int8 import sensitivity_of
+
+    (directory / SENSITIVITY_FILE).write_bytes(encode_json(sensitivity_of(model, job)))
+    return Artifact(entry=SENSITIVITY_FILE, files=(SENSITIVITY_FILE,))
+
+
 def _demands(job: BuildJob) -> tuple[str, ...]:
     """Return the extension without which the artifact would be slow or answer otherwise."""
     if job.target.precision == "bf16":
         return tuple(name for name in BF16 if name in job.isa)[-1:]
-    return vnni(job) if job.target.precision == "int8" else ()
-
-
-def _quantize(model: "openvino.Model", job: BuildJob) -> Any:
-    """Quantise with scales from the calibration rows.
-
-    No `model_type` is given: what NNCF does by itself for transformers (SmoothQuant) ruined the
-    answers of one without a word.
-    """
-    import nncf
-    import onnx
-    from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
-
-    feeds = list(calibration_feeds(job))
-    preset = _preset({node.op_type for node in onnx.load(job.model).graph.node})
-    fix = OverflowFix.ENABLE if saturates(job) else OverflowFix.DISABLE
-    return nncf.quantize(
-        model,
-        nncf.Dataset(feeds),
-        subset_size=len(feeds),
-        preset=nncf.QuantizationPreset(preset),
-        target_device=nncf.TargetDevice.CPU,
-        advanced_parameters=AdvancedQuantizationParameters(overflow_fix=fix),
-    )
-
-
-def _preset(ops: set[str]) -> str:
-    """Return `performance` (symmetric) where activations are unsigned, else `mixed`."""
-    return "performance" if "Relu" in ops and not ops & SIGNED_ACTIVATIONS else "mixed"
+    static = job.target.precision == "int8" and WEIGHTS not in job.target.options
+    return vnni(job) if static else ()

@@ -131,6 +131,8 @@ def _precisions() -> tuple[str, ...]:
     precisions = ["fp32"]
     if isa & {"avx512_bf16", "amx_bf16", "bf16"}:
         precisions.append("bf16")
+    # Of weights alone: they are made FP32 when the artifact is loaded, on any processor.
+    precisions.append("fp16")
     if isa & {"avx2", "avx_vnni", "avx512_vnni", "asimddp"}:
         precisions.append("int8")
     return tuple(precisions)

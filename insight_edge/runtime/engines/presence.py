@@ -12,12 +12,19 @@ from importlib.util import find_spec
 from insight_edge.documents.facts import EngineFacts, Missing
 
 
-def engine_facts(name: str, precisions: tuple[str, ...]) -> EngineFacts | Missing:
-    """Return the facts of the engine whose package and distribution are both called `name`."""
+def engine_facts(
+    name: str, precisions: tuple[str, ...], *, distributions: tuple[str, ...] = ()
+) -> EngineFacts | Missing:
+    """Return the facts of the engine whose package is called `name`.
+
+    Its distribution is called so, too, or as one of `distributions`.
+    """
     if find_spec(name) is None:
         return Missing(name=name, reason=f"the package {name} is not installed")
-    try:
-        release = version(name)
-    except PackageNotFoundError:
-        return Missing(name=name, reason=f"{name} is importable but not installed by pip")
-    return EngineFacts(name=name, version=release, precisions=precisions)
+    for distribution in (name, *distributions):
+        try:
+            release = version(distribution)
+        except PackageNotFoundError:
+            continue
+        return EngineFacts(name=name, version=release, precisions=precisions)
+    return Missing(name=name, reason=f"{name} is importable but not installed by pip")

@@ -57,15 +57,15 @@ def test_all_shipped_profiles_are_the_default(
 
 
 def test_nothing_to_build_exits_1(model: Path, tmp_path: Path) -> None:
-    none = profile(tmp_path, "none", '{ tflite = { precisions = ["fp32"] } }')
+    none = profile(tmp_path, "none", '{ coral = { precisions = ["fp32"] } }')
     assert check("-m", model, "--profile", none) == 1
 
 
 def test_bad_model_exits_2_with_one_line_and_a_hint(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "m.h5").touch()
-    assert check(tmp_path / "m.h5") == 2
+    (tmp_path / "m.mlmodel").touch()
+    assert check(tmp_path / "m.mlmodel") == 2
     shown = capsys.readouterr()
     assert shown.out == ""
 

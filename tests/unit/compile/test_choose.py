@@ -2,9 +2,13 @@
 """The choice among trials: gates first, then speed, then precision."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from insight_edge.compile.choose import choose, objection
 from insight_edge.documents.evidence import (
+    FloatLayer,
     Interval,
     Measurement,
     MeasurementVerdict,
@@ -13,6 +17,7 @@ from insight_edge.documents.evidence import (
     ProofVerdict,
     Trial,
 )
+from insight_edge.documents.facts import Facts
 from insight_edge.documents.profile import Limits
 from insight_edge.documents.target import target_from_token
 from insight_edge.errors import NothingShippableError
@@ -142,3 +147,101 @@ def test_failed_proof_and_invalid_measurement_are_gates() -> None:
     why = objection(invalid, Limits(), accept_unproven=True)
     assert why is not None
     assert why.startswith("measurement INVALID")
+
+
+TOKENS = [f"{engine}:{p}" for engine in ("a", "b") for p in ("fp32", "bf16", "fp16", "int8")]
+PLANTED = st.dictionaries(
+    st.sampled_from(TOKENS),
+    st.tuples(st.floats(0.1, 2.0), st.floats(0.0, 0.5), st.floats(0.0, 0.5)),
+    min_size=1,
+)
+
+
+def planted(latencies: dict[str, tuple[float, float, float]]) -> list[Trial]:
+    """Return trials of these p50s, with what lies below and above; ratios as the p50s have it."""
+    trials = []
+    for token, (p50, below, above) in latencies.items():
+        one = trial(token, p50)
+        assert one.measurement is not None
+        interval = Interval(value=p50, low=p50 - min(below, p50 / 2), high=p50 + above)
+        one = replace(one, measurement=replace(one.measurement, p50_ms=interval))
+        full = latencies.get(f"{token[0]}:fp32")
+        if full is not None and not token.endswith("fp32"):
+            ratio = p50 / full[0]
+            paired = Interval(value=ratio, low=ratio - below, high=ratio + above)
+            one = replace(one, against_fp32=paired)
+        trials.append(one)
+    return trials
+
+
+@given(PLANTED)
+def test_winner_is_never_slower_than_any_fp32_and_less_precise_only_if_measurably_faster(
+    latencies: dict[str, tuple[float, float, float]],
+) -> None:
+    trials = planted(latencies)
+    choice = choose(trials, Limits())
+    winner = choice.trials[choice.winner]
+    assert winner.measurement is not None
+    mine = winner.measurement.p50_ms
+    for other in trials:
+        if other.target.precision != "fp32" or other.target == winner.target:
+            continue
+        assert other.measurement is not None
+        theirs = other.measurement.p50_ms
+        if winner.target.precision == "fp32":
+            assert mine.value <= theirs.value
+        else:
+            assert mine.high < theirs.low
+            if other.target.backend == winner.target.backend:
+                assert winner.against_fp32 is not None
+                assert winner.against_fp32.high < 1
+
+
+@given(PLANTED)
+def test_every_trial_that_loses_says_why(latencies: dict[str, tuple[float, float, float]]) -> None:
+    for one in choose(planted(latencies), Limits()).trials:
+        assert one.chosen or "x the p50 of" in one.reason or "not measurably" in one.reason
+
+
+def facts(*isa: str) -> Facts:
+    return Facts(arch="x86_64", cpu_model="c", isa=isa, cores=2, memory_bytes=1, os="o")
+
+
+@pytest.mark.parametrize(
+    ("p50_ms", "said"),
+    [
+        (1.11, "1.11x the p50 of openvino:fp32: no VNNI on this processor"),
+        (0.995, "not measurably faster than openvino:fp32, which is more precise: no VNNI"),
+    ],
+)
+def test_int8_that_gains_nothing_says_what_the_processor_lacks(p50_ms: float, said: str) -> None:
+    trials = [trial("openvino:fp32", 1.0), trial("openvino:int8", p50_ms)]
+    lost = choose(trials, Limits(), measured_on=facts("avx2")).trials[1]
+    assert lost.reason.startswith(said)
+    with_vnni = choose(trials, Limits(), measured_on=facts("avx2", "avx_vnni")).trials[1]
+    assert "VNNI" not in with_vnni.reason
+
+
+def test_paired_ratio_that_includes_one_is_no_gain_though_intervals_part() -> None:
+    int8 = replace(trial("a:int8", 0.9), against_fp32=Interval(value=0.9, low=0.79, high=1.02))
+    choice = choose([trial("a:fp32", 1.0), int8], Limits())
+    assert choice.winner == 0
+    assert "not measurably faster than a:fp32" in choice.trials[1].reason
+
+
+def test_int8_ships_alone_where_fp32_is_over_a_limit() -> None:
+    full = replace(trial("a:fp32", 1.0), artifact_bytes=10**6)
+    choice = choose([full, trial("a:int8", 1.2)], Limits(artifact_bytes=2000))
+    assert (choice.winner, choice.fallback) == (1, None)
+
+
+def test_repaired_trial_names_what_stays_in_floating_point() -> None:
+    layers = tuple(
+        FloatLayer(name=f"l{i}", op="Conv", why="depthwise", sqnr_db=3.0) for i in range(5)
+    )
+    mixed = replace(trial("a:int8+mixed", 0.5), float_layers=layers)
+    choice = choose([trial("a:fp32", 1.0), mixed], Limits())
+    assert choice.trials[1].reason == (
+        "won: proven, p50 0.5 ms; in floating point: "
+        "l0 (depthwise), l1 (depthwise), l2 (depthwise), 2 more"
+    )

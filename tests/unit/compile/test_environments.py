@@ -48,9 +48,10 @@ def pretend(prefix: Path) -> Path:
 
 
 def test_every_engine_has_a_lock_and_its_digest() -> None:
-    assert environment_names() == ("device-onnxruntime", "device-openvino")
-    digests = {lock_digest(name) for name in environment_names()}
-    assert len(digests) == 2
+    names = environment_names()
+    assert {"device-onnxruntime", "device-openvino"} <= set(names)
+    digests = {lock_digest(name) for name in names}
+    assert len(digests) == len(names)
     assert all(digest.startswith("sha256:") for digest in digests)
 
 
@@ -81,7 +82,7 @@ def test_name_without_a_lock_is_refused_with_those_there_are(name: str) -> None:
     for ask in (environment_python, lock_digest, install_environment):
         with pytest.raises(ConfigurationError, match="no lock is named") as raised:
             ask(name)
-        assert raised.value.hint == "known: device-onnxruntime, device-openvino"
+        assert raised.value.hint == f"known: {', '.join(environment_names())}"
 
 
 @pytest.mark.slow

@@ -65,3 +65,13 @@ def test_proof_survives_a_measurement_that_failed(failure: str | None) -> None:
     trial = make_trial(PLANNED, BUILT, finding, COMMAND)
     assert trial.proof is not None
     assert trial.status == ("failed" if failure else "built")
+
+
+def test_artifact_that_cannot_run_here_is_built_and_says_that_it_never_ran() -> None:
+    planned = Planned(target=TARGET, unexecuted="this machine has no Orin")
+    trial = make_trial(planned, BUILT, None, COMMAND)
+    assert (trial.status, trial.unexecuted) == ("built", "this machine has no Orin")
+    assert trial.reason == "built, not executed: this machine has no Orin"
+    assert (trial.artifact_bytes, trial.proof, trial.measurement) == (100, None, None)
+    failed = Failed(reason="killed by signal 9", build_s=1.5, peak_rss_bytes=1, log="")
+    assert make_trial(planned, failed, None, COMMAND).status == "failed"

@@ -251,3 +251,32 @@ def test_no_rows_prove_nothing() -> None:
     proof = no_rows(1.0)
     assert (proof.verdict, proof.rows, proof.drop_upper_pp) == ("UNPROVEN", 0, 100.0)
     assert proof.need_rows == LEAST_ROWS
+
+
+def test_measured_drop_is_bounded_for_itself() -> None:
+    labels = classes_of(5000)
+    answers = scores(labels), scores(spoiled(labels, 30))
+    proof = prove({"y": answers[0]}, {"y": answers[1]}, labels, budget_pp=1.0)
+    assert (proof.verdict, proof.measured_budget_pp) == ("PROVEN", None)
+    strict = prove(
+        {"y": answers[0]}, {"y": answers[1]}, labels, budget_pp=1.0, measured_budget_pp=0.5
+    )
+    assert (strict.verdict, strict.measured_budget_pp) == ("FAILED", 0.5)
+    assert strict.reason == "loses 0.60 pp, 0.5 pp are allowed"
+
+
+def test_every_output_is_told_for_itself() -> None:
+    labels = classes_of(400)
+    box = np.random.default_rng(0).normal(size=(400, 2, 2))
+    source: dict[str, NDArray[Any]] = {"class": scores(labels), "box": box}
+    target: dict[str, NDArray[Any]] = {"class": scores(spoiled(labels, 4)), "box": box * 1.1}
+    proof = prove(source, target, labels, budget_pp=5.0)
+    said, error = proof.outputs
+    assert (said.name, said.metric) == ("class", "top-1")
+    assert said.value is not None
+    assert said.value.low < said.value.value == 0.99 < said.value.high
+    assert (error.name, error.metric) == ("box", "relative error")
+    assert error.value is not None
+    assert error.value.value == pytest.approx(0.1)
+    assert error.sqnr_db == pytest.approx(20.0)
+    assert proof.sqnr_db == min(o.sqnr_db for o in proof.outputs if o.sqnr_db is not None)
