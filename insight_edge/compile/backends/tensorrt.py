@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TensorRT: plans for NVIDIA GPUs, built without one where TensorRT-RTX can.
+
+Networks are strongly typed: half precision and INT8 are written into the graph
+before it is parsed. TensorRT-RTX builds here, ahead of time, for the GPUs that it
+supports. The others (Jetson, data centre) need TensorRT itself, which builds on
+the very GPU: a job for a device of the profile. Nothing is executed here.
+"""
+
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import onnx
+
+from insight_edge.compile.backends.tensorrt_half import half_precision
+from insight_edge.compile.backends.tensorrt_network import MAX_BATCH, flavour_for
+from insight_edge.compile.backends.tensorrt_process import plan_from_graph
+from insight_edge.compile.backends.tensorrt_qdq import symmetric_int8
+from insight_edge.compile.int8 import nothing_to_quantize, recurrent_refusal
+from insight_edge.compile.job import Artifact, BuildJob
+from insight_edge.compile.source import SourceModel
+from insight_edge.compile.toolchain import Toolchain, toolchain_apart
+from insight_edge.documents.facts import Missing
+from insight_edge.documents.profile import Accelerator, HardwareProfile
+from insight_edge.documents.target import Target
+from insight_edge.documents.tensors import TensorSpec
+from insight_edge.documents.workload import Workload
+from insight_edge.runtime.engines.tensorrt_flavours import (
+    CAPABILITIES_SETTING,
+    FLAVOUR_SETTING,
+    MAX_BATCH_SETTING,
+    RTX,
+)
+
+ENGINE = "tensorrt"
+PACKAGES = (
+    "tensorrt-rtx-cu13-libs",
+    "tensorrt-rtx-cu13-bindings",
+    "onnx",
+    "onnxruntime",
+    "numpy",
+)
+
+DTYPES = frozenset({"float32", "float16", "int64", "int32", "int8", "uint8", "bool"})
+"""What a tensor may be at the face of a plan."""
+
+OPSETS = range(13, 23)
+"""13 has scales for each channel; from 23 on attention is one operator, which is not built."""
+
+UNQUANTISED = ("LSTM", "GRU", "RNN")
+"""Left in FP32 by the quantiser."""
+
+UNSUPPORTED = frozenset({
+    "AffineGrid", "Attention", "Bernoulli", "BitCast", "BitShift", "BitwiseAnd", "BitwiseNot",
+    "BitwiseOr", "BitwiseXor", "CenterCropPad", "Col2Im", "Compress", "ConcatFromSequence",
+    "ConvInteger", "CumProd", "DFT", "DeformConv", "Det", "DynamicQuantizeLinear", "ImageDecoder",
+    "MatMulInteger", "MaxRoiPool", "MaxUnpool", "MelWeightMatrix", "Multinomial",
+    "NegativeLogLikelihoodLoss", "Optional", "OptionalGetElement", "OptionalHasElement",
+    "QLinearConv", "QLinearMatMul", "RegexFullMatch", "SequenceAt", "SequenceConstruct",
+    "SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceLength", "SequenceMap",
+    "SoftmaxCrossEntropyLoss", "SplitToSequence", "StringConcat", "StringNormalizer",
+    "StringSplit", "SwiGLU", "TfIdfVectorizer", "Unique",
+})  # fmt: skip
+"""What the parser of 1.7 says of itself; Attention it reads, and then builds for no GPU."""
+
+
+class TensorRtBackend:
+    """Builds for the engine `tensorrt`."""
+
+    def toolchain(self) -> Toolchain | Missing:
+        """Return where TensorRT-RTX is, or how to install it."""
+        return toolchain_apart(ENGINE, PACKAGES)
+
+    def targets(self) -> tuple[Target, ...]:
+        """Return FP32, FP16 and INT8."""
+        return (
+            Target(backend=ENGINE, precision="fp32"),
+            Target(backend=ENGINE, precision="fp16"),
+            Target(backend=ENGINE, precision="int8"),
+        )
+
+    def accelerator(self, profile: HardwareProfile) -> Accelerator | None:
+        """Return the first of the profile's GPUs that has a compute capability."""
+        known = (a for a in profile.accelerators if a.compute_capability is not None)
+        return next(known, None)
+
+    def refuse(self, source: SourceModel, target: Target, profile: HardwareProfile) -> str | None:
+        """Return why there is no GPU to build for, or the model cannot be read."""
+        workload = source.workload
+        refusal = (
+            _hardware_refusal(self.accelerator(profile), profile)
+            or _operator_refusal(workload)
+            or _face_refusal(workload)
+        )
+        if refusal is None and target.precision == "int8":
+            return recurrent_refusal(workload, UNQUANTISED) or nothing_to_quantize(workload)
+        return refusal
+
+    def build(self, job: BuildJob, directory: Path) -> Artifact:
+        """Write the plan of a job."""
+        flavour = flavour_for(job.compute_capabilities)
+        precision = job.target.precision
+        entry = f"{ENGINE}-{precision}.plan"
+        with TemporaryDirectory() as scratch:
+            graph = Path(scratch) / "graph.onnx"
+            graph.write_bytes(_graph(job, Path(scratch)))
+            plan_from_graph(graph, flavour, job.compute_capabilities, directory / entry)
+        release = version(flavour.distribution)
+        return Artifact(
+            entry=entry,
+            files=(entry,),
+            settings={
+                FLAVOUR_SETTING: flavour.token,
+                CAPABILITIES_SETTING: ",".join(job.compute_capabilities),
+                MAX_BATCH_SETTING: str(MAX_BATCH),
+            },
+            # No release reads the plans of another.
+            engine_versions=f">={release},<={release}",
+        )
+
+
+def _graph(job: BuildJob, scratch: Path) -> bytes:
+    """Return the graph of a job in the precision of its target."""
+    if job.target.precision == "int8":
+        return symmetric_int8(job, scratch)
+    data = Path(job.model).read_bytes()
+    if job.target.precision == "fp32":
+        return data
+    halved: bytes = half_precision(onnx.load_from_string(data)).SerializeToString()
+    return halved
+
+
+def _hardware_refusal(accelerator: Accelerator | None, profile: HardwareProfile) -> str | None:
+    if accelerator is None or accelerator.compute_capability is None:
+        return f"{profile.id} has no NVIDIA GPU of a known compute capability"
+    capability = accelerator.compute_capability.value
+    if RTX.supports(capability):
+        return None
+    return (
+        f"TensorRT-RTX does not build for compute capability {capability} "
+        f"({', '.join(RTX.capabilities or ())}); TensorRT does, on the GPU itself: a build job "
+        f"for a device of {profile.id}"
+    )
+
+
+def _operator_refusal(workload: Workload) -> str | None:
+    ops = {operation.op for operation in workload.operations}
+    foreign = sorted(op for op in ops if "." in op)
+    if foreign:
+        return f"cannot read {', '.join(foreign)}"
+    unsupported = sorted(ops & UNSUPPORTED)
+    if unsupported:
+        return f"builds no {', '.join(unsupported)}"
+    if workload.opset not in OPSETS:
+        return f"opsets {OPSETS[0]} to {OPSETS[-1]} are built, the model has {workload.opset}"
+    return None
+
+
+def _face_refusal(workload: Workload) -> str | None:
+    """Return which tensor of the model's face cannot be one of a plan."""
+    for spec in (*workload.inputs, *workload.outputs):
+        if spec.dtype not in DTYPES:
+            return f"tensor '{spec.name}' is {spec.dtype}, a plan has none of that"
+    free = _free_sizes(workload.inputs)
+    if free:
+        return f"the range of {', '.join(sorted(free))} is not known; only the batch may be free"
+    return None
+
+
+def _free_sizes(inputs: tuple[TensorSpec, ...]) -> set[str]:
+    """Return the symbolic dimensions of inputs that are not their batch."""
+    firsts = {spec.shape[0] for spec in inputs if spec.shape}
+    named = {size for spec in inputs for size in spec.shape if isinstance(size, str)}
+    return named - {size for size in firsts if isinstance(size, str)} - {"batch"}

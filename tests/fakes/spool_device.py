@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A process in the role of a device: it does one job of a spool, and may lie about it.
+
+`python -m tests.fakes.spool_device FOLDER SCRATCH LIE`
+"""
+
+import dataclasses
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from insight_edge.compile.job import Artifact, BuildJob
+from insight_edge.compile.location import Here
+from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built
+from insight_edge.compile.spool import take_one
+
+
+def other_bytes(built: Built) -> Built:
+    (built.directory / "a.bin").write_bytes(b"x" * built.artifact_bytes)
+    return built
+
+
+def more_bytes(built: Built) -> Built:
+    (built.directory / "a.bin").write_bytes(b"x" * (built.artifact_bytes + 1))
+    return built
+
+
+def other_name(built: Built) -> Built:
+    return dataclasses.replace(built, artifact=Artifact(entry="b.bin", files=("b.bin",)))
+
+
+def huge(built: Built) -> Built:
+    files = (msgspec.structs.replace(built.files[0], length_bytes=2**40),)
+    return dataclasses.replace(built, files=files)
+
+
+LIES: dict[str, Callable[[Built], Built]] = {
+    "": lambda built: built,
+    "other bytes": other_bytes,
+    "more bytes": more_bytes,
+    "other name": other_name,
+    "huge": huge,
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Lying:
+    """Builds as it should, and says or leaves something else."""
+
+    lie: str
+
+    def build(
+        self,
+        job: BuildJob,
+        directory: Path,
+        *,
+        limits: BuildLimits | None = None,
+        stop: threading.Event | None = None,
+    ) -> BuildOutcome:
+        outcome = Here().build(job, directory, limits=limits, stop=stop)
+        return LIES[self.lie](outcome) if isinstance(outcome, Built) else outcome
+
+
+if __name__ == "__main__":
+    folder, scratch, lie = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+    parent = os.getppid()
+    while not take_one(folder, Lying(lie=lie), scratch) and os.getppid() == parent:
+        time.sleep(0.01)
