@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from tests.fakes import engine
 from tests.fakes.engine_bundles import fake_artifact, onnx_artifact
+from tests.fakes.tensorrt_models import tensorrt_artifact
+from tests.fakes.tflite_models import tflite_artifact
+from tests.fakes.tvm_models import tvm_artifact
 
 Factory = Callable[[NDArray[Any]], dict[str, bytes]]
 
@@ -28,6 +31,9 @@ FACTORIES: dict[str, Factory] = {
     engine.TOKEN: fake_artifact,
     "onnxruntime": onnx_artifact,
     "openvino": openvino_artifact,
+    "tensorrt": tensorrt_artifact,
+    "tflite": tflite_artifact,
+    "tvm": tvm_artifact,
 }
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every backend must do, whoever wrote it: build in a child, tell the truth, repeat itself."""
 
+import json
+import subprocess
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -17,13 +19,17 @@ from insight_edge.compile.calibration import Calibration, write_calibration
 from insight_edge.compile.discovery import backend_plugin, backends
 from insight_edge.compile.job import BuildJob
 from insight_edge.compile.outcome import BuildOutcome, Built, Failed
+from insight_edge.compile.plan import ROWLESS
 from insight_edge.compile.preparation import prepare_job
 from insight_edge.compile.source import SourceModel, source_from_onnx
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.target import Target, target_from_token
+from insight_edge.runtime.loading import engine_facts
 from insight_edge.runtime.processor import isa_extensions
-from tests.fakes.hardware import profile_of
+from tests.fakes.device_packages import device_python
+from tests.fakes.hardware import GPU, profile_of
 from tests.fakes.onnx_models import conv_model
+from tests.fakes.tvm_models import tvm_answers
 
 pytestmark = pytest.mark.slow
 
@@ -77,7 +83,7 @@ def job_for(
     target: Target, source: SourceModel, calibration: Calibration, directory: Path
 ) -> BuildJob:
     """Return a job for the processor of this very machine, with what BF16 asks for claimed."""
-    profile = profile_of(isa=(*isa_extensions(), "avx512_bf16"))
+    profile = profile_of(isa=(*isa_extensions(), "avx512_bf16"), accelerators=[GPU])
     return prepare_job(source, target, profile, directory, calibration=calibration)
 
 
@@ -113,7 +119,8 @@ def test_toolchain_names_versions(target: Target) -> None:
 
 
 def test_small_convolutional_net_is_not_refused(target: Target, source: SourceModel) -> None:
-    profile = profile_of(isa=("avx2", "avx512f", "avx512_vnni", "avx512_bf16"))
+    isa = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16")
+    profile = profile_of(isa=isa, accelerators=[GPU])
     assert _backend(target).refuse(source, target, profile) is None
 
 
@@ -163,12 +170,15 @@ def test_artifact_answers_like_the_source(
 
 
 @pytest.mark.parametrize(
-    "int8", [t for t in TARGETS if t.precision == "int8"], ids=lambda t: t.token
+    "int8",
+    [t for t in TARGETS if t.precision == "int8" and not ROWLESS & t.options.keys()],
+    ids=lambda t: t.token,
 )
 def test_job_without_its_rows_fails_with_a_reason(
     int8: Target, source: SourceModel, tmp_path: Path
 ) -> None:
-    outcome = built(prepare_job(source, int8, profile_of(), tmp_path), tmp_path / "b")
+    job = prepare_job(source, int8, profile_of(accelerators=[GPU]), tmp_path)
+    outcome = built(job, tmp_path / "b")
     assert isinstance(outcome, Failed)
     assert "rows to calibrate with" in outcome.reason
 
@@ -197,4 +207,51 @@ def run_openvino(model: Path, settings: Mapping[str, str], rows: Rows) -> Rows:
     return answers
 
 
-RUNNERS: dict[str, Any] = {"onnxruntime": run_onnxruntime, "openvino": run_openvino}
+def run_tensorrt(model: Path, settings: Mapping[str, str], rows: Rows) -> Rows:
+    facts = engine_facts()["tensorrt"]
+    if isinstance(facts, Missing):
+        pytest.skip(f"built, not executed: {facts.reason}")
+    from insight_edge.runtime.engines.tensorrt import open_plan
+    from insight_edge.runtime.engines.tensorrt_flavours import flavour_of
+
+    session = open_plan(model, flavour_of(settings), ["logits"], threads=1)
+    answers: Rows = session.infer({"x": rows})["logits"]
+    session.close()
+    return answers
+
+
+def run_tflite(model: Path, settings: Mapping[str, str], rows: Rows) -> Rows:
+    """Ask the device's own environment: no workshop has this engine."""
+    python = device_python("tflite")
+    if python is None:
+        pytest.skip("the environment 'device-tflite' is not installed")
+    asked, answered = model.parent.parent / "rows.npy", model.parent.parent / "answers.npy"
+    np.save(asked, rows)
+    code = (
+        "import json, sys; from pathlib import Path; import numpy as np\n"
+        "from insight_edge.documents.tensors import TensorSpec\n"
+        "from insight_edge.runtime.engines.tflite import open_file\n"
+        "x = TensorSpec(name='x', dtype='float32', shape=('batch', 3, 16, 16))\n"
+        "y = TensorSpec(name='logits', dtype='float32', shape=('batch', 10))\n"
+        "model, settings, asked, answered = sys.argv[1:]\n"
+        "session = open_file(Path(model), [x], [y], json.loads(settings), threads=1)\n"
+        "np.save(answered, session.infer({'x': np.load(asked)})['logits'])\n"
+    )
+    arguments = [str(model), json.dumps(dict(settings)), str(asked), str(answered)]
+    subprocess.run([python, "-c", code, *arguments], check=True)
+    answers: Rows = np.load(answered)
+    return answers
+
+
+def run_tvm(model: Path, settings: Mapping[str, str], rows: Rows) -> Rows:
+    answers: Rows = tvm_answers(model, settings, {"x": rows}, ["logits"])["logits"]
+    return answers
+
+
+RUNNERS: dict[str, Any] = {
+    "onnxruntime": run_onnxruntime,
+    "openvino": run_openvino,
+    "tensorrt": run_tensorrt,
+    "tflite": run_tflite,
+    "tvm": run_tvm,
+}

@@ -23,6 +23,7 @@ from insight_edge.runtime.seam import Session
 from insight_edge.runtime.signal_stack import signal_stack
 from insight_edge.runtime.versions import satisfies
 from tests.fakes import engine
+from tests.fakes.device_packages import borrow_engine
 from tests.fakes.engine_bundles import (
     COLUMNS,
     install_fake_engine,
@@ -45,6 +46,8 @@ def token(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     place.mkdir()
     install_fake_engine(place, monkeypatch)
     found: str = request.param
+    if isinstance(engine_facts()[found], Missing):
+        borrow_engine(found, monkeypatch)
     facts = engine_facts()[found]
     if isinstance(facts, Missing):
         pytest.skip(f"{found}: {facts.reason}")

@@ -22,6 +22,7 @@ from insight_edge.documents.target import Target
 from insight_edge.documents.tensors import TensorSpec
 from tests.fakes import engine
 from tests.fakes.onnx_models import model_of, value
+from tests.fakes.tensorrt_models import tensorrt_settings
 
 COLUMNS, CLASSES, ROWS = 8, 4, 6
 
@@ -112,6 +113,8 @@ def write_engine_bundle(
         "files": tuple(entries[name] for name in artifact),
         "tolerance": 1e-4,
     }
+    if token == "tensorrt":
+        fields["settings"] = tensorrt_settings()
     taken, given = _specs(inputs, batch), _specs(outputs, batch)
     manifest = Manifest(
         model=ModelInfo(name="small", digest=digest(files[entry])),

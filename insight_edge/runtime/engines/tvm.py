@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The engine `tvm`: compiled shared libraries on the CPU, with TVM's runtime and no compiler.
+
+What a device installs is the small package apache-tvm-ffi. The runtime's own
+library comes with the artifact, or from an installed apache-tvm (`tvm_runtime`
+has the rules). A library whose function is called `row` takes one row at a time:
+callers may give any number, and each is computed by itself. One with `main` takes
+what the model takes.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insight_edge.bundle.open import Bundle
+from insight_edge.documents.facts import EngineFacts, Missing
+from insight_edge.documents.manifest import Variant
+from insight_edge.runtime.engines.tvm_runtime import RUNTIME_FILES, load_runtime, use_threads
+
+NAME = "tvm"
+PACKAGE = "apache-tvm-ffi"
+RUNTIME, TUNED = "runtime", "tuned"
+
+ROW = "row"
+CPU, POOLED = 1, 2
+ALIGNMENT_BYTES = 64
+"""Compiled code may load whole vectors from the start of a tensor, and faults where that is odd."""
+
+Array = NDArray[Any]
+Tensors = Mapping[str, Array]
+
+
+class TvmEngine:
+    """Loads shared libraries that the backend `tvm` has built."""
+
+    def facts(self) -> EngineFacts | Missing:
+        """Return the version of apache-tvm-ffi, which is what a device installs of TVM."""
+        if find_spec("tvm_ffi") is None:
+            return Missing(name=NAME, reason=f"the package {PACKAGE} is not installed")
+        try:
+            release = version(PACKAGE)
+        except PackageNotFoundError:
+            return Missing(name=NAME, reason="tvm_ffi is importable but not installed by pip")
+        return EngineFacts(name=NAME, version=release, precisions=("fp32",))
+
+    def load(self, bundle: Bundle, variant: Variant, *, threads: int) -> "TvmSession":
+        """Return a session on the variant's library."""
+        named = {entry.path for entry in variant.files}
+        carried = [bundle.file(name) for name in RUNTIME_FILES if name in named]
+        io = bundle.manifest.io
+        return open_library(
+            bundle.file(variant.entry),
+            carried,
+            ([spec.name for spec in io.model_inputs], [spec.name for spec in io.model_outputs]),
+            variant.settings,
+            threads=threads,
+        )
+
+
+def open_library(
+    path: Path,
+    carried: Sequence[Path],
+    names: tuple[Sequence[str], Sequence[str]],
+    settings: Mapping[str, str],
+    *,
+    threads: int,
+) -> "TvmSession":
+    """Return a session on a library.
+
+    Args:
+        path: of the library.
+        carried: the runtime's own libraries, where they come with it.
+        names: of inputs and outputs, in the order of the model.
+        settings: of the artifact.
+        threads: that work at once, for each caller inside.
+
+    Raises:
+        ValueError: a setting that no bundle may have, or a runtime of another release.
+    """
+    strange = settings.keys() - {RUNTIME, TUNED}
+    if strange:
+        raise ValueError(f"setting '{min(strange)}' is not one that a bundle may set")
+    ffi = load_runtime(carried, settings.get(RUNTIME, ""))
+    library = ffi.load_module(str(path))
+    by_row = bool(library["has_function"](ROW))
+    return TvmSession(ffi, library["vm_load_executable"], *names, threads=threads, by_row=by_row)
+
+
+class TvmSession:
+    """One loaded library and a pool of virtual machines, one a caller inside.
+
+    A machine keeps the frame of the call it is in, so two callers never share one.
+    """
+
+    def __init__(
+        self,
+        ffi: Any,
+        executable: Callable[[], Any],
+        inputs: Sequence[str],
+        outputs: Sequence[str],
+        *,
+        threads: int,
+        by_row: bool,
+    ) -> None:
+        self._ffi, self._executable = ffi, executable
+        self._inputs, self._outputs = tuple(inputs), tuple(outputs)
+        self._threads, self._by_row = threads, by_row
+        self._machines: deque[Any] = deque([self._machine()])
+
+    def infer(self, inputs: Tensors) -> dict[str, Array]:
+        """Return the model outputs, copied out of the machine's own memory."""
+        arrays = [inputs[name] for name in self._inputs]
+        try:
+            machine = self._machines.pop()
+        except IndexError:
+            machine = self._machine()
+        try:
+            use_threads(self._threads)
+            if not self._by_row or len(arrays[0]) == 1:
+                answers = self._call(machine, arrays)
+            else:
+                rows = [self._call(machine, row) for row in _rows(arrays)]
+                answers = [np.concatenate(parts) for parts in zip(*rows, strict=True)]
+        finally:
+            self._machines.append(machine)
+        return dict(zip(self._outputs, answers, strict=True))
+
+    def close(self) -> None:
+        """Drop the machines and the library."""
+        self._machines.clear()
+        del self._executable
+
+    def _machine(self) -> Any:
+        machine = self._executable()
+        machine["vm_initialization"](CPU, 0, POOLED, CPU, 0, POOLED)
+        return machine[ROW if self._by_row else "main"]
+
+    def _call(self, machine: Any, arrays: Sequence[Array]) -> list[Array]:
+        # A tensor does not keep the memory that it shares: a copy has to live until the end.
+        shared = [_shareable(array) for array in arrays]
+        answer = machine(*[self._ffi.from_dlpack(array) for array in shared])
+        parts = [answer] if isinstance(answer, self._ffi.Tensor) else answer
+        return [np.from_dlpack(part).copy() for part in parts]
+
+
+def _rows(arrays: Sequence[Array]) -> Iterator[list[Array]]:
+    """Yield one row of every input at a time.
+
+    Raises:
+        ValueError: there is none, or the inputs do not have equally many.
+    """
+    counts = {len(array) for array in arrays}
+    if len(counts) != 1 or counts == {0}:
+        raise ValueError(f"inputs of {sorted(counts)} rows: at least one is needed, of each")
+    for index in range(counts.pop()):
+        yield [array[index : index + 1] for array in arrays]
+
+
+def _shareable(array: Array) -> Array:
+    """Return the array, or a copy where compiled code could not read it in place."""
+    flags = array.flags
+    if flags.c_contiguous and flags.writeable and array.ctypes.data % ALIGNMENT_BYTES == 0:
+        return array
+    room = np.empty(array.nbytes + ALIGNMENT_BYTES, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT_BYTES
+    aligned: Array = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    aligned[...] = array
+    return aligned
