@@ -88,6 +88,7 @@ def run(
     state: State = STATE,
     window_s: float = 60.0,
     probation_s: float = 600.0,
+    p99_factor: float = 2.0,
     verbose: bool = False,
 ) -> None:
     """Run the agent until it is stopped (SIGTERM, Ctrl-C).
@@ -96,10 +97,15 @@ def run(
         state: directory of the agent.
         window_s: length of a window of telemetry.
         probation_s: how long a new bundle serves before it is committed.
+        p99_factor: a new bundle whose p99 stays over so many times the old one's is given up.
         verbose: say more.
     """
     if window_s <= 0 or probation_s < 0:
         raise ConfigurationError("a window is longer than 0 s, and a probation not negative")
+    if not p99_factor >= 1:
+        raise ConfigurationError(
+            f"a p99 of {p99_factor:g} times the old bundle's cannot be asked for", hint="1 or more"
+        )
     logging.basicConfig(
         level=logging.DEBUG if verbose else logging.INFO,
         format="%(levelname)s %(name)s: %(message)s",
@@ -111,7 +117,7 @@ def run(
     agent = Agent(
         state,
         facts_from_child(),
-        policy=Policy(probation_s=probation_s),
+        policy=Policy(probation_s=probation_s, p99_factor=p99_factor),
         rhythm=Rhythm(window_s=window_s),
     )
     agent.run(stop)

@@ -9,6 +9,8 @@ that is not what it should be.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from insight_edge.documents.host import Health, SwapRecord
 from insight_edge.fleet.update.actions import (
     Action,
@@ -85,6 +87,7 @@ class World:
         under_way: the action that is being carried out.
         activated: bundles that the host was seen to serve since they were staged.
         done: actions, in order.
+        windows: closed so far, one whenever time passes.
     """
 
     ways: dict[str, str] = field(default_factory=dict)
@@ -100,6 +103,7 @@ class World:
     now_s: float = 1_000_000.0
     revision: int = 0
     deaf: bool = False
+    windows: int = 0
 
     def phase(self) -> str:
         return self.state.phase
@@ -125,6 +129,7 @@ class World:
 
     def pass_time(self, seconds_s: float = STEP_S) -> None:
         self.now_s += seconds_s
+        self.windows += 1
         self.tell(Tick())
 
     def start_host(self) -> None:
@@ -162,9 +167,8 @@ class World:
         if self.alive:
             way = self.ways.get(self.serving or "")
             failed = 50 if way == "failing" else 0
-            self.tell(
-                HealthSeen(health(self.serving, failed=failed, p99_ms=40 if way == "slow" else 4))
-            )
+            told = health(self.serving, failed=failed, p99_ms=40 if way == "slow" else 4)
+            self.tell(HealthSeen(replace(told, window=self.windows)))
 
     def finish(self, *, well: bool = True, twice: bool = False) -> None:
         """Carry out what is under way; done twice, it must be the same."""

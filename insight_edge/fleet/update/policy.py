@@ -24,7 +24,8 @@ class Policy:
         most_failed_share: of the calls asked.
         p99_factor, p99_slack_ms: p99 may be this many times the old bundle's, and so much more.
         memory_factor, memory_slack_bytes: the same of resident memory.
-        most_breaches: times in a row that p99 or memory is too high before it counts.
+        most_breaches: times in a row that p99 or memory is too high before it counts; p99 is judged
+            on answers that were not judged before.
         most_losses: times that the host is lost with a new bundle before that is given up.
         longest_step_s: time between two events that counts as spent in probation; a clock that
             jumps counts as this.

@@ -4,7 +4,9 @@
 The host counts per window, and its windows are closed behind the back of a
 probation; so counts are added up as differences within one window, and one that
 fell is of a new one too. Time is added up too, in bounded steps: a clock that jumps by
-years neither ends a probation nor makes it endless.
+years neither ends a probation nor makes it endless. The p99 of a window is judged again
+only when the window has twice the answers, or is a new one: told every second, one
+slow moment would else be held against a bundle again and again.
 """
 
 from typing import Literal, NamedTuple
@@ -23,8 +25,10 @@ class Probation(Document, frozen=True, kw_only=True):
         elapsed_s: during which it served and the host was attached.
         seen_s: when that was added up last; None while the host is away.
         asked, answered, failed: calls, over all windows.
-        breaches: times in a row that p99 or memory was too high.
+        slow: times in a row that p99 was too high, each on answers that were not judged before.
+        heavy: times in a row that memory was too high.
         breach: what was too high the last time.
+        judged: answers of the window when its p99 was judged last.
         last: health told last; None where the next window is a new one.
     """
 
@@ -33,8 +37,10 @@ class Probation(Document, frozen=True, kw_only=True):
     asked: int = 0
     answered: int = 0
     failed: int = 0
-    breaches: int = 0
+    slow: int = 0
+    heavy: int = 0
     breach: str = ""
+    judged: int = 0
     last: Health | None = None
 
 
@@ -74,28 +80,28 @@ def add(seen: Probation, health: Health, before: Health | None, policy: Policy) 
     old = seen.last
     if old is None or _is_new_window(old, health):
         asked, answered, failed = health.asked, health.answered, health.failed
+        seen = _with(seen, judged=0)
     else:
         asked, answered = health.asked - old.asked, health.answered - old.answered
         failed = health.failed - old.failed
-    breach = _breach(health, before, policy)
-    return _with(
+    added = _with(
         seen,
         asked=seen.asked + asked,
         answered=seen.answered + answered,
         failed=seen.failed + failed,
-        breaches=seen.breaches + 1 if breach else 0,
-        breach=breach,
         last=health,
     )
+    return added if before is None else _compare(added, health, before, policy)
 
 
 def judge(seen: Probation, policy: Policy) -> Verdict:
     """Return whether to commit, to restore, or to wait."""
     if seen.asked >= policy.least_asked and seen.failed > policy.most_failed_share * seen.asked:
         return Verdict("restore", f"{seen.failed} of {seen.asked} calls failed")
-    if seen.breaches >= policy.most_breaches:
+    breaches = max(seen.slow, seen.heavy)
+    if breaches >= policy.most_breaches:
         return Verdict("restore", seen.breach)
-    if seen.last is None or seen.breaches or seen.elapsed_s < policy.probation_s:
+    if seen.last is None or breaches or seen.elapsed_s < policy.probation_s:
         return Verdict("wait")
     if seen.answered >= policy.least_answered:
         return Verdict("commit", f"{seen.answered} calls answered in {seen.elapsed_s:.0f} s")
@@ -118,18 +124,21 @@ def _is_new_window(old: Health, new: Health) -> bool:
     return fell or new.window != old.window
 
 
-def _breach(now: Health, before: Health | None, policy: Policy) -> str:
-    """Return what is too high in one line, or nothing."""
-    if before is None:
-        return ""
-    if now.rss_bytes > policy.memory_factor * before.rss_bytes + policy.memory_slack_bytes:
-        return f"resident memory {now.rss_bytes} bytes, {before.rss_bytes} before"
-    few = min(now.answered, before.answered) < policy.least_answered
+def _compare(seen: Probation, now: Health, before: Health, policy: Policy) -> Probation:
+    """Return the probation with what is too high counted, where that can be told."""
+    fat = now.rss_bytes > policy.memory_factor * before.rss_bytes + policy.memory_slack_bytes
+    if fat:
+        breach = f"resident memory {now.rss_bytes} bytes, {before.rss_bytes} before"
+        seen = _with(seen, breach=breach)
+    seen = _with(seen, heavy=seen.heavy + 1 if fat else 0)
+    least = max(policy.least_answered, 2 * seen.judged)
+    few = now.answered < least or before.answered < policy.least_answered
     if few or now.p99_ms is None or before.p99_ms is None:
-        return ""
-    if now.p99_ms > policy.p99_factor * before.p99_ms + policy.p99_slack_ms:
-        return f"p99 {now.p99_ms:.3g} ms, {before.p99_ms:.3g} ms before"
-    return ""
+        return seen
+    late = now.p99_ms > policy.p99_factor * before.p99_ms + policy.p99_slack_ms
+    if late:
+        seen = _with(seen, breach=f"p99 {now.p99_ms:.3g} ms, {before.p99_ms:.3g} ms before")
+    return _with(seen, slow=seen.slow + 1 if late else 0, judged=now.answered)
 
 
 def _with(seen: Probation, **changes: object) -> Probation:
