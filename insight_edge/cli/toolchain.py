@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verb `toolchain`: the environments that engines and compilers have to themselves."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 from cyclopts import App
 
 from insight_edge.cli.screen import Format, emit, err
@@ -26,18 +29,23 @@ def list_(*, format: Format = "table") -> None:  # noqa: A002 - the flag is --fo
 
 @app.command
 def install(*names: str) -> None:
-    """Install environments from their locks.
+    """Install environments from their locks, several at once.
 
     Args:
         names: which; see `toolchain list`.
     """
-    for name in names:
+    missing = []
+    for name in dict.fromkeys(names):
         if _row(name)["installed"] == "yes":
             err.print(f"{name}: already installed")
-            continue
-        with err.status(f"installing {name}"):
-            install_environment(name)
-        err.print(f"{name}: installed")
+        else:
+            missing.append(name)
+    with (
+        err.status(f"installing {', '.join(missing)}"),
+        ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
+    ):
+        for name, _ in zip(missing, pool.map(install_environment, missing), strict=True):
+            err.print(f"{name}: installed")
 
 
 def _row(name: str) -> dict[str, str]:

@@ -111,8 +111,7 @@ def test_installed_environment_imports_this_package_and_nothing_of_the_workshop(
 def test_environment_that_pip_could_not_fill_stays_missing(
     prefix: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def create(folder: Path, *, with_pip: bool) -> None:
-        assert with_pip
+    def create(folder: Path) -> None:
         (folder / "bin").mkdir(parents=True)
         python = folder / "bin" / "python"
         python.write_text("#!/bin/sh\necho 'ERROR: no such version' >&2\nexit 1\n")
