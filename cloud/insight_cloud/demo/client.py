@@ -11,7 +11,7 @@ import urllib3
 
 from insight_cloud.demo.programs import ProgramError
 
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 PAUSE_S = 0.3
 TIMEOUT = urllib3.Timeout(connect=5.0, read=30.0)
 
