@@ -2,19 +2,21 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-ENGINES := onnxruntime openvino
+ENGINES := onnxruntime openvino tflite tvm
+TOOLCHAINS := tflite tvm
+MORE_TOOLCHAINS := tensorrt trees tensorflow
 STAMP := $(VENV)/.installed
 
 .PHONY: setup demo chaos up test check format figures conformance faults lock clean
 
-setup: $(STAMP)  ## the environment in .venv, and one locked device environment for each engine
+setup: $(STAMP)  ## the environment in .venv, and one locked environment for each engine and toolchain
 
-$(STAMP): locks/main.txt $(ENGINES:%=locks/device-%.txt) pyproject.toml cloud/pyproject.toml
+$(STAMP): locks/main.txt $(ENGINES:%=locks/device-%.txt) $(TOOLCHAINS:%=locks/toolchain-%.txt) pyproject.toml cloud/pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r locks/main.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e . -e cloud
-	$(BIN)/insight-edge toolchain install $(ENGINES:%=device-%)
+	$(BIN)/insight-edge toolchain install $(ENGINES:%=device-%) $(TOOLCHAINS:%=toolchain-%)
 	touch $@
 
 demo: setup  ## the whole loop on this machine; SHIFT=none, SHIFT=noise, SEED=7, STAY=1
@@ -29,7 +31,8 @@ up: setup  ## a cloud on this machine
 test: setup  ## every suite that needs no special hardware, on every core
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
-conformance: setup
+conformance: setup  ## every plug-in, with the toolchains that few need (1.5 GB more)
+	$(BIN)/insight-edge toolchain install $(MORE_TOOLCHAINS:%=toolchain-%)
 	$(BIN)/pytest tests/conformance
 
 faults: setup
