@@ -55,7 +55,9 @@ def sqnr_db(source: Rows, difference: Figures) -> float | None:
     return 10 * math.log10(signal / noise)
 
 
-def output_evidence(name: str, source: Rows, target: Rows, difference: Figures) -> OutputEvidence:
+def output_evidence(
+    name: str, source: Rows, target: Rows, difference: Figures, *, ranked: bool = True
+) -> OutputEvidence:
     """Return what can be said of one output without labels.
 
     Args:
@@ -63,8 +65,10 @@ def output_evidence(name: str, source: Rows, target: Rows, difference: Figures) 
         source: (n, ...) the source model's answers.
         target: the artifact's.
         difference: of the two.
+        ranked: (n, k) numbers are scores of classes.
     """
-    if says_class(source):
+    ranked = ranked and says_class(source)
+    if ranked:
         same = int(np.equal(classes(source), classes(target)).sum())
         low, high = wilson(same, len(source), confidence=CONFIDENCE)
         value: Interval | None = Interval(value=same / len(source), low=low, high=high)
@@ -72,7 +76,7 @@ def output_evidence(name: str, source: Rows, target: Rows, difference: Figures) 
         value = relative_error(flat(source), difference)
     return OutputEvidence(
         name=name,
-        metric="top-1" if says_class(source) else "relative error",
+        metric="top-1" if ranked else "relative error",
         value=value,
         sqnr_db=sqnr_db(source, difference),
     )

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from insight_edge.compile.metric import Labels, ranks_classes, scored_output
 from insight_edge.compile.oracle import Arrays, fed_rows, source_answers
 from insight_edge.compile.samples import Samples
 from insight_edge.compile.source import SourceModel
@@ -40,7 +41,7 @@ class Question:
 
     Attributes:
         rows: by input name, to prove on; none where there are no samples.
-        labels: of these rows, or None.
+        labels: of these rows, or None; they fit an output.
         answers: raw outputs of the source model on them.
         golden_rows: a few of the rows; random ones where there are none.
         golden_answers: raw outputs of the source model on the golden rows.
@@ -48,7 +49,7 @@ class Question:
     """
 
     rows: Arrays
-    labels: NDArray[np.int64] | None
+    labels: Labels | None
     answers: Arrays
     golden_rows: Arrays
     golden_answers: Arrays
@@ -68,11 +69,14 @@ def ask(source: SourceModel, samples: Samples | None) -> Question:
     Raises:
         ModelError: the source model fails on the rows, or what the description observes cannot
             be computed from its tensors.
+        ConfigurationError: the labels fit no output.
     """
     _refuse_observe(source)
     rows, labels = _whole_batches(source, samples) if samples else ({}, None)
     count = len(next(iter(rows.values()), ()))
     answers = source_answers(source, fed_rows(source, rows)) if count else {}
+    if labels is not None and count:
+        scored_output(answers, labels, ranked=ranks_classes(source.described.model.task))
     golden = _golden_rows(source, rows, count)
     observe, reference = _reference(source, rows, answers, count)
     return Question(
@@ -87,9 +91,7 @@ def ask(source: SourceModel, samples: Samples | None) -> Question:
     )
 
 
-def _whole_batches(
-    source: SourceModel, samples: Samples
-) -> tuple[Arrays, NDArray[np.int64] | None]:
+def _whole_batches(source: SourceModel, samples: Samples) -> tuple[Arrays, Labels | None]:
     """Return the rows to prove on, less those that do not fill a fixed batch."""
     rows, labels = samples.proof()
     keep = len(next(iter(rows.values())))

@@ -5,6 +5,9 @@ Pure: arrays in, a `Proof` out. Running the artifact is `compile.examine`'s
 business, choosing among proofs `compile.choose`'s.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,9 +20,11 @@ from insight_edge.compile.closeness import (
     output_evidence,
     says_class,
 )
+from insight_edge.compile.metric import Labels, Scores, ranks_classes, score
 from insight_edge.documents.evidence import Proof, ProofVerdict
 from insight_edge.errors import CompileError
-from insight_edge.stats.paired import MAX_ROWS, PairedLoss, loss_bound, rows_needed
+from insight_edge.stats.paired import MAX_ROWS, loss_bound, rows_needed
+from insight_edge.stats.paired_scores import score_loss, score_rows_needed
 
 Flags = NDArray[np.bool_]
 
@@ -31,43 +36,56 @@ MIN_SQNR_DB = 0.0
 """Below it the error has more power than the answers: whatever the classes say, it is broken."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Loss:
+    """What is lost on some rows, as shares of 1, and how many rows in all would settle it."""
+
+    rows: int
+    drop: float
+    upper: float
+    wanted: Callable[[float], int]
+
+
 def prove(
     source: Outputs,
     target: Outputs,
-    labels: NDArray[np.integer] | None,
+    labels: Labels | None,
     *,
     budget_pp: float,
     measured_budget_pp: float | None = None,
+    task: str = "unspecified",
 ) -> Proof:
     """Return how the target's answers compare with the source model's on the same rows.
 
-    With labels the metric is the accuracy of the first output that says a class, and the loss
-    is paired row by row. Without them, or without such an output, it is agreement with the
-    source model in all outputs.
+    With labels the metric is that of the first output that they speak of (`compile.metric`), and
+    the loss is paired row by row. Without them, or without such an output, it is agreement with
+    the source model in all outputs.
 
     Args:
         source: (n, ...) raw outputs of the source model by name, n at least 1.
         target: the same of the artifact.
-        labels: (n,) class indices, or None.
+        labels: of the same rows, or None.
         budget_pp: percentage points that may be lost, as proven.
         measured_budget_pp: percentage points that may be lost, as measured; the same for None.
+        task: of the model; it tells scores of classes from other numbers.
 
     Raises:
         CompileError: the artifact lacks an output, or answers in another shape.
+        ConfigurationError: the labels fit no output.
     """
+    ranked = ranks_classes(task) and (labels is None or labels.dtype.kind != "f")
     for name, wanted in source.items():
         _refuse_misshapen(name, wanted, target.get(name))
     errors = {name: differences(source[name], target[name]) for name in source}
-    agreements = [agreement(source[name], target[name]) for name in source]
+    agreements = [agreement(source[name], target[name], ranked=ranked) for name in source]
     agree = np.logical_and.reduce(agreements, dtype=np.bool_)
-    scored = None if labels is None else _scored(source)
-    right = np.ones(len(agree), np.bool_), agree
-    if scored is not None:
-        right = classes(source[scored]) == labels, classes(target[scored]) == labels
-    loss = loss_bound(*right)
+    scored = None if labels is None else score(source, target, labels, ranked=ranked)
+    scores = scored or _agreement_scores(agree)
+    loss = _loss(scores)
     error = np.max([one.max(axis=1, initial=0.0) for one in errors.values()], axis=0)
     outputs = tuple(
-        output_evidence(name, source[name], target[name], errors[name]) for name in source
+        output_evidence(name, source[name], target[name], errors[name], ranked=ranked)
+        for name in source
     )
     ratio_db = _least([output.sqnr_db for output in outputs])
     allowed_pp = budget_pp if measured_budget_pp is None else min(measured_budget_pp, budget_pp)
@@ -79,9 +97,9 @@ def prove(
     return Proof(
         rows=loss.rows,
         labelled=scored is not None,
-        metric="agreement" if scored is None else "accuracy",
-        source_value=float(right[0].mean()),
-        target_value=float(right[1].mean()),
+        metric=scores.metric,
+        source_value=float(scores.source.mean()),
+        target_value=float(scores.target.mean()),
         drop_pp=100 * loss.drop,
         drop_upper_pp=100 * loss.upper,
         budget_pp=budget_pp,
@@ -99,7 +117,7 @@ def prove(
 
 def no_rows(budget_pp: float) -> Proof:
     """Return the proof of an artifact that no real row could be put through."""
-    loss = PairedLoss(rows=0, losses=0, gains=0, drop=0.0, upper=1.0)
+    loss = _loss(_agreement_scores(np.zeros(0, np.bool_)))
     verdict, reason, need = _judge(loss, budget_pp, budget_pp, finite=True)
     return Proof(
         rows=0, labelled=False, metric="agreement", source_value=1.0, target_value=1.0,
@@ -108,17 +126,43 @@ def no_rows(budget_pp: float) -> Proof:
     )  # fmt: skip
 
 
-def agreement(source: Rows, target: Rows) -> Flags:
+def agreement(source: Rows, target: Rows, *, ranked: bool = True) -> Flags:
     """Return (n,) whether each row means the same: the same class, or all elements close."""
-    if says_class(source):
+    if ranked and says_class(source):
         return np.equal(classes(source), classes(target))
     close = differences(source, target) <= CLOSE_SHARE * _spread(source)
     agreed: Flags = np.logical_and.reduce(close, axis=1)
     return agreed
 
 
+def _agreement_scores(agree: Flags) -> Scores:
+    return Scores(
+        metric="agreement",
+        source=np.ones(len(agree)),
+        target=agree.astype(np.float64),
+        binary=True,
+    )
+
+
+def _loss(scores: Scores) -> _Loss:
+    """Return what is lost; right or wrong is bounded more tightly than scores between."""
+    if scores.binary:
+        found = loss_bound(scores.source == 1, scores.target == 1)
+
+        def wanted(budget: float) -> int:
+            return rows_needed(found.rows, found.losses, found.gains, budget=budget)
+
+        return _Loss(rows=found.rows, drop=found.drop, upper=found.upper, wanted=wanted)
+    bounded = score_loss(scores.source, scores.target)
+
+    def about(budget: float) -> int:
+        return score_rows_needed(scores.source - scores.target, budget=budget)
+
+    return _Loss(rows=bounded.rows, drop=bounded.drop, upper=bounded.upper, wanted=about)
+
+
 def _judge(
-    loss: PairedLoss, budget_pp: float, allowed_pp: float, *, finite: bool
+    loss: _Loss, budget_pp: float, allowed_pp: float, *, finite: bool
 ) -> tuple[ProofVerdict, str, int]:
     """Return the verdict, one sentence for it, and how many more rows would settle it."""
     drop_pp, upper_pp = 100 * loss.drop, 100 * loss.upper
@@ -128,7 +172,7 @@ def _judge(
         return "FAILED", f"loses {drop_pp:.2f} pp, {allowed_pp:g} pp are allowed", 0
     if upper_pp <= budget_pp:
         return "PROVEN", f"loses at most {upper_pp:.2f} pp of the {budget_pp:g} pp allowed", 0
-    wanted = rows_needed(loss.rows, loss.losses, loss.gains, budget=budget_pp / 100)
+    wanted = loss.wanted(budget_pp / 100)
     need = max(1, wanted - loss.rows)
     if wanted >= MAX_ROWS:
         return "UNPROVEN", f"UNPROVEN: no number of rows proves it within {budget_pp:g} pp", need
@@ -142,11 +186,6 @@ def _refuse_misshapen(name: str, wanted: Rows, found: Rows | None) -> None:
         raise CompileError(
             f"it answers '{name}' in {list(found.shape)}, the source model in {list(wanted.shape)}"
         )
-
-
-def _scored(outputs: Outputs) -> str | None:
-    """Return the first output that says a class."""
-    return next((name for name, rows in outputs.items() if says_class(rows)), None)
 
 
 def _spread(rows: Rows) -> float:

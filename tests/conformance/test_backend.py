@@ -19,7 +19,7 @@ from insight_edge.compile.calibration import Calibration, write_calibration
 from insight_edge.compile.discovery import backend_plugin, backends
 from insight_edge.compile.job import BuildJob
 from insight_edge.compile.outcome import BuildOutcome, Built, Failed
-from insight_edge.compile.plan import ROWLESS
+from insight_edge.compile.plan import needs_rows
 from insight_edge.compile.preparation import prepare_job
 from insight_edge.compile.source import SourceModel, source_from_onnx
 from insight_edge.documents.facts import Missing
@@ -170,14 +170,12 @@ def test_artifact_answers_like_the_source(
 
 
 @pytest.mark.parametrize(
-    "int8",
-    [t for t in TARGETS if t.precision == "int8" and not ROWLESS & t.options.keys()],
-    ids=lambda t: t.token,
+    "target", [t for t in TARGETS if needs_rows(t)], ids=lambda t: t.token, indirect=True
 )
 def test_job_without_its_rows_fails_with_a_reason(
-    int8: Target, source: SourceModel, tmp_path: Path
+    target: Target, source: SourceModel, tmp_path: Path
 ) -> None:
-    job = prepare_job(source, int8, profile_of(accelerators=[GPU]), tmp_path)
+    job = prepare_job(source, target, profile_of(accelerators=[GPU]), tmp_path)
     outcome = built(job, tmp_path / "b")
     assert isinstance(outcome, Failed)
     assert "rows to calibrate with" in outcome.reason
