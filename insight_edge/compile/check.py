@@ -27,6 +27,7 @@ from onnx import (
 )
 
 from insight_edge.compile.light import light_copy
+from insight_edge.compile.unprovable import refuse_unprovable
 from insight_edge.compile.wiring import node_label, refuse_text, refuse_wiring
 from insight_edge.errors import ModelError
 
@@ -39,9 +40,9 @@ MAX_NODES = 200_000
 MAX_FUNCTION_DEPTH = 64
 """Functions that call functions; exporters nest a handful, onnx itself gives up at 100."""
 
-OPSETS = range(11, 23)
-"""From the first that can be quantised to the last before `Attention` became one operator, which
-most compilers do not have."""
+OPSETS = range(11, 26)
+"""From the first that can be quantised to the last that the conformance corpora have models of;
+which of the newer operators a compiler does not have is for its backend to say."""
 
 STANDARD_DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
 
@@ -118,6 +119,8 @@ def check_model(model: ModelProto) -> None:
     for owner, tensor in tensors_of(model):
         _refuse_tensor(owner, tensor)
     refuse_wiring(model)
+    for body, _ in _bodies(model):
+        refuse_unprovable(body)
     _refuse_faces(model.graph)
     try:
         onnx.checker.check_model(light_copy(model), full_check=True)
@@ -128,10 +131,14 @@ def check_model(model: ModelProto) -> None:
 def opset_of(model: ModelProto) -> int:
     """Return the version of the standard operators; some exporters write it twice.
 
+    It is 0 for a model of classical operators alone, which need not say one.
+
     Raises:
-        ModelError: absent, contradictory or outside `OPSETS`.
+        ModelError: contradictory or outside `OPSETS`.
     """
     versions = {o.version for o in model.opset_import if o.domain in {"", "ai.onnx"}}
+    if not versions:
+        return 0
     if len(versions) != 1:
         raise ModelError(f"its opset is not one version: {sorted(versions)}")
     version = versions.pop()

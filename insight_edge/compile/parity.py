@@ -34,12 +34,12 @@ def refuse_disagreement(
     Raises:
         ModelError: the number of outputs, a shape or a value differs.
     """
-    answers = _answers(data, inputs)
-    if len(answers) != len(expected):
+    found_answers = answers(data, inputs)
+    if len(found_answers) != len(expected):
         raise ModelError(
-            f"the export has {len(answers)} outputs, {framework} answers with {len(expected)}"
+            f"the export has {len(found_answers)} outputs, {framework} answers with {len(expected)}"
         )
-    for (name, found), wanted in zip(answers.items(), expected, strict=True):
+    for (name, found), wanted in zip(found_answers.items(), expected, strict=True):
         if found.shape != wanted.shape:
             raise ModelError(
                 f"output '{name}' of the export is {list(found.shape)}, "
@@ -54,7 +54,8 @@ def refuse_disagreement(
             )
 
 
-def _answers(data: bytes, inputs: Mapping[str, Array]) -> dict[str, Array]:
+def answers(data: bytes, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Return what an ONNX model answers on the reference engine, by output in order."""
     send_none()
     import onnxruntime
 

@@ -236,6 +236,16 @@ def test_sessions_at_once_do_not_mix(load: Load) -> None:
         assert_answers(second.infer(inputs), inputs, weights_of(2))
 
 
+def test_slot_that_is_written_anew_answers_anew(token: str, make: Make, tmp_path: Path) -> None:
+    inputs = rows_of(3, 4)
+    for seed in (1, 2, 1):
+        write_engine_bundle(tmp_path / "slot", token, make(weights_of(seed)), weights_of(seed))
+        bundle = open_bundle(tmp_path / "slot", allow_unsigned=True)
+        session = load_session(bundle, bundle.variant(), threads=1)
+        assert_answers(session.infer(inputs), inputs, weights_of(seed))
+        session.close()
+
+
 def test_closing_a_session_leaves_others_alone(
     token: str, make: Make, load: Load, tmp_path: Path
 ) -> None:

@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from insight_edge.compile.backends.openvino_operators import unsupported_operators
+from insight_edge.compile.footprint import Footprint
 from insight_edge.compile.int8 import nothing_to_quantize, recurrent_refusal, vnni
 from insight_edge.compile.job import Artifact, BuildJob
 from insight_edge.compile.seam import LEFT_OUT, SCAN
@@ -20,6 +22,7 @@ from insight_edge.documents.codec import encode_json
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target
+from insight_edge.errors import BuildFailedError
 
 if TYPE_CHECKING:
     import openvino
@@ -33,8 +36,18 @@ BF16 = ("amx_bf16", "avx512_bf16")
 UNQUANTISED = ("GRU", "RNN")
 """Left in FP32 by NNCF."""
 
+FOOTPRINT = Footprint(base_bytes=110 * 2**20, weights=4.0, activations=3.0)
+"""More than 2026.4 was seen to take: 100 MiB with small models, 2.6 copies of the weights of
+convolutions, 2.3 times the activations."""
+
 WEIGHTS = "weights"
 """Option of INT8: weights alone, which saves size and, where they are what is waited for, time."""
+
+PEEPHOLES = 7
+"""The input of an LSTM that has their weights."""
+
+RESIZING = ("antialias", "exclude_outside")
+"""Flags of `Resize` that OpenVINO does not obey as the standard says."""
 
 MATRICES = frozenset({"MatMul", "Gemm"})
 
@@ -59,9 +72,9 @@ class OpenVinoBackend:
     def refuse(self, source: SourceModel, target: Target, profile: HardwareProfile) -> str | None:
         """Return why the model cannot be read, or the precision gains nothing."""
         workload = source.workload
-        classical = sorted({o.op for o in workload.operations if o.op.startswith("ai.onnx.ml.")})
-        if classical:
-            return f"cannot read {', '.join(classical)}"
+        unread = unsupported_operators(workload)
+        if unread is not None:
+            return unread
         if target.precision == "bf16" and not set(BF16) & set(profile.cpu.isa.value):
             return f"{profile.id} has none of {', '.join(BF16)}: bfloat16 would be emulated"
         if WEIGHTS in target.options:
@@ -83,6 +96,10 @@ class OpenVinoBackend:
             return "a quarter of the size of FP32, and computes as it does"
         return None
 
+    def footprint(self, target: Target) -> Footprint | None:  # noqa: ARG002 (the same for all)
+        """Return what the engine's process takes."""
+        return FOOTPRINT
+
     def mends(self, target: Target) -> bool:
         """Return whether layers that INT8 hurts can be found and left out."""
         return target.token == f"{ENGINE}:int8"
@@ -94,7 +111,8 @@ class OpenVinoBackend:
         import openvino
 
         precision = job.target.precision
-        model = openvino.convert_model(job.model)
+        _refuse_misread(job.model)
+        model = _converted(job.model)
         if SCAN in job.target.options:
             return _scan(model, job, directory)
         if precision == "int8":
@@ -103,12 +121,55 @@ class OpenVinoBackend:
         entry = directory / f"{stem}.xml"
         openvino.save_model(model, entry, compress_to_fp16=precision == "fp16")
         return Artifact(
-            entry=f"{stem}.xml",
-            files=(f"{stem}.xml", f"{stem}.bin"),
+            entry=entry.name,
+            files=(entry.name, *_weights_file(entry)),
             settings={"INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"},
             engine_versions=f">={'.'.join(openvino.__version__.split('.')[:2])}",
             isa=_demands(job),
         )
+
+
+def _refuse_misread(path: str) -> None:
+    """Raise where OpenVINO reads an operator and then computes otherwise.
+
+    Raises:
+        BuildFailedError: it would; the operator is named.
+    """
+    import onnx
+
+    from insight_edge.compile.check import subgraphs
+    from insight_edge.compile.wiring import node_label
+
+    model = onnx.load(path, load_external_data=False)
+    bodies = [model.graph, *model.functions]
+    for body in bodies:
+        for index, node in enumerate(body.node):
+            bodies += subgraphs(node)
+            if node.op_type == "LSTM" and any(node.input[PEEPHOLES:]):
+                raise BuildFailedError(f"{node_label(node, index)} has peepholes, left out here")
+            odd = [a.name for a in node.attribute if a.name in RESIZING and a.i]
+            if node.op_type == "Resize" and odd:
+                raise BuildFailedError(f"{node_label(node, index)} has {odd[0]}, not obeyed here")
+
+
+def _converted(path: str) -> "openvino.Model":
+    """Return the model, simplified ahead of time unless that is more than OpenVINO can do."""
+    import openvino
+
+    try:
+        return openvino.convert_model(path)
+    except RuntimeError:
+        # Its passes ask dynamic shapes for their sizes; the reader alone leaves that to the device.
+        return openvino.Core().read_model(path)
+
+
+def _weights_file(entry: Path) -> tuple[str, ...]:
+    """Return the name of the file of weights; of a model without any it is empty, and left out."""
+    weights = entry.with_suffix(".bin")
+    if weights.stat().st_size:
+        return (weights.name,)
+    weights.unlink()
+    return ()
 
 
 def _int8(model: "openvino.Model", job: BuildJob) -> Any:

@@ -8,6 +8,7 @@ and its code stays untuned.
 """
 
 import platform
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,16 +18,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from insight_edge.compile.backends.tvm_processor import demanded, linker, llvm_target
+from insight_edge.compile.backends.tvm_processor import (
+    ARCHITECTURES,
+    demanded,
+    linker,
+    llvm_target,
+)
 from insight_edge.compile.backends.tvm_tuning import Tuning, tune
 from insight_edge.compile.job import Artifact, BuildJob
+from insight_edge.errors import BuildFailedError
 from insight_edge.runtime.engines.tvm import ROW
 from insight_edge.runtime.engines.tvm_runtime import RUNTIME_FILES
 
 ENTRY = "tvm-fp32.so"
+HARNESS = "tvm-fp32-harness.cpp"
 
 SORTING = b"tvm.contrib."
 """Names of functions that the second of the runtime's libraries has begin so."""
+
+PYTHON_CALL = rb"relax\.run\.\w+"
+"""Names of functions that are written in Python and come with the compiler alone."""
 
 TRIED_ROWS = 3
 ROUNDING = 1e-4
@@ -55,7 +66,7 @@ def build_library(job: BuildJob, directory: Path) -> Artifact:
         here=job.arch == platform.machine(),
     )
     _export(tvm.compile(tuning.module, target=target), directory / ENTRY, job.arch)
-    carried = _carry_runtime(directory, job.arch)
+    carried = (*_carry_runtime(directory, job.arch), *_carry_harness(directory, job.arch))
     settings = {"runtime": tvm.__version__, "tuned": f"{tuning.tuned}/{tuning.kernels}"}
     return Artifact(
         entry=ENTRY,
@@ -63,11 +74,13 @@ def build_library(job: BuildJob, directory: Path) -> Artifact:
         settings=settings,
         engine_versions=">=" + ".".join(tvm_ffi.__version__.split(".")[:3]),
         isa=demanded(job.arch, job.isa),
-        unfinished=_unfinished(tuning),
+        unfinished=_unfinished(tuning, job.arch),
     )
 
 
-def _unfinished(tuning: Tuning) -> str:
+def _unfinished(tuning: Tuning, arch: str) -> str:
+    if not ARCHITECTURES[arch].runtime:
+        return f"nobody publishes TVM's runtime for {arch}: build it, and run {HARNESS} with it"
     if tuning.tuned == tuning.kernels:
         return ""
     return f"{tuning.tuned} of {tuning.kernels} kernels are tuned{tuning.hint}"
@@ -178,6 +191,26 @@ def _export(executable: Any, path: Path, arch: str) -> None:
     link = cc.cross_compiler(linker(arch), options=["-shared", "-fPIC", "-Wl,--build-id=none"])
     with TemporaryDirectory() as scratch:
         executable.export_library(str(path), fcompile=link, workspace_dir=scratch)
+
+
+def _carry_harness(directory: Path, arch: str) -> tuple[str, ...]:
+    """Write the program that asks the library, where nobody publishes what an engine would need."""
+    if ARCHITECTURES[arch].runtime:
+        return ()
+    source = Path(__file__).with_name("tvm_harness.cpp")
+    (directory / HARNESS).write_bytes(source.read_bytes())
+    return (HARNESS,)
+
+
+def _refuse_python(library: Path) -> None:
+    """Raise where a library calls what only the compiler's Python package has.
+
+    Raises:
+        BuildFailedError: it does.
+    """
+    called = {name.decode() for name in re.findall(PYTHON_CALL, library.read_bytes())}
+    if called:
+        raise BuildFailedError(f"it calls {', '.join(sorted(called))}, which no device has")
 
 
 def _carry_runtime(directory: Path, arch: str) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ A test compares the list with the installed toolchain.
 
 from collections.abc import Callable
 
+from insight_edge.compile.refusal import Refusal, named
 from insight_edge.documents.workload import Workload
 
 RELEASE = "0.27.0.post1"
@@ -49,6 +50,9 @@ WITHOUT_TENSORS = frozenset({
 })  # fmt: skip
 """Known, and not taken: sequences and optionals, which no bundle has room for."""
 
+NEEDING_PYTHON = frozenset({"Compress", "NonZero", "Unique"})
+"""Known, and compiled into calls of functions that only the compiler's Python package has."""
+
 RECURRENT = frozenset({"GRU", "LSTM", "RNN"})
 CONTROL_FLOW = frozenset({"If", "Loop", "Scan"})
 
@@ -58,7 +62,8 @@ def unknown_operators(workload: Workload) -> str | None:
     ops = {operation.op for operation in workload.operations}
     for unread, reason in _REASONS:
         if met := sorted(op for op in ops if unread(op)):
-            return reason.format(", ".join(met))
+            hint = f"replace {named(workload, met)}"
+            return Refusal(reason.format(", ".join(met)), hint=hint)
     return None
 
 
@@ -74,5 +79,9 @@ _REASONS: tuple[tuple[Callable[[str], bool], str], ...] = (
         "takes {} for Microsoft's operator of that name: export at opset 18",
     ),
     (WITHOUT_TENSORS.__contains__, "handles tensors alone, not sequences or optionals ({})"),
+    (
+        NEEDING_PYTHON.__contains__,
+        "compiles {} into calls that no device has an implementation of",
+    ),
     (lambda op: op not in KNOWN, "its ONNX frontend does not know {}"),
 )

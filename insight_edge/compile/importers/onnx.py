@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX files as they are: nothing is converted, everything is checked by `compile.check`.
+"""ONNX files as they are: everything is checked by `compile.check`.
 
 The checking happens in a child process, because onnx's own checker can be
 crashed, or kept busy for ever, by a file made for that. Weights that lie in
-files beside the model are put into it.
+files beside the model are put into it, and models of an opset older than is
+compiled are raised and compared with what they were.
 """
 
 from pathlib import Path
@@ -51,6 +52,7 @@ def examine(path: Path, directory: Path, *, trust_pickle: bool) -> None:  # noqa
     # The onnx package is not there where importers are only listed.
     from insight_edge.compile.check import check_model, parse_model, refuse_size
     from insight_edge.compile.external import inline_external
+    from insight_edge.compile.raising import raised
     from insight_edge.compile.workload import workload_from_onnx
     from insight_edge.documents.codec import digest, encode_json
 
@@ -58,7 +60,10 @@ def examine(path: Path, directory: Path, *, trust_pickle: bool) -> None:  # noqa
     data = path.read_bytes()
     model = parse_model(data)
     try:
-        if inline_external(model, path.parent):
+        changed = inline_external(model, path.parent)
+        newer = raised(model)
+        if changed or newer is not None:
+            model = model if newer is None else newer
             data = model.SerializeToString(deterministic=True)
             refuse_size(len(data))
             (directory / MODEL).write_bytes(data)

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from insight_edge.bundle.open import Bundle
 from insight_edge.documents.facts import EngineFacts, Missing
 from insight_edge.documents.manifest import Variant
+from insight_edge.runtime.engines import openvino_insides
 from insight_edge.runtime.engines.presence import engine_facts
+from insight_edge.runtime.insides import LayerFacts, Wanted
 from insight_edge.runtime.processor import isa_extensions
 from insight_edge.runtime.signal_stack import signal_stack_kept
 
@@ -36,22 +39,28 @@ class OpenVinoEngine:
 
     def load(self, bundle: Bundle, variant: Variant, *, threads: int) -> "OpenVinoSession":
         """Return a session on the variant's IR, compiled for this CPU now."""
-        strange = variant.settings.keys() - {PRECISION_HINT}
-        if strange:
-            # A property may name files to write, so a bundle sets this one and no other.
-            raise ValueError(f"setting '{min(strange)}' is not one that a bundle may set")
-        config = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "NUM_STREAMS": "1",
-            "INFERENCE_NUM_THREADS": str(threads),
-            PRECISION_HINT: variant.settings.get(PRECISION_HINT, "f32"),
-        }
+        config = _config(variant, threads)
         openvino = _import_openvino()
         entry = str(bundle.file(variant.entry))
         with signal_stack_kept():
             compiled = openvino.Core().compile_model(entry, "CPU", config)
         names = [out.name for out in bundle.manifest.io.model_outputs]
-        return OpenVinoSession(compiled, names, openvino.Tensor)
+        inputs = [spec.name for spec in bundle.manifest.io.model_inputs]
+        return OpenVinoSession(compiled, inputs, names, openvino.Tensor)
+
+    def layers(self, bundle: Bundle, variant: Variant, inputs: Tensors) -> tuple[LayerFacts, ...]:  # noqa: ARG002 (the compiled model tells without them)
+        """Return what the compiled model executes."""
+        openvino, config = _import_openvino(), _config(variant, 1)
+        with signal_stack_kept():
+            return openvino_insides.layers(openvino, bundle.file(variant.entry), config)
+
+    def tensors(
+        self, bundle: Bundle, variant: Variant, inputs: Tensors, wanted: Wanted
+    ) -> dict[str, NDArray[Any]]:
+        """Return tensors inside, by the source model's names."""
+        openvino, config, entry = _import_openvino(), _config(variant, 1), variant.entry
+        with signal_stack_kept():
+            return openvino_insides.tensors(openvino, bundle.file(entry), config, inputs, wanted)
 
 
 class OpenVinoSession:
@@ -61,11 +70,14 @@ class OpenVinoSession:
     costs some twenty microseconds more of every inference.
     """
 
-    __slots__ = ("_compiled", "_ports", "_requests", "_tensor")
+    __slots__ = ("_compiled", "_ports", "_requests", "_taken", "_tensor")
 
-    def __init__(self, compiled: Any, names: list[str], tensor: Callable[..., Any]) -> None:
+    def __init__(
+        self, compiled: Any, inputs: list[str], names: list[str], tensor: Callable[..., Any]
+    ) -> None:
         self._compiled = compiled
         self._ports = {name: compiled.output(name) for name in names}
+        self._taken = _input_ports(compiled, inputs)
         self._tensor = tensor
         self._requests: deque[Any] = deque()
 
@@ -77,9 +89,9 @@ class OpenVinoSession:
             request = self._compiled.create_infer_request()
         try:
             # A tensor does not keep the memory that it shares: a copy has to live until the end.
-            shared = {name: _shareable(array) for name, array in inputs.items()}
-            for name, array in shared.items():
-                request.set_tensor(name, self._tensor(array, shared_memory=True))
+            shared = [(port, _shareable(inputs[name])) for name, port in self._taken.items()]
+            for port, array in shared:
+                request.set_tensor(port, self._tensor(array, shared_memory=True))
             request.infer()
             return {
                 name: request.get_tensor(port).data.copy() for name, port in self._ports.items()
@@ -92,11 +104,50 @@ class OpenVinoSession:
         with signal_stack_kept():
             self._requests.clear()
             self._ports = {}
+            self._taken = {}
             self._compiled = None
 
 
+def _input_ports(compiled: Any, names: list[str]) -> dict[str, Any]:
+    """Return the compiled model's inputs by the names of the model's.
+
+    One that no operator reads is not in there. One that is an output as well has lost its own
+    name to that, and goes by its place.
+
+    Raises:
+        ValueError: an input would be left as the memory was.
+    """
+    ports = list(compiled.inputs)
+    by_name = {name: port for port in ports for name in port.get_names()}
+    found = {name: by_name[name] for name in names if name in by_name}
+    if len(found) == len(ports):
+        return found
+    if len(ports) != len(names):
+        raise ValueError("the compiled model has inputs that the bundle does not name")
+    return dict(zip(names, ports, strict=True))
+
+
+def _config(variant: Variant, threads: int) -> dict[str, str]:
+    strange = variant.settings.keys() - {PRECISION_HINT}
+    if strange:
+        # A property may name files to write, so a bundle sets this one and no other.
+        raise ValueError(f"setting '{min(strange)}' is not one that a bundle may set")
+    return {
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": "1",
+        "INFERENCE_NUM_THREADS": str(threads),
+        PRECISION_HINT: variant.settings.get(PRECISION_HINT, "f32"),
+    }
+
+
 def _shareable(array: NDArray[Any]) -> NDArray[Any]:
-    """Return the array, or a copy where its memory is of no use as a tensor."""
+    """Return the array, or a copy where its memory is of no use as a tensor.
+
+    Raises:
+        OverflowError: it is float64, which OpenVINO makes float32, and does not fit.
+    """
+    if array.dtype == np.float64 and np.abs(array).max(initial=0.0) > np.finfo(np.float32).max:
+        raise OverflowError("a float64 input holds numbers that float32, as computed here, has not")
     flags = array.flags
     return array if flags.c_contiguous and flags.writeable else array.copy()
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -87,9 +88,21 @@ def open_library(
     if strange:
         raise ValueError(f"setting '{min(strange)}' is not one that a bundle may set")
     ffi = load_runtime(carried, settings.get(RUNTIME, ""))
-    library = ffi.load_module(str(path))
+    library = _loaded_anew(ffi, path)
     by_row = bool(library["has_function"](ROW))
     return TvmSession(ffi, library["vm_load_executable"], *names, threads=threads, by_row=by_row)
+
+
+def _loaded_anew(ffi: Any, path: Path) -> Any:
+    """Return the library that lies at a path now.
+
+    The loader knows libraries by name, and a library once loaded may stay: under a name that
+    had another before, as a slot's does after two updates, it would return the old one.
+    """
+    with TemporaryDirectory() as folder:
+        name = Path(folder) / path.name
+        name.symlink_to(path.absolute())
+        return ffi.load_module(str(name))
 
 
 class TvmSession:

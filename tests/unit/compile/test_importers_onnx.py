@@ -213,7 +213,7 @@ LAUGHS = {f"F{i}": [f"F{i + 1}"] * 2 for i in range(30)} | {"F30": []}
         (lambda: with_functions({"F": ["G"], "G": ["F"]}), "calls itself"),
         (lambda: with_functions(LAUGHS), "more than 200000 operators"),
         (lambda: with_opset(10), "opset 10 is not supported"),
-        (lambda: with_opset(23), "opset 23 is not supported"),
+        (lambda: with_opset(26), "opset 26 is not supported"),
         (with_two_opsets, "its opset is not one version: [17, 18]"),
         (lambda: relu_model(None), "input 'x' has no shape"),
         (without_output_shape, "output 'y' has no shape"),
