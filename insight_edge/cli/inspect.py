@@ -2,31 +2,55 @@
 """Verb `inspect`: what is in a bundle, and what became of every trial."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from cyclopts import Parameter
 from rich.markup import escape
 
 from insight_edge.bundle.open import Bundle, open_bundle
+from insight_edge.cli.executed import executed
+from insight_edge.cli.layers import describe_graph, describe_layers, emit_layers
 from insight_edge.cli.screen import Format, emit_json, out
 from insight_edge.cli.trials import emit_trials
 
 
-def inspect_(bundle: Path, *, format: Format = "table") -> None:  # noqa: A002 - the flag is --format
-    """Show a bundle: model, inputs and outputs, variants, and the trials behind them.
+def inspect_(
+    bundle: Path,
+    *,
+    layers: Annotated[bool, Parameter(negative="")] = False,
+    format: Format = "table",  # noqa: A002 - the flag is --format
+) -> None:
+    """Show a bundle: model, graph, variants and what they execute, and the trials behind them.
 
-    Every digest is compared on the way; the bundle need not be signed.
+    Every digest is compared on the way; the bundle need not be signed. What a variant
+    executes is asked of its engine, on one batch of the golden rows.
 
     Args:
         bundle: directory of the bundle.
-        format: table, json (the manifest and the evidence), csv or md (the trials).
+        layers: print every layer that is executed, with its precision and place, instead of the
+            trials.
+        format: table, json (manifest, evidence and layers), csv or md (the trials, or the layers).
     """
     opened = open_bundle(bundle, allow_unsigned=True)
     evidence = opened.evidence()
+    looked = layers or format in {"table", "json"}
+    found = {v.name: executed(opened, v) for v in opened.manifest.variants} if looked else {}
     if format == "json":
-        emit_json({"digest": opened.digest, "manifest": opened.manifest, "evidence": evidence})
+        told = {
+            name: one.layers if one.layers is not None else one.why for name, one in found.items()
+        }
+        document = {"digest": opened.digest, "manifest": opened.manifest, "evidence": evidence}
+        emit_json(document | {"layers": told})
         return
     if format == "table":
         _describe(opened)
+        describe_graph(evidence.workload)
+        for name, one in found.items():
+            describe_layers(name, one.layers, one.why)
+    if layers:
+        for name, one in found.items():
+            emit_layers(name, one.layers or (), format)
+        return
     emit_trials(evidence.trials, format, title="Trials")
 
 

@@ -2,11 +2,14 @@
 """Verb `verify`: is a bundle whole, and does it still answer as it was proven to?"""
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from insight_edge.bundle.open import Bundle, open_bundle
 from insight_edge.cli.screen import Format, emit
 from insight_edge.documents.manifest import Variant
-from insight_edge.errors import EngineMissingError, SelfCheckError
+from insight_edge.errors import ConfigurationError, EngineMissingError, SelfCheckError
 from insight_edge.runtime.candidate import stage
 
 
@@ -15,21 +18,49 @@ def verify(
     *,
     variant: str | None = None,
     threads: int = 1,
+    layers: Annotated[bool, Parameter(negative="")] = False,
+    model: Annotated[Path | None, Parameter(name=["--model", "-m"])] = None,
+    calibration: Path | None = None,
+    enough: float | None = None,
+    worst: int = 10,
+    trust_pickle: Annotated[bool, Parameter(negative="")] = False,
     format: Format = "table",  # noqa: A002 - the flag is --format
 ) -> None:
     """Compare every digest, then ask each variant for its golden samples.
 
-    Exits 1 when a variant disagrees, 2 when the bundle is not whole, 4 when no
-    engine of it is installed.
+    With --layers, compare what is inside with the source model instead, layer by
+    layer. Exits 1 when a variant disagrees or a layer diverges, 2 when the bundle is
+    not whole, 4 when no engine of it is installed.
 
     Args:
         bundle: directory of the bundle.
         variant: only this one; all by default.
         threads: inference threads.
+        layers: find the first layer that diverges from the source model, which --model names.
+        model: the file that the bundle was compiled from.
+        calibration: .npz with rows by input name to compare the layers on; the golden rows by
+            default.
+        enough: dB of signal to noise below which a layer has diverged; by default what is usual
+            for the precision.
+        worst: how many layers to print, the worst first; 0 for all, in order.
+        trust_pickle: let code in the model's file run.
         format: how to print.
     """
     opened = open_bundle(bundle, allow_unsigned=True)
     variants = opened.manifest.variants if variant is None else (opened.variant(variant),)
+    if layers:
+        if model is None:
+            raise ConfigurationError(
+                "layers are compared with those of the source model",
+                hint="name the file that was compiled: --model FILE",
+            )
+        from insight_edge.cli.verify_layers import verify_layers
+
+        verify_layers(
+            opened, variants, model, calibration, format,
+            enough_db=enough, worst=worst, trust_pickle=trust_pickle,
+        )  # fmt: skip
+        return
     rows = [_check(opened, one, threads) for one in variants]
     emit(rows, format)
     if any(row["verdict"] == "DISAGREES" for row in rows):

@@ -1,40 +1,58 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds by what they depend on, so that profiles with the same processor build once.
 
-A build is cached under the digest of its job, the toolchain's versions and the
-processor of this machine. Files are checked by digest each time; what does not
-agree is built again, and so is what said that it was unfinished. Failures are
-not kept. What backends keep from build to build lies in `shared/<backend>` and is
-no part of the digest. Nothing is ever evicted.
+A build is kept under the digest of its ingredients (`compile.ingredients`), which
+lie beside it for those who ask why another was not taken. Files are known by
+their stamps, and by digest where a stamp differs; what does not agree is built
+again, and so is what said that it was unfinished. Failures are not kept. What
+backends keep from build to build lies in `shared/<backend>` and is no part of the
+key. Nothing is ever evicted.
 """
 
 import errno
-import platform
 import shutil
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from insight_edge import __version__
 from insight_edge.bundle.durable import replace_file, sibling, storing
 from insight_edge.bundle.write import file_entry
+from insight_edge.compile.ingredients import Ingredients, ingredients_of
 from insight_edge.compile.job import Artifact, BuildJob
+from insight_edge.compile.kept import keep_traces
 from insight_edge.compile.location import BuildLocation, Here
+from insight_edge.compile.misses import why_missed
 from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built, Failed
+from insight_edge.compile.stamps import Stamp, stamps_of
 from insight_edge.compile.toolchain import Toolchain
-from insight_edge.documents.codec import Versioned, decode_json, digest, encode_json, to_plain
+from insight_edge.documents.codec import Versioned, decode_json, encode_json
 from insight_edge.documents.manifest import FileEntry
-from insight_edge.errors import DocumentError
-from insight_edge.runtime.processor import isa_extensions
+from insight_edge.errors import (
+    BuildFailedError,
+    DigestMismatchError,
+    DocumentError,
+    StorageError,
+)
+
+ENTRY = "build.json"
+HIT = "hit"
 
 
 class CacheEntry(Versioned, frozen=True, kw_only=True):
-    """What is remembered of a build beside its files."""
+    """What is remembered of a build beside its files.
+
+    Attributes:
+        ingredients: that it was made of.
+        stamps: of its files, as they lay when their digests were last taken.
+    """
 
     artifact: Artifact
+    ingredients: Ingredients
+    stamps: tuple[Stamp, ...]
     files: tuple[FileEntry, ...]
     build_s: float
     peak_rss_bytes: int
@@ -49,8 +67,9 @@ def build_once(
     limits: BuildLimits | None = None,
     stop: threading.Event | None = None,
     location: BuildLocation | None = None,
+    traces: Path | None = None,
 ) -> BuildOutcome:
-    """Return the cached build of a job, or build it; see `build`.
+    """Return the kept build of a job, or build it; see `build`.
 
     Args:
         job: what to build.
@@ -59,50 +78,84 @@ def build_once(
         limits: of a build that has to be made.
         stop: once set, a build that has to be made has failed.
         location: where it is made; in a child process here for None.
+        traces: new directory for all that the build leaves behind, whatever becomes of it. It is
+            then made even where one is kept: that has left nothing.
 
     Raises:
         StorageError: the disk is full or cannot be written.
     """
-    place = cache.absolute() / build_key(job, toolchain.versions)[len("sha256:") :]
-    known = _read(place)
+    ingredients = ingredients_of(job, toolchain)
+    place = _place(cache, ingredients)
+    known = None if traces is not None else _read(place)
     if known is not None and not known.artifact.unfinished:
         return known
     shared = cache.absolute() / "shared" / job.target.backend
-    job = msgspec.structs.replace(job, shared=str(shared))
+    job = msgspec.structs.replace(job, shared=str(shared), keep=traces is not None)
     staged = sibling(place)
     try:
         where = location or Here(python=toolchain.python)
         outcome = where.build(job, staged, limits=limits, stop=stop)
-        return outcome if isinstance(outcome, Failed) else _keep(outcome, staged, place)
+        if traces is not None:
+            keep_traces(staged, traces, outcome)
+        if isinstance(outcome, Failed):
+            return outcome
+        return _keep(outcome, staged, place, ingredients)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def build_key(job: BuildJob, toolchain: Mapping[str, str]) -> str:
+def explain_miss(job: BuildJob, cache: Path, toolchain: Toolchain) -> str:
+    """Return `hit` where `build_once` would take a kept build, or in words why it would not."""
+    wanted = ingredients_of(job, toolchain)
+    known = _read(_place(cache, wanted))
+    if known is None:
+        return f"miss: {why_missed(wanted, tuple(_kept_ingredients(cache)))}"
+    unfinished = known.artifact.unfinished
+    return f"miss: what is kept is unfinished, {unfinished}" if unfinished else HIT
+
+
+@contextmanager
+def forgotten_if_damaged(built: Built) -> Iterator[None]:
+    """Remove a kept build whose files prove within to be others than their digests say.
+
+    Raises:
+        BuildFailedError: they did; the next compilation builds it again.
+    """
+    try:
+        yield
+    except DigestMismatchError as error:
+        shutil.rmtree(built.directory.parent, ignore_errors=True)
+        raise BuildFailedError(
+            f"what was kept of it is damaged and was removed: {error}", hint="compile once more"
+        ) from error
+
+
+def build_key(job: BuildJob, toolchain: Toolchain) -> str:
     """Return the digest of everything that the artifact of a job depends on."""
-    where_it_lay = {"model": "", "calibration": None, "shared": None}
-    depends_on = {
-        "job": to_plain(job) | where_it_lay,
-        "toolchain": dict(toolchain),
-        "insight_edge": __version__,
-        "machine": [platform.machine(), *sorted(isa_extensions())],
-    }
-    return digest(msgspec.json.encode(depends_on, order="sorted"))
+    return ingredients_of(job, toolchain).key
 
 
-def _keep(built: Built, staged: Path, place: Path) -> Built:
+def _place(cache: Path, ingredients: Ingredients) -> Path:
+    return cache.absolute() / ingredients.key[len("sha256:") :]
+
+
+def _keep(built: Built, staged: Path, place: Path, ingredients: Ingredients) -> Built:
     """Give a fresh build its place; where another process was first, theirs is as good.
 
     An unfinished one that is in the place goes: whoever is still reading it sees by the digests.
     """
+    with storing(staged):
+        stamps = stamps_of(staged / "artifact", (entry.path for entry in built.files))
     entry = CacheEntry(
         artifact=built.artifact,
+        ingredients=ingredients,
+        stamps=stamps,
         files=built.files,
         build_s=built.build_s,
         peak_rss_bytes=built.peak_rss_bytes,
         log=built.log,
     )
-    replace_file(staged / "build.json", encode_json(entry))
+    replace_file(staged / ENTRY, encode_json(entry))
     old = _read(place)
     with storing(place):
         if old is not None and old.artifact.unfinished:
@@ -118,8 +171,8 @@ def _keep(built: Built, staged: Path, place: Path) -> Built:
 def _read(place: Path) -> Built | None:
     """Return the build in its place; remove one that is damaged."""
     try:
-        entry = decode_json(CacheEntry, (place / "build.json").read_bytes())
-        agrees = all(file_entry(f.path, place / "artifact" / f.path) == f for f in entry.files)
+        entry = decode_json(CacheEntry, (place / ENTRY).read_bytes())
+        agrees = _agrees(entry, place)
     except (OSError, DocumentError):
         agrees = False
     if not agrees:
@@ -134,3 +187,35 @@ def _read(place: Path) -> Built | None:
         log=entry.log,
         cached=True,
     )
+
+
+def _agrees(entry: CacheEntry, place: Path) -> bool:
+    """Return whether the files are those of the entry; where they were moved, stamp them anew.
+
+    Raises:
+        OSError, DocumentError: a file is not there or cannot be read.
+    """
+    folder = place / "artifact"
+    stamps = stamps_of(folder, (file.path for file in entry.files))
+    if stamps == entry.stamps:
+        return True
+    if any(file_entry(file.path, folder / file.path) != file for file in entry.files):
+        return False
+    # Of a cache that cannot be written every file is read each time.
+    with suppress(StorageError):
+        replace_file(place / ENTRY, encode_json(msgspec.structs.replace(entry, stamps=stamps)))
+    return True
+
+
+def _kept_ingredients(cache: Path) -> Iterator[Ingredients]:
+    """Yield those of all builds that are kept, the newest first; what cannot be read is none."""
+    for path in sorted(cache.glob(f"[!.]*/{ENTRY}"), key=_age, reverse=True):
+        with suppress(OSError, DocumentError):
+            yield decode_json(CacheEntry, path.read_bytes()).ingredients
+
+
+def _age(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0

@@ -68,6 +68,14 @@ def environment_python(name: str) -> Path:
     return python
 
 
+def device_python(engine: str) -> Path | None:
+    """Return the interpreter of an engine's device environment, None where there is none."""
+    try:
+        return environment_python(f"device-{engine}")
+    except (ConfigurationError, ToolchainMissingError):
+        return None
+
+
 def install_environment(name: str) -> Path:
     """Make an environment anew from its lock and return its interpreter.
 

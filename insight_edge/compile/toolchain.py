@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from insight_edge.compile.environments import environment_python, lock_text
+from insight_edge.compile.environments import environment_python, lock_digest, lock_text
 from insight_edge.documents.facts import Missing
 from insight_edge.errors import ToolchainMissingError
 
@@ -25,10 +25,13 @@ class Toolchain:
     Attributes:
         versions: by distribution, of those that change the bytes of an artifact.
         python: interpreter that can import them.
+        lock: digest of the lock that the interpreter's environment was made from; empty where it
+            is the workshop's own, which has none.
     """
 
     versions: dict[str, str]
     python: str = sys.executable
+    lock: str = ""
 
 
 def toolchain_here(name: str, distributions: Sequence[str]) -> Toolchain | Missing:
@@ -54,4 +57,8 @@ def toolchain_apart(name: str, distributions: Sequence[str]) -> Toolchain | Miss
     except ToolchainMissingError as error:
         return Missing(name=name, reason=f"{error} ({error.hint})")
     pins = dict(_PIN.findall(lock_text(environment)))
-    return Toolchain(versions={name: pins[name] for name in distributions}, python=str(python))
+    return Toolchain(
+        versions={name: pins[name] for name in distributions},
+        python=str(python),
+        lock=lock_digest(environment),
+    )

@@ -116,12 +116,28 @@ class Provenance(Document, frozen=True, kw_only=True):
     Attributes:
         toolchain: package versions of the build environment.
         lock_digests: by engine token, of the lock its device environment was made from.
+        toolchain_locks: by engine token, of the lock its artifacts were built in; those that were
+            built in the workshop's own environment have none.
+        code_digests: by engine token, of the code of this project that built its artifacts.
+        release: of insight-edge.
+        importer: that read the source file.
+        source_digest: of the file that was handed in; `model.digest` is of the ONNX made of it.
+            Empty where that was a directory.
+        calibration_digest: of the model inputs that scales were taken from; empty without any.
+        processor: architecture and model of the machine that built.
         reproduce: the command that makes this bundle again.
         created: ISO time.
     """
 
     toolchain: dict[str, str] = {}
     lock_digests: dict[str, str] = {}
+    toolchain_locks: dict[str, str] = {}
+    code_digests: dict[str, str] = {}
+    release: str = ""
+    importer: str = ""
+    source_digest: str = ""
+    calibration_digest: str = ""
+    processor: str = ""
     reproduce: str = ""
     created: str = ""
 

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from insight_edge.bundle.open import Bundle
 from insight_edge.documents.facts import EngineFacts, Missing
 from insight_edge.documents.manifest import Variant
+from insight_edge.runtime.engines import onnxruntime_insides
 from insight_edge.runtime.engines.presence import engine_facts
+from insight_edge.runtime.insides import LayerFacts, Wanted
 from insight_edge.runtime.processor import isa_extensions
 from insight_edge.runtime.usage_data import send_none
 
@@ -43,20 +45,27 @@ class OnnxRuntimeEngine:
         send_none()
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = ERRORS_ONLY
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if variant.settings.get("optimized") == "yes":
-            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        providers = [CUDA, CPU] if variant.settings.get("provider") == "cuda" else [CPU]
+        options, providers = _options(variant, threads), _providers(variant)
         _refuse_other(providers[0], onnxruntime.get_available_providers())
         session = onnxruntime.InferenceSession(
             str(bundle.file(variant.entry)), options, providers=providers
         )
         _refuse_other(providers[0], session.get_providers())
         return OnnxRuntimeSession(session, [out.name for out in bundle.manifest.io.model_outputs])
+
+    def layers(self, bundle: Bundle, variant: Variant, inputs: Tensors) -> tuple[LayerFacts, ...]:
+        """Return what is executed, as the profile of one inference says."""
+        options = _options(variant, 1)
+        entry = bundle.file(variant.entry)
+        return onnxruntime_insides.layers(entry, options, _providers(variant), inputs)
+
+    def tensors(
+        self, bundle: Bundle, variant: Variant, inputs: Tensors, wanted: Wanted
+    ) -> dict[str, NDArray[Any]]:
+        """Return tensors inside, by the source model's names."""
+        options = _options(variant, 1)
+        entry = bundle.file(variant.entry)
+        return onnxruntime_insides.tensors(entry, options, _providers(variant), inputs, wanted)
 
 
 class OnnxRuntimeSession:
@@ -77,6 +86,23 @@ class OnnxRuntimeSession:
     def close(self) -> None:
         """Drop the session; its memory goes with it."""
         self._run = None
+
+
+def _options(variant: Variant, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = ERRORS_ONLY
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if variant.settings.get("optimized") == "yes":
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
+
+
+def _providers(variant: Variant) -> list[str]:
+    return [CUDA, CPU] if variant.settings.get("provider") == "cuda" else [CPU]
 
 
 def _refuse_other(provider: str, found: list[str]) -> None:

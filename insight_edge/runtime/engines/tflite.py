@@ -22,8 +22,10 @@ from insight_edge.bundle.open import Bundle
 from insight_edge.documents.facts import EngineFacts, Missing
 from insight_edge.documents.manifest import Variant
 from insight_edge.documents.tensors import TensorSpec
+from insight_edge.runtime.engines import tflite_insides
 from insight_edge.runtime.engines.tflite_notices import notices_dropped
 from insight_edge.runtime.engines.tflite_ports import Axes, Port, port
+from insight_edge.runtime.insides import LayerFacts, Wanted
 from insight_edge.runtime.processor import isa_extensions
 
 NAME = "tflite"
@@ -63,6 +65,23 @@ class TfLiteEngine:
             variant.settings,
             threads=threads,
         )
+
+    def layers(self, bundle: Bundle, variant: Variant, inputs: Tensors) -> tuple[LayerFacts, ...]:  # noqa: ARG002 (the file tells without them)
+        """Return the operators of the file, and what runs each."""
+        file = str(bundle.file(variant.entry))
+        return tflite_insides.layers(tflite_insides.keeping(_interpreter_class(), file, 1))
+
+    def tensors(
+        self, bundle: Bundle, variant: Variant, inputs: Tensors, wanted: Wanted
+    ) -> dict[str, NDArray[Any]]:
+        """Return tensors inside, by the source model's names."""
+        file, settings = str(bundle.file(variant.entry)), variant.settings
+        interpreter = tflite_insides.keeping(_interpreter_class(), file, 1)
+        specs = bundle.manifest.io.model_inputs
+        ports = _ports(specs, interpreter.get_input_details(), settings, "input")
+        # Kept tensors have the sizes that the file was written with.
+        rows = int(interpreter.get_input_details()[0]["shape"][0])
+        return tflite_insides.tensors(interpreter, ports, rows, inputs, wanted)
 
 
 class TfLiteSession:

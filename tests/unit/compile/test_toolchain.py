@@ -53,7 +53,9 @@ def test_toolchain_apart_has_its_interpreter_and_the_versions_of_its_lock(prefix
     python = pretend(prefix)
     found = toolchain_apart("acme", ["acme-compiler", "acme_ffi"])
     assert found == Toolchain(
-        versions={"acme-compiler": "2.1.0.post1", "acme_ffi": "0.3"}, python=str(python)
+        versions={"acme-compiler": "2.1.0.post1", "acme_ffi": "0.3"},
+        python=str(python),
+        lock=lock_digest("toolchain-acme"),
     )
 
 

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What people see of the layers of an artifact: where it diverges, and what is executed."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+from insight_edge.cli.screen import Format, emit, out
+from insight_edge.documents.workload import Workload
+from insight_edge.runtime.insides import LayerFacts
+
+if TYPE_CHECKING:
+    from insight_edge.compile.divergence import LayerError
+
+Row = dict[str, Any]
+
+
+def emit_errors(
+    variant: str, shown: Sequence["LayerError"], output: Format, *, first: "LayerError | None"
+) -> None:
+    """Print layers with their errors; the first that diverged is marked."""
+    rows = [
+        {
+            "": "→" if first is not None and error.tensor == first.tensor else "",
+            "variant": variant,
+            "tensor": error.tensor,
+            "op": error.op,
+            "node": error.node,
+            "SQNR dB": f"{error.sqnr_db:.1f}" if abs(error.sqnr_db) < 999 else "equal",
+            "relative": f"{error.relative:.2g}",
+            "largest": f"{error.largest:.3g}",
+        }
+        for error in shown
+    ]
+    emit(_escaped(rows, output), output, title=f"{variant}: the worst layers")
+
+
+def emit_layers(variant: str, layers: Sequence[LayerFacts], output: Format) -> None:
+    """Print every layer that is executed."""
+    rows = [
+        {
+            "variant": variant,
+            "layer": layer.name,
+            "op": layer.op,
+            "precision": layer.precision,
+            "runs on": layer.placement,
+            "fused": ", ".join(layer.parts),
+        }
+        for layer in layers
+    ]
+    emit(_escaped(rows, output), output, title=f"{variant}: what is executed")
+
+
+def describe_graph(workload: Workload | None) -> None:
+    """Print what the source model asks, in a few lines."""
+    if workload is None:
+        line("graph", "not recorded: the bundle was made by an older release")
+        return
+    operators = Counter(operation.op for operation in workload.operations)
+    line("graph", f"{len(workload.operations)} operators: {_counts(operators)}")
+    line(
+        "asks",
+        f"{workload.flops / 1e6:.3g} MFLOP a row, parameters of "
+        f"{workload.parameter_bytes / 2**20:.2f} MiB, "
+        f"{workload.peak_live_bytes / 2**20:.2f} MiB alive at once, opset {workload.opset}",
+    )
+
+
+def describe_layers(variant: str, layers: Sequence[LayerFacts] | None, why: str) -> None:
+    """Print what a variant executes, counted: operators, precisions, places."""
+    if layers is None:
+        line(variant, why)
+        return
+    line(variant, f"{len(layers)} steps: {_counts(Counter(layer.op for layer in layers))}")
+    line("", f"precision {_counts(Counter(layer.precision for layer in layers))}")
+    line("", f"runs on {_counts(Counter(layer.placement for layer in layers))}")
+
+
+def line(name: str, value: str) -> None:
+    """Print one fact."""
+    out.print(f"[bold]{name:10}[/] {escape(value)}", soft_wrap=True)
+
+
+def _counts(counted: Counter[str]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counted.most_common())
+
+
+def _escaped(rows: Sequence[Row], output: Format) -> Sequence[Row]:
+    if output != "table":
+        return rows
+    return [{k: escape(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows]
