@@ -1,107 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verb `check`: can this model be compiled, for what, and what does it ask of the hardware?
+"""Verb `check`: can this model be compiled, for what, and will it fit there?
 
-Nothing is built; `compile` plans in the same way and then builds.
+Nothing is built; `compile` plans in the same way and then builds. What is shown
+is worked out by `compile.preflight`, how it looks is for `cli.preflights`.
 """
 
-from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from insight_edge.cli.screen import Format, emit, emit_json, out
+from insight_edge.cli.preflights import show_preflights
+from insight_edge.cli.screen import Format
 from insight_edge.compile.discovery import backends
-from insight_edge.compile.plan import Planned, offers, plan
+from insight_edge.compile.plan import ask_toolchains
+from insight_edge.compile.preflight import Preflight, preflight
 from insight_edge.compile.profiles import find_profile, shipped_profiles
 from insight_edge.compile.reading import read_source
-from insight_edge.documents.tensors import TensorSpec
-from insight_edge.documents.workload import Workload
+from insight_edge.documents.target import target_from_token
 from insight_edge.errors import NothingShippableError, ToolchainMissingError
-
-MIB = 2**20
 
 
 def check(
     model: Annotated[Path, Parameter(name=["--model", "-m"])],
     *,
     profile: tuple[str, ...] = (),
+    target: tuple[str, ...] = (),
+    all_: Annotated[bool, Parameter(name="--all", negative="")] = False,
     trust_pickle: bool = False,
     format: Format = "table",  # noqa: A002 - the flag is --format
 ) -> None:
-    """Read a model and show what can be built from it for which hardware.
+    """Read a model and show for which hardware it can be built, and whether it fits there.
 
-    INT8 is shown as if there were rows to calibrate with. CSV, which holds one table, has the
-    targets alone. Exits 1 when nothing can be built, 2 when the model cannot be read, 4 when
-    all that could be built lacks its toolchain.
+    INT8 is shown as if there were rows to calibrate with. A latency is a bound: it cannot be
+    less. Exits 1 when for a profile no target can be built that fits, 2 when the model cannot be
+    read, 4 when all that could be built lacks its toolchain.
 
     Args:
         model: an ONNX file, or what an importer reads.
         profile: id or TOML file of a hardware profile, repeatable; all shipped ones by default.
+        target: only this backend:precision; give it again for more than one.
+        all_: show every target of every profile; so it is for a single profile anyway.
         trust_pickle: let code in the model file run.
-        format: how to print.
+        format: how to print; CSV has every target.
     """
-    source = read_source(model, trust_pickle=trust_pickle)
-    profiles = [find_profile(p) for p in profile] or list(shipped_profiles().values())
-    found = backends()
-    plans = {p.id: plan(offers(found, source, p), p, calibrated=True) for p in profiles}
-    rows = [_row(name, planned) for name, entries in plans.items() for planned in entries]
-    if format == "json":
-        emit_json({"workload": source.workload, "targets": rows})
-    else:
-        _show(source.workload, rows, format)
-    _refuse_nothing([planned for entries in plans.values() for planned in entries])
+    with ThreadPoolExecutor(1) as reader:
+        # The file is read in a child process; plug-ins and profiles are loaded meanwhile.
+        reading = reader.submit(read_source, model, trust_pickle=trust_pickle)
+        only = [target_from_token(token) for token in target]
+        profiles = [find_profile(p) for p in profile] or list(shipped_profiles().values())
+        found = backends()
+        toolchains = ask_toolchains(found)
+        source = reading.result()
+    done = [preflight(found, source, each, only=only, toolchains=toolchains) for each in profiles]
+    show_preflights(source.workload, done, format, every=all_ or len(done) == 1)
+    _refuse_misfits(done)
 
 
-def _show(workload: Workload, rows: Sequence[dict[str, Any]], output: Format) -> None:
-    if output != "csv":
-        emit(_summary(workload), output, title="Workload at batch 1")
-        out.print()
-    emit(rows, output, title="Targets")
-
-
-def _row(profile: str, planned: Planned) -> dict[str, Any]:
-    return {
-        "profile": profile,
-        "target": planned.target.token,
-        "build": "no" if planned.refusal else "yes",
-        "why not": planned.refusal or "",
-    }
-
-
-def _summary(workload: Workload) -> list[dict[str, str]]:
-    ops = Counter(operation.op for operation in workload.operations)
-    figures = {
-        "inputs": _specs(workload.inputs),
-        "outputs": _specs(workload.outputs),
-        "opset": str(workload.opset),
-        "arithmetic": f"{workload.flops / 1e6:,.3f} MFLOP",
-        "weights": f"{workload.parameter_bytes / MIB:,.3f} MiB",
-        "activations alive": f"{workload.peak_live_bytes / MIB:,.3f} MiB",
-        "operators": ", ".join(f"{count} {op}" for op, count in ops.most_common()),
-        "not counted": ", ".join(workload.unknown_ops) or "-",
-    }
-    return [{"figure": name, "value": value} for name, value in figures.items()]
-
-
-def _specs(specs: tuple[TensorSpec, ...]) -> str:
-    return ", ".join(f"{s.name}: {s.dtype} ({', '.join(map(str, s.shape))})" for s in specs)
-
-
-def _refuse_nothing(plans: Sequence[Planned]) -> None:
-    """Raise where no target can be built.
+def _refuse_misfits(done: Sequence[Preflight]) -> None:
+    """Raise where no target passes for some profile.
 
     Raises:
-        ToolchainMissingError: some could be, with a toolchain that is not here.
-        NothingShippableError: none could be anywhere.
+        ToolchainMissingError: with toolchains that are not here some might, for all of those.
+        NothingShippableError: for one of them none passes whatever is installed.
     """
-    if any(planned.refusal is None for planned in plans):
+    lost = [one for one in done if not one.passing]
+    if not lost:
         return
-    missing = next((p.refusal for p in plans if p.toolchain_missing), None)
-    if missing is not None:
-        raise ToolchainMissingError(missing, hint="pip install 'insight-edge[compile]'")
+    names = ", ".join(one.profile.id for one in lost if not one.lacks_toolchain)
+    if not names:
+        missing = [f.planned.refusal for f in lost[0].forecasts if f.planned.toolchain_missing]
+        raise ToolchainMissingError(
+            f"{lost[0].profile.id}: {missing[0]}", hint="pip install 'insight-edge[compile]'"
+        )
     raise NothingShippableError(
-        "no target can be built from this model for these profiles",
-        hint="the last column says why; try another --profile",
+        f"no target can be built that fits {names}",
+        hint="what to change is said above; every target: --all",
     )

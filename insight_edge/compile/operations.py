@@ -19,12 +19,14 @@ from onnx.numpy_helper import to_array
 
 from insight_edge.compile.arithmetic import Call, flops
 from insight_edge.compile.check import called_names, subgraphs
-from insight_edge.compile.liveness import peak_live_bytes
+from insight_edge.compile.liveness import Peak, peak_live
 from insight_edge.compile.shapes import Extent, extents_of
-from insight_edge.documents.workload import Operation
+from insight_edge.documents.workload import LiveTensor, Operation
 
 GATHERING = frozenset({"Gather", "GatherElements", "GatherND"})
 """They read what they write, not the whole table."""
+
+TENSORS_TOLD = 4
 
 
 @dataclass(kw_only=True)
@@ -33,12 +35,18 @@ class Counted:
 
     Attributes:
         unknown: op types whose arithmetic, or whose number of rounds, is not known.
+        unsized: activations whose size is not known.
         peak_bytes: the largest sum of activations alive at once.
+        peak_operation: the operation during which they are.
+        peak_tensors: the largest of them.
     """
 
     operations: list[Operation] = field(default_factory=list)
     unknown: set[str] = field(default_factory=set)
+    unsized: set[str] = field(default_factory=set)
     peak_bytes: int = 0
+    peak_operation: str = ""
+    peak_tensors: tuple[LiveTensor, ...] = ()
 
     @property
     def flops(self) -> int:
@@ -86,18 +94,25 @@ class _Counter:
                 nodes.append(node)
         found = Counted()
         within = [self._count_node(node, i, prefix, found) for i, node in enumerate(nodes)]
-        found.peak_bytes = peak_live_bytes(
+        lengths = {name: e.length_bytes for name, e in own.items() if not e.constant}
+        peak = peak_live(
             inputs,
             {value.name for value in graph.output},
             [(used_by(node), frozenset(filter(None, node.output))) for node in nodes],
-            {name: e.length_bytes for name, e in own.items() if not e.constant},
+            lengths,
             within=within,
         )
+        found.peak_bytes = peak.length_bytes
+        found.peak_tensors = _largest(peak, lengths)
+        if peak.step >= 0:
+            found.peak_operation = _name(nodes[peak.step], peak.step, prefix)
+        written = {name for node in nodes for name in node.output if name}
+        found.unsized |= {n for n in written if n not in own or own[n].shape is None}
         return found
 
     def _count_node(self, node: NodeProto, index: int, prefix: str, found: Counted) -> int:
         """Add what a node asks for; return the peak of what is alive inside it, in bytes."""
-        name = f"{prefix}{node.name or f'{node.op_type}_{index}'}"
+        name = _name(node, index, prefix)
         inside = [
             self._inner(graph, f"{name}/{graph.name or place}/")
             for place, graph in enumerate(subgraphs(node))
@@ -114,6 +129,7 @@ class _Counter:
             idle = node.op_type == "If" and each is not costliest
             found.operations += _repeated(each.operations, 0 if idle else (times or 1))
             found.unknown |= each.unknown
+            found.unsized |= each.unsized
         return max((each.peak_bytes for each in inside), default=0)
 
     def _inner(self, graph: GraphProto, prefix: str) -> Counted:
@@ -158,6 +174,17 @@ class _Counter:
             if -len(shape) <= axis < len(shape):
                 return shape[axis]
         return None
+
+
+def _name(node: NodeProto, index: int, prefix: str) -> str:
+    return f"{prefix}{node.name or f'{node.op_type}_{index}'}"
+
+
+def _largest(peak: Peak, lengths: Mapping[str, int]) -> tuple[LiveTensor, ...]:
+    """Return the largest tensors of a peak, those that weigh nothing left out."""
+    found = [LiveTensor(name=n, length_bytes=lengths[n]) for n in peak.alive if lengths.get(n)]
+    found.sort(key=lambda tensor: (-tensor.length_bytes, tensor.name))
+    return tuple(found[:TENSORS_TOLD])
 
 
 def op_name(node: NodeProto) -> str:

@@ -9,13 +9,19 @@ target is good is decided later, by proof and measurement.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from typing import TypeAlias
 
+from insight_edge.compile.refusal import Refusal
 from insight_edge.compile.seam import Backend, Sparing
 from insight_edge.compile.source import SourceModel
+from insight_edge.compile.toolchain import Toolchain
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target
 from insight_edge.errors import ConfigurationError
+
+Asked: TypeAlias = Toolchain | Missing | str
+"""A toolchain; text where asking for it failed."""
 
 ROWLESS = frozenset({"dynamic", "weights"})
 """Options of INT8 with which scales of activations are not taken from rows."""
@@ -30,6 +36,7 @@ class Planned:
         toolchain_missing: the refusal is that something is not installed here.
         held: why it is built only where it is asked for by name; None where it is built anyway.
         unexecuted: why what is built of it cannot run on this machine; None where it can.
+        hint: what to change in the model, where the backend that refuses it knows.
     """
 
     target: Target
@@ -37,21 +44,41 @@ class Planned:
     toolchain_missing: bool = False
     held: str | None = None
     unexecuted: str | None = None
+    hint: str | None = None
 
 
 def offers(
-    backends: Mapping[str, Backend | Missing], source: SourceModel, profile: HardwareProfile
+    backends: Mapping[str, Backend | Missing],
+    source: SourceModel,
+    profile: HardwareProfile,
+    toolchains: Mapping[str, Asked] | None = None,
 ) -> tuple[Planned, ...]:
     """Return every target of every backend with the backend's own refusal.
 
     A backend that cannot be loaded has no targets to show; `discovery.backends` says why.
+
+    Args:
+        backends: by token.
+        source: the model.
+        profile: what it is for.
+        toolchains: what `ask_toolchains` returned, where it was asked already.
     """
+    asked = ask_toolchains(backends) if toolchains is None else toolchains
     return tuple(
-        _offer(backend, source, target, profile)
-        for backend in backends.values()
+        _offer(backend, asked[token], source, target, profile)
+        for token, backend in backends.items()
         if not isinstance(backend, Missing)
         for target in backend.targets()
     )
+
+
+def ask_toolchains(backends: Mapping[str, Backend | Missing]) -> dict[str, Asked]:
+    """Return the toolchain of every backend, or why there is none; it is the same for all plans."""
+    return {
+        token: _toolchain(backend)
+        for token, backend in backends.items()
+        if not isinstance(backend, Missing)
+    }
 
 
 def plan(
@@ -88,22 +115,38 @@ def needs_rows(target: Target) -> bool:
     return target.precision == "int8" and not ROWLESS & target.options.keys()
 
 
-def _offer(
-    backend: Backend, source: SourceModel, target: Target, profile: HardwareProfile
-) -> Planned:
+def _toolchain(backend: Backend) -> Asked:
     try:
-        toolchain = backend.toolchain()
-        if isinstance(toolchain, Missing):
-            reason = f"toolchain missing: {toolchain.reason}"
-            return Planned(target=target, refusal=reason, toolchain_missing=True)
+        return backend.toolchain()
+    except Exception as error:  # noqa: BLE001 (a plug-in may raise anything; it becomes data)
+        return _failed(error)
+
+
+def _offer(
+    backend: Backend,
+    toolchain: Asked,
+    source: SourceModel,
+    target: Target,
+    profile: HardwareProfile,
+) -> Planned:
+    if isinstance(toolchain, Missing):
+        reason = f"toolchain missing: {toolchain.reason}"
+        return Planned(target=target, refusal=reason, toolchain_missing=True)
+    if isinstance(toolchain, str):
+        return Planned(target=target, refusal=toolchain)
+    try:
         held = None
         if isinstance(backend, Sparing):
             held = backend.only_if_asked(source, target, profile)
-        return Planned(target=target, refusal=backend.refuse(source, target, profile), held=held)
+        refusal = backend.refuse(source, target, profile)
     except Exception as error:  # noqa: BLE001 (a plug-in may raise anything; it becomes data)
-        return Planned(
-            target=target, refusal=f"the backend failed: {type(error).__name__}: {error}"
-        )
+        return Planned(target=target, refusal=_failed(error))
+    hint = refusal.hint if isinstance(refusal, Refusal) else None
+    return Planned(target=target, refusal=refusal and str(refusal), held=held, hint=hint)
+
+
+def _failed(error: Exception) -> str:
+    return f"the backend failed: {type(error).__name__}: {error}"
 
 
 def _refuse_unoffered(only: Sequence[Target], found: Mapping[str, Planned]) -> None:
@@ -127,7 +170,7 @@ def _judged(
         refusal = f"{planned.held} (try it with --target {planned.target.token})"
     if refusal is None:
         return planned
-    return replace(planned, refusal=refusal, toolchain_missing=False)
+    return replace(planned, refusal=refusal, toolchain_missing=False, hint=None)
 
 
 def _profile_refusal(target: Target, profile: HardwareProfile) -> str | None:

@@ -8,6 +8,7 @@ A plug-in does one thing and may raise anything: `compile.source` and
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from insight_edge.compile.footprint import Footprint
 from insight_edge.compile.job import Artifact, BuildJob
 from insight_edge.compile.source import SourceModel
 from insight_edge.compile.toolchain import Toolchain
@@ -63,7 +64,10 @@ class Backend(Protocol):
         ...
 
     def refuse(self, source: SourceModel, target: Target, profile: HardwareProfile) -> str | None:
-        """Return why the target is not worth building from this model for this profile."""
+        """Return why the target is not worth building from this model for this profile.
+
+        A `compile.refusal.Refusal` also says what to change in the model.
+        """
         ...
 
     def build(self, job: BuildJob, directory: Path) -> Artifact:
@@ -83,6 +87,15 @@ class ForAccelerators(Protocol):
 
     def accelerator(self, profile: HardwareProfile) -> Accelerator | None:
         """Return the accelerator of the profile that it builds for, None where there is none."""
+        ...
+
+
+@runtime_checkable
+class Weighed(Protocol):
+    """What a backend also has that knows what its engine's process takes of memory."""
+
+    def footprint(self, target: Target) -> Footprint | None:
+        """Return what was measured with artifacts of a target, None where nothing was."""
         ...
 
 

@@ -47,4 +47,7 @@ def workload_from_onnx(model: ModelProto, digest: str) -> Workload:
         parameter_bytes=parameter_bytes,
         peak_live_bytes=counted.peak_bytes,
         unknown_ops=tuple(sorted(counted.unknown)),
+        peak_operation=counted.peak_operation,
+        peak_tensors=counted.peak_tensors,
+        unsized=tuple(sorted(counted.unsized)),
     )

@@ -23,12 +23,22 @@ class Operation(Document, frozen=True, kw_only=True):
     parameter_bytes: int = 0
 
 
+class LiveTensor(Document, frozen=True, kw_only=True):
+    """An activation that is alive when most memory is taken."""
+
+    name: str
+    length_bytes: int
+
+
 class Workload(Versioned, frozen=True, kw_only=True):
     """The whole graph at batch 1, symbolic dimensions taken as 1.
 
     Attributes:
         model_digest: of the ONNX file it was read from.
         peak_live_bytes: the largest sum of activations alive at once, in graph order.
+        peak_operation: the operation during which that many are alive.
+        peak_tensors: the largest of them.
+        unsized: activations whose size is not known before the model runs; they count as 0.
         unknown_ops: op types whose arithmetic is not known; their flops count as 0.
     """
 
@@ -41,3 +51,6 @@ class Workload(Versioned, frozen=True, kw_only=True):
     parameter_bytes: int
     peak_live_bytes: int
     unknown_ops: tuple[str, ...] = ()
+    peak_operation: str = ""
+    peak_tensors: tuple[LiveTensor, ...] = ()
+    unsized: tuple[str, ...] = ()

@@ -8,8 +8,11 @@ it. INT8 is QDQ (`compile.qdq`), of all layers or of all but those it hurts.
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from insight_edge.compile.backends.onnxruntime_operators import unsupported_operators
+from insight_edge.compile.footprint import Footprint
 from insight_edge.compile.int8 import nothing_to_quantize, recurrent_refusal, saturates, vnni
 from insight_edge.compile.job import Artifact, BuildJob
+from insight_edge.compile.refusal import Refusal
 from insight_edge.compile.seam import LEFT_OUT, SCAN
 from insight_edge.compile.sensitivity import SENSITIVITY_FILE
 from insight_edge.compile.source import SourceModel
@@ -35,6 +38,10 @@ MIN_INT8_OPSET = 13
 UNQUANTISED = ("LSTM", "GRU", "RNN")
 """Left in FP32 by the quantiser."""
 
+FOOTPRINT = Footprint(base_bytes=70 * 2**20, weights=4.0, activations=3.0)
+"""More than 1.31 was seen to take: 64 MiB with one operator, 3.3 copies of the weights of
+convolutions, 2.2 times the activations."""
+
 
 class OnnxRuntimeBackend:
     """Builds for the engine `onnxruntime`."""
@@ -57,17 +64,25 @@ class OnnxRuntimeBackend:
         )
 
     def refuse(self, source: SourceModel, target: Target, profile: HardwareProfile) -> str | None:
-        """Return why INT8 would gain nothing, or that there is no GPU."""
+        """Return what has no kernel, why INT8 would gain nothing, or that there is no GPU."""
         if CUDA in target.options and not any(
             accelerator.compute_capability for accelerator in profile.accelerators
         ):
             return f"{profile.id} has no NVIDIA GPU"
-        if target.precision != "int8":
-            return None
         workload = source.workload
+        refusal = unsupported_operators(workload)
+        if refusal is not None or target.precision != "int8":
+            return refusal
         if workload.opset < MIN_INT8_OPSET:
-            return f"a scale a channel needs opset {MIN_INT8_OPSET}, the model has {workload.opset}"
+            return Refusal(
+                f"a scale a channel needs opset {MIN_INT8_OPSET}, the model has {workload.opset}",
+                hint="export at opset 18",
+            )
         return recurrent_refusal(workload, UNQUANTISED) or nothing_to_quantize(workload)
+
+    def footprint(self, target: Target) -> Footprint | None:
+        """Return what the engine's process takes on a CPU."""
+        return None if CUDA in target.options else FOOTPRINT
 
     def mends(self, target: Target) -> bool:
         """Return whether layers that INT8 hurts can be found and left out."""

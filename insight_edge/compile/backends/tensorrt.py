@@ -11,14 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import onnx
-
-from insight_edge.compile.backends.tensorrt_half import half_precision
 from insight_edge.compile.backends.tensorrt_network import MAX_BATCH, flavour_for
 from insight_edge.compile.backends.tensorrt_process import plan_from_graph
-from insight_edge.compile.backends.tensorrt_qdq import symmetric_int8
 from insight_edge.compile.int8 import nothing_to_quantize, recurrent_refusal
 from insight_edge.compile.job import Artifact, BuildJob
+from insight_edge.compile.refusal import Refusal, named
 from insight_edge.compile.source import SourceModel
 from insight_edge.compile.toolchain import Toolchain, toolchain_apart
 from insight_edge.documents.facts import Missing
@@ -122,6 +119,12 @@ class TensorRtBackend:
 
 def _graph(job: BuildJob, scratch: Path) -> bytes:
     """Return the graph of a job in the precision of its target."""
+    # These need the onnx package, which a plan does without.
+    import onnx
+
+    from insight_edge.compile.backends.tensorrt_half import half_precision
+    from insight_edge.compile.backends.tensorrt_qdq import symmetric_int8
+
     if job.target.precision == "int8":
         return symmetric_int8(job, scratch)
     data = Path(job.model).read_bytes()
@@ -148,12 +151,19 @@ def _operator_refusal(workload: Workload) -> str | None:
     ops = {operation.op for operation in workload.operations}
     foreign = sorted(op for op in ops if "." in op)
     if foreign:
-        return f"cannot read {', '.join(foreign)}"
+        return Refusal(
+            f"cannot read {', '.join(foreign)}", hint=f"replace {named(workload, foreign)}"
+        )
     unsupported = sorted(ops & UNSUPPORTED)
     if unsupported:
-        return f"builds no {', '.join(unsupported)}"
+        return Refusal(
+            f"builds no {', '.join(unsupported)}", hint=f"replace {named(workload, unsupported)}"
+        )
     if workload.opset not in OPSETS:
-        return f"opsets {OPSETS[0]} to {OPSETS[-1]} are built, the model has {workload.opset}"
+        return Refusal(
+            f"opsets {OPSETS[0]} to {OPSETS[-1]} are built, the model has {workload.opset}",
+            hint="export at opset 18",
+        )
     return None
 
 
@@ -161,10 +171,16 @@ def _face_refusal(workload: Workload) -> str | None:
     """Return which tensor of the model's face cannot be one of a plan."""
     for spec in (*workload.inputs, *workload.outputs):
         if spec.dtype not in DTYPES:
-            return f"tensor '{spec.name}' is {spec.dtype}, a plan has none of that"
+            return Refusal(
+                f"tensor '{spec.name}' is {spec.dtype}, a plan has none of that",
+                hint=f"pass '{spec.name}' as float32 and cast it inside the model",
+            )
     free = _free_sizes(workload.inputs)
     if free:
-        return f"the range of {', '.join(sorted(free))} is not known; only the batch may be free"
+        return Refusal(
+            f"the range of {', '.join(sorted(free))} is not known; only the batch may be free",
+            hint=f"export with a fixed size for {', '.join(sorted(free))}",
+        )
     return None
 
 

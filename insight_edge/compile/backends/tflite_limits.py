@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which models are not worth converting to TFLite, judged by the workload alone."""
 
+from insight_edge.compile.backends.tflite_operators import unsupported_operators
 from insight_edge.compile.int8 import nothing_to_quantize
+from insight_edge.compile.refusal import Refusal, named
 from insight_edge.documents.workload import Workload
 
 MAX_PARAMETER_BYTES = 2**31 - 2**20
@@ -31,23 +33,44 @@ def refusal(workload: Workload, *, int8: bool, static: bool) -> str | None:
 
 
 def _unconvertible(workload: Workload) -> str | None:
+    unread = _unread(workload)
+    if unread is not None:
+        return unread
+    if workload.parameter_bytes > MAX_PARAMETER_BYTES:
+        return f"{workload.parameter_bytes} bytes of weights, a file holds less than 2 GiB"
+    return _face_refusal(workload)
+
+
+def _unread(workload: Workload) -> str | None:
     ops = sorted({operation.op for operation in workload.operations})
     classical = [op for op in ops if op.startswith("ai.onnx.ml.")]
     if classical:
-        return f"cannot read {', '.join(classical)}: they become custom operators that nobody has"
+        return Refusal(
+            f"cannot read {', '.join(classical)}: they become custom operators that nobody has",
+            hint=f"replace {named(workload, classical)}",
+        )
     branches = [op for op in ops if op in CONTROL_FLOW]
     if branches:
-        return f"does not convert control flow ({', '.join(branches)})"
-    if workload.parameter_bytes > MAX_PARAMETER_BYTES:
-        return f"{workload.parameter_bytes} bytes of weights, a file holds less than 2 GiB"
+        return Refusal(
+            f"does not convert control flow ({', '.join(branches)})",
+            hint=f"export without branches and loops: {named(workload, branches)}",
+        )
+    return unsupported_operators(workload)
+
+
+def _face_refusal(workload: Workload) -> str | None:
     for spec in (*workload.inputs, *workload.outputs):
         if spec.dtype not in DTYPES:
-            return f"tensor '{spec.name}' is {spec.dtype}, which its kernels do not take"
+            return Refusal(
+                f"tensor '{spec.name}' is {spec.dtype}, which its kernels do not take",
+                hint=f"pass '{spec.name}' as float32 and cast it inside the model",
+            )
     for spec in workload.inputs:
         free = [size for size in spec.shape[1:] if isinstance(size, str)]
         if free:
-            return (
-                f"dimension '{free[0]}' of input '{spec.name}' is free, and only the batch may be"
+            return Refusal(
+                f"dimension '{free[0]}' of input '{spec.name}' is free, and only the batch may be",
+                hint=f"export with a fixed size for '{free[0]}'",
             )
     return None
 

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which standard operators OpenVINO's ONNX frontend does not convert, as data, for a plan.
+
+Its frontend was asked: for each operator of opsets 11 to 25 a graph of that one
+alone was read by openvino 2026.4.1, and those are in here of which it says
+that there is no conversion rule. A rule that does not take all types, shapes or
+attributes still fails in the build. A test asks what is installed again.
+"""
+
+from insight_edge.compile.refusal import Refusal, operator_refusal
+from insight_edge.documents.workload import Workload
+
+UNSUPPORTED = frozenset({
+    "DeformConv", "Det", "ImageDecoder", "MaxUnpool", "MelWeightMatrix", "Optional",
+    "OptionalGetElement", "OptionalHasElement", "RegexFullMatch", "SequenceMap", "StringConcat",
+    "StringNormalizer", "StringSplit", "TensorScatter", "TfIdfVectorizer",
+})  # fmt: skip
+"""Without the other operators on sequences: alone they are not converted, in some pairs they are,
+such as a split that is joined again, and only a build can tell."""
+
+
+def unsupported_operators(workload: Workload) -> Refusal | None:
+    """Return why OpenVINO cannot read a model, or None where it has a rule for every operator."""
+    classical = {o.op for o in workload.operations if o.op.startswith("ai.onnx.ml.")}
+    return operator_refusal(workload, classical, "cannot read {}") or operator_refusal(
+        workload, UNSUPPORTED, "has no conversion rule for {}"
+    )

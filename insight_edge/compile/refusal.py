@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A refusal that knows what to change, for the words of `Backend.refuse`.
+
+It is text like any other refusal, with a hint beside it. What is known of an
+operator that nothing can be done with is which nodes it is in.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Self
+
+from insight_edge.documents.workload import Workload
+
+
+class Refusal(str):
+    """Why a target is not built.
+
+    Attributes:
+        hint: what to change in the model, in one clause.
+    """
+
+    __slots__ = ("hint",)
+    hint: str
+
+    def __new__(cls, reason: str, *, hint: str) -> Self:
+        """Return the reason with its hint."""
+        made = super().__new__(cls, reason)
+        made.hint = hint
+        return made
+
+
+def operator_refusal(workload: Workload, refused: Collection[str], reason: str) -> Refusal | None:
+    """Return the refusal of a model that has any of these operators.
+
+    Args:
+        workload: of the model.
+        refused: operators, as `Operation.op` has them.
+        reason: with `{}` where their names go.
+    """
+    met = sorted({operation.op for operation in workload.operations} & set(refused))
+    if not met:
+        return None
+    return Refusal(reason.format(", ".join(met)), hint=f"replace {named(workload, met)}")
+
+
+def named(workload: Workload, operators: Iterable[str]) -> str:
+    """Return operators with the first node of each: `Det (node 'd1' and 2 more)`."""
+    return ", ".join(f"{op} ({_nodes(workload, op)})" for op in operators)
+
+
+def _nodes(workload: Workload, op: str) -> str:
+    names = [operation.name for operation in workload.operations if operation.op == op]
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return f"node '{names[0]}'{more}" if names else "no node"
