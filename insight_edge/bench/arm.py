@@ -53,6 +53,12 @@ def arm_model(fields: Iterable[tuple[str, str]]) -> str | None:
     return " + ".join(known) if known and len(known) == len(names) else None
 
 
+def arm_part(model: str) -> tuple[int, int] | None:
+    """Return implementer and part of the first core that `arm_model` calls by this name."""
+    first = model.partition(" + ")[0]
+    return next((numbers for numbers, name in _CORES.items() if name == first), None)
+
+
 def _number(text: str) -> int:
     try:
         return int(text, 16)

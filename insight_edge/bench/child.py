@@ -80,7 +80,7 @@ class Subject:
         load_ms = (time.perf_counter() - start) * 1e3
         with _wrapping():
             first_ns = time_block(self._session.infer, self._queries, 1)[0]
-            call_s = warm_up(self._session.infer, self._queries)
+            call_s = warm_up(self._session.infer, self._queries) if setup.timed else 0.0
         self.loaded = exchange.Loaded(
             load_ms=load_ms, first_ms=float(first_ns) / 1e6, call_s=call_s, packages=_packages()
         )

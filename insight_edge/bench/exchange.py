@@ -24,6 +24,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         cpus: processors it is pinned to; none means all.
         inputs: .npz with rows as callers pass them; None for the golden inputs.
         parent: process that it must not outlive.
+        timed: it is warmed up to be timed; otherwise it only answers.
     """
 
     bundle: str
@@ -32,6 +33,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     cpus: tuple[int, ...]
     inputs: str | None
     parent: int
+    timed: bool = True
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
@@ -58,7 +60,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
     Attributes:
         load_ms: from the checked bundle to a session.
         first_ms: of the first inference.
-        call_s: median duration of an inference once warm.
+        call_s: median duration of an inference once warm; 0 where it is not to be timed.
         packages: versions of all packages of the child's environment.
     """
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from insight_edge import errors
 from insight_edge.bench import exchange
+from insight_edge.bench.interpreter import Interpreter, of_this_machine
 from insight_edge.bench.lifeline import interrupts_held
 from insight_edge.bundle.npz import arrays_from_npz, npz_from_arrays
 from insight_edge.errors import (
@@ -54,7 +55,7 @@ class SubjectProcess:
         bundle: directory of the bundle.
         variant: its name; the winner for None.
         threads: of the engine.
-        python: interpreter of the environment to run in.
+        python: of the environment to run in; one that an emulator runs answers, but has no blocks.
         cpus: processors it is pinned to; none means all.
         inputs: rows as callers pass them, asked one after the other; the golden inputs for None.
         timeout_s: for any one reply.
@@ -77,12 +78,15 @@ class SubjectProcess:
         *,
         variant: str | None = None,
         threads: int = 1,
-        python: Path | None = None,
+        python: Path | Interpreter | None = None,
         cpus: Sequence[int] = (),
         inputs: Mapping[str, NDArray[Any]] | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self.timeout_s = timeout_s
+        if not isinstance(python, Interpreter):
+            python = of_this_machine(Path(python or sys.executable))
+        self._timed = python.timed
         self._name = f"{bundle.name}/{variant or 'winner'}"
         self._heard = b""
         self._folder = tempfile.TemporaryDirectory(prefix="insight-edge-subject-")
@@ -94,13 +98,14 @@ class SubjectProcess:
             cpus=tuple(cpus),
             inputs=None if inputs is None else str(self._path("queries.npz")),
             parent=os.getpid(),
+            timed=python.timed,
         )
         self._child: subprocess.Popen[bytes] | None = None
         try:
             if inputs is not None:
                 self._write("queries.npz", inputs)
             with interrupts_held():
-                self._child = self._start(Path(python or sys.executable).absolute(), setup)
+                self._child = self._start(python, setup)
             self.loaded = self._hear(exchange.Loaded)
         except BaseException:
             self.close()
@@ -130,10 +135,13 @@ class SubjectProcess:
         """Return the duration in ns of each of some single-stream inferences.
 
         Raises:
+            ValueError: an emulator runs it.
             InferenceFailedError: the engine failed.
             StorageError: there is no room for the durations.
             MeasurementError: the child died, hung, or said what it should not.
         """
+        if not self._timed:
+            raise ValueError("what an emulator takes says nothing about the machine")
         durations = self._path("durations.npy")
         order = exchange.Block(iterations=iterations, durations=str(durations))
         self._order(order, exchange.Done)
@@ -171,10 +179,12 @@ class SubjectProcess:
     ) -> None:
         self.close()
 
-    def _start(self, python: Path, setup: exchange.Setup) -> subprocess.Popen[bytes]:
+    def _start(self, python: Interpreter, setup: exchange.Setup) -> subprocess.Popen[bytes]:
+        told = msgspec.json.encode(setup).decode()
         try:
             return subprocess.Popen(
-                [python, "-m", "insight_edge.bench.child", msgspec.json.encode(setup).decode()],
+                [*python.command, "-m", "insight_edge.bench.child", told],
+                env=python.variables,
                 bufsize=0,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -184,7 +194,8 @@ class SubjectProcess:
             )
         except OSError as error:
             raise ConfigurationError(
-                f"{python} cannot be run: {error.strerror}", hint="name a Python interpreter"
+                f"{python.command[0]} cannot be run: {error.strerror}",
+                hint="name a Python interpreter",
             ) from error
 
     def _path(self, name: str) -> Path:

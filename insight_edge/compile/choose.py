@@ -68,10 +68,7 @@ def choose(
     objections = [objection(trial, limits, accept_unproven=accept_unproven) for trial in trials]
     able = [t for t, why in zip(trials, objections, strict=True) if why is None]
     if not able:
-        lost = [_with_reason(t, why or "") for t, why in zip(trials, objections, strict=True)]
-        raise NothingShippableError(
-            _nothing(trials, objections), hint=_way_out(trials), trials=lost
-        )
+        raise no_trial(trials, objections)
     winner = _winner(able)
     fallback = _fallback(able, winner)
     lacks = slow_because(measured_on.arch, measured_on.isa) if measured_on else None
@@ -93,18 +90,41 @@ def choose(
 
 def objection(trial: Trial, limits: Limits, *, accept_unproven: bool) -> str | None:
     """Return the first gate that a trial does not pass, or None."""
-    if trial.status != "built":
-        return trial.reason
-    proof, measured = trial.proof, trial.measurement
-    if proof is None or measured is None:
-        return trial.reason or "was not measured"
-    if proof.verdict == "FAILED" or (proof.verdict == "UNPROVEN" and not accept_unproven):
-        return proof.reason
-    if trial.unfinished:
-        return trial.unfinished
+    why = unshippable(trial, accept_unproven=accept_unproven)
+    if why is not None:
+        return why
+    measured = trial.measurement
+    if measured is None:
+        return "was not measured"
     if measured.verdict == "INVALID":
         return f"measurement INVALID: {', '.join(measured.reasons)}"
     return _over_limit(trial, limits)
+
+
+def unshippable(trial: Trial, *, accept_unproven: bool) -> str | None:
+    """Return the first gate that a trial does not pass, of those before any measurement."""
+    if trial.status != "built":
+        return trial.reason
+    proof = trial.proof
+    if proof is None:
+        return trial.reason or "was not measured"
+    if proof.verdict == "FAILED" or (proof.verdict == "UNPROVEN" and not accept_unproven):
+        return proof.reason
+    return trial.unfinished or None
+
+
+def over_size(trial: Trial, limits: Limits) -> str | None:
+    """Return that a trial's files are larger than they may be, or None."""
+    size = trial.artifact_bytes or 0
+    if limits.artifact_bytes is not None and size > limits.artifact_bytes:
+        return f"has {size / MIB:.1f} MiB, the limit is {limits.artifact_bytes / MIB:.1f} MiB"
+    return None
+
+
+def no_trial(trials: Sequence[Trial], objections: Sequence[str | None]) -> NothingShippableError:
+    """Return the error that says of each trial why it is not shipped."""
+    lost = [told(t, why or "") for t, why in zip(trials, objections, strict=True)]
+    return NothingShippableError(_nothing(trials, objections), hint=_way_out(trials), trials=lost)
 
 
 def _over_limit(trial: Trial, limits: Limits) -> str | None:
@@ -116,10 +136,7 @@ def _over_limit(trial: Trial, limits: Limits) -> str | None:
         return f"p50 {p50_ms:.3g} ms is over the limit of {limits.latency_p50_ms:g} ms"
     if limits.memory_bytes is not None and rss > limits.memory_bytes:
         return f"uses {rss / MIB:.0f} MiB, the limit is {limits.memory_bytes / MIB:.0f} MiB"
-    size = trial.artifact_bytes or 0
-    if limits.artifact_bytes is not None and size > limits.artifact_bytes:
-        return f"has {size / MIB:.1f} MiB, the limit is {limits.artifact_bytes / MIB:.1f} MiB"
-    return None
+    return over_size(trial, limits)
 
 
 def _winner(able: Sequence[Trial]) -> Trial:
@@ -155,10 +172,10 @@ def _no_gain(trial: Trial, able: Sequence[Trial], lacks: str | None) -> str | No
     ratio = _p50(trial) / _p50(own)
     if trial.against_fp32 is not None:
         ratio = trial.against_fp32.value
-    told = f"not measurably faster than {own.target.token}, which is more precise"
+    why = f"not measurably faster than {own.target.token}, which is more precise"
     if ratio > 1 and not _overlap(trial, own):
-        told = f"{ratio:.2f}x the p50 of {own.target.token}"
-    return f"{told}: {lacks}" if lacks and trial.target.precision == "int8" else told
+        why = f"{ratio:.2f}x the p50 of {own.target.token}"
+    return f"{why}: {lacks}" if lacks and trial.target.precision == "int8" else why
 
 
 def _fallback(able: Sequence[Trial], winner: Trial) -> Trial | None:
@@ -170,14 +187,15 @@ def _fallback(able: Sequence[Trial], winner: Trial) -> Trial | None:
 
 def _decided(trial: Trial, why: str | None, winner: Trial, fallback: Trial | None) -> Trial:
     if trial is winner:
-        reason = f"won: {_proven(trial)}, p50 {_p50(trial):.3g} ms"
-        return _with_reason(trial, reason, chosen=True)
+        reason = f"won: {proven_or_accepted(trial)}, p50 {_p50(trial):.3g} ms"
+        return told(trial, reason, chosen=True)
     if trial is fallback:
-        return _with_reason(trial, "shipped as the FP32 fallback", chosen=True)
-    return _with_reason(trial, _lost(trial, winner) if why is None else why)
+        return told(trial, "shipped as the FP32 fallback", chosen=True)
+    return told(trial, _lost(trial, winner) if why is None else why)
 
 
-def _with_reason(trial: Trial, reason: str, *, chosen: bool = False) -> Trial:
+def told(trial: Trial, reason: str, *, chosen: bool = False) -> Trial:
+    """Return a trial with the reason why it is shipped or is not."""
     if trial.float_layers and trial.status == "built":
         reason = f"{reason}; in floating point: {_layers(trial)}"
     return msgspec.structs.replace(trial, chosen=chosen, reason=reason)
@@ -197,7 +215,8 @@ def _lost(trial: Trial, winner: Trial) -> str:
     return f"{ratio:.2f}x the p50 of {winner.target.token}"
 
 
-def _proven(trial: Trial) -> str:
+def proven_or_accepted(trial: Trial) -> str:
+    """Return in words what allows a trial to be shipped."""
     return "unproven, accepted" if trial.proof and trial.proof.verdict != "PROVEN" else "proven"
 
 
@@ -213,8 +232,10 @@ def _overlap(a: Trial, b: Trial) -> bool:
 
 
 def _nothing(trials: Sequence[Trial], objections: Sequence[str | None]) -> str:
-    told = [f"{t.target.token}: {why}" for t, why in zip(trials, objections, strict=True)]
-    return "nothing can be shipped; " + "; ".join(told) if told else "there was nothing to try"
+    why_not = [f"{t.target.token}: {why}" for t, why in zip(trials, objections, strict=True)]
+    if not why_not:
+        return "there was nothing to try"
+    return "nothing can be shipped; " + "; ".join(why_not)
 
 
 def _way_out(trials: Sequence[Trial]) -> str | None:

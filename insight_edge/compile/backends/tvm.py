@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""TVM: ONNX through relax and LLVM to a shared library, for x86-64 and aarch64.
+"""TVM: ONNX through relax and LLVM to a shared library, for x86-64, aarch64 and armv7.
 
 Without tuning its code is plain loops, twenty times slower than other engines'
 and not worth shipping: the artifact says that it is unfinished. What tuning
-finds is kept and shared by all builds (`tvm_tuning`). The toolchain has an
+finds is kept and shared by all builds (`tvm_tuning`). For armv7 there is no runtime: the
+artifact has a program in C++ beside it that loads it, and is not shipped. The toolchain has an
 environment of its own; this module imports none of it before `build`.
 """
 
@@ -44,7 +45,7 @@ class TvmBackend:
         """Return why there is no code for the processor, or the model cannot be read."""
         arch = profile.cpu.arch
         if arch not in ARCHITECTURES:
-            return f"nobody publishes TVM's runtime for {arch}, so nothing built could be run"
+            return f"TVM is not set up to compile for {arch}"
         if shutil.which(linker(arch)) is None:
             package = ARCHITECTURES[arch].package
             return f"linking for {arch} needs {linker(arch)} (apt-get install {package})"

@@ -7,7 +7,7 @@ that the job names: never for what this machine happens to have.
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,12 +19,18 @@ class Architecture:
         cpu: the plainest processor of it.
         package: of Debian, that has the cross compiler.
         features: LLVM's names by Linux's, of extensions that compiled networks gain from.
+        machine: of LLVM's triple, where that says more than the cross compiler's.
+        options: that TVM needs besides.
+        runtime: somebody publishes TVM's runtime for it.
     """
 
     triple: str
     cpu: str
     package: str
     features: dict[str, str]
+    machine: str = ""
+    options: dict[str, object] = field(default_factory=dict)
+    runtime: bool = True
 
 
 _AVX512 = "avx512f"
@@ -55,6 +61,15 @@ ARCHITECTURES = {
         package="gcc-aarch64-linux-gnu",
         features={"asimd": "neon"},
     ),
+    "armv7l": Architecture(
+        triple="arm-linux-gnueabihf",
+        cpu="generic",
+        package="gcc-arm-linux-gnueabihf",
+        features={"neon": "neon", "vfpv3": "vfp3", "vfpv4": "vfp4"},
+        machine="armv7-linux-gnueabihf",
+        options={"mfloat-abi": "hard"},
+        runtime=False,
+    ),
 }
 """Extensions for half floats and bytes are of no use to FP32. Scalable vectors (SVE) are left
 alone: what MetaSchedule lays out for them was not measured."""
@@ -69,7 +84,9 @@ def llvm_target(arch: str, isa: Sequence[str]) -> dict[str, object]:
     """
     known = ARCHITECTURES[arch]
     features = sorted({f"+{known.features[name]}" for name in demanded(arch, isa)})
-    target: dict[str, object] = {"kind": "llvm", "mtriple": known.triple, "mcpu": known.cpu}
+    triple = known.machine or known.triple
+    target: dict[str, object] = {"kind": "llvm", "mtriple": triple, "mcpu": known.cpu}
+    target |= known.options
     return target | ({"mattr": features} if features else {})
 
 
