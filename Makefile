@@ -7,7 +7,7 @@ TOOLCHAINS := tflite tvm
 MORE_TOOLCHAINS := tensorrt trees tensorflow
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo chaos up test check format figures conformance faults lock clean
+.PHONY: setup demo chaos up test check format figures figures-compile conformance arm-root faults lock clean
 
 setup: $(STAMP)  ## the environment in .venv, and one locked environment for each engine and toolchain
 
@@ -17,6 +17,7 @@ $(STAMP): locks/main.txt $(ENGINES:%=locks/device-%.txt) $(TOOLCHAINS:%=locks/to
 	$(BIN)/pip install --quiet --disable-pip-version-check -r locks/main.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e . -e cloud
 	$(BIN)/insight-edge toolchain install $(ENGINES:%=device-%) $(TOOLCHAINS:%=toolchain-%)
+	$(BIN)/python -m conformance --fetch
 	touch $@
 
 demo: setup  ## the whole loop on this machine; SHIFT=none, SHIFT=noise, SEED=7, STAY=1
@@ -31,12 +32,18 @@ up: setup  ## a cloud on this machine
 test: setup  ## every suite that needs no special hardware, on every core
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
-conformance: setup  ## every plug-in, with the toolchains that few need (1.5 GB more)
+conformance: setup arm-root  ## every plug-in, with the toolchains that few need (1.5 GB more)
 	$(BIN)/insight-edge toolchain install $(MORE_TOOLCHAINS:%=toolchain-%)
-	$(BIN)/pytest tests/conformance
+	$(BIN)/pytest --long tests/conformance tests/integration
+	$(BIN)/python -m conformance --backend onnxruntime --backend openvino
+	$(BIN)/python -m conformance --backend tflite --backend tvm --backend tensorrt \
+	  --corpus simple --corpus pytorch-operator --corpus pytorch-converted
 
-faults: setup
-	$(BIN)/pytest tests/faults
+arm-root: setup  ## what artifacts for aarch64 are asked in, under emulation
+	tools/arm/build-root
+
+faults: setup  ## everything that breaks, for as long as it takes
+	$(BIN)/pytest --long tests/faults
 
 check: setup  ## format, lint, types, arrows, architecture
 	$(BIN)/ruff format --check .
@@ -51,6 +58,10 @@ format: setup
 
 figures: setup  ## the project's own figures, as ratios with intervals
 	$(BIN)/python -m benchmarks
+
+figures-compile: setup  ## the compiler beside Olive, NNCF, ONNX Runtime and PyTorch, over the zoo; long
+	$(BIN)/insight-edge toolchain install toolchain-zoo toolchain-peers
+	$(BIN)/python -m benchmarks compile
 
 lock: setup  ## derive locks/ from constraints.txt anew
 	$(BIN)/python locks/derive.py

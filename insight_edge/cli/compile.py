@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verb `compile`: a model becomes a proven, measured bundle for each hardware profile."""
 
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 from rich.markup import escape
-from rich.status import Status
 
+from insight_edge.cli.progress import progress
 from insight_edge.cli.screen import Format, err
 from insight_edge.cli.trials import emit_trials
 from insight_edge.documents.evidence import Trial
@@ -31,6 +31,8 @@ def compile_(
     cache: Path | None = None,
     tuning: float = 0.0,
     trust_pickle: Annotated[bool, Parameter(negative="")] = False,
+    explain_miss: Annotated[bool, Parameter(negative="")] = False,
+    keep: Path | None = None,
     format: Format = "table",  # noqa: A002 - the flag is --format
 ) -> None:
     """Compile a model: build every target, prove and measure each, ship the best.
@@ -54,12 +56,20 @@ def compile_(
         tuning: seconds that every target which can be tuned looks for faster code; what it finds
             is kept in the cache.
         trust_pickle: let code in the model's file run.
+        explain_miss: say for each target whether a kept build is taken and what differs if not;
+            with --cache.
+        keep: new directory for all that is made on the way, failed trials too; builds anew.
         format: how to print the trials.
     """
     from insight_edge.compile.compiler import compile_model
     from insight_edge.compile.profiles import find_profile
     from insight_edge.compile.settings import Settings
 
+    if explain_miss and cache is None:
+        raise ConfigurationError(
+            "without a cache nothing is kept, so nothing could be missed",
+            hint="name the directory in which builds are kept: --cache DIRECTORY",
+        )
     settings = Settings(
         only=tuple(target_from_token(token) for token in target or ()),
         max_drop_pp=max_drop,
@@ -70,6 +80,7 @@ def compile_(
         cache=cache,
         tuning_s=tuning,
         trust_pickle=trust_pickle,
+        explain=_say if explain_miss else None,
     )
     profiles = [find_profile(name) for name in profile]
     places = [Path(str(output).replace("{profile}", found.id)) for found in profiles]
@@ -77,21 +88,22 @@ def compile_(
         raise ConfigurationError(
             f"one output for {len(places)} profiles", hint="write -o 'bundles/{profile}'"
         )
-    for found, place in zip(profiles, places, strict=True):
+    for name, found, place in zip(profile, profiles, places, strict=True):
         title = f"Trials for {found.id}"
-        with err.status(f"{found.id}: reading the model") as status:
-            tell = partial(_tell, status, found.id)
-            try:
+        try:
+            with progress(found.id) as shown:
                 done = compile_model(
-                    model, found, place, samples=calibration, settings=settings, tell=tell
-                )
-            except NothingShippableError as error:
-                lost = [trial for trial in error.trials if isinstance(trial, Trial)]
-                emit_trials(lost, format, title=title)
-                raise
+                    model, found, place, samples=calibration,
+                    settings=replace(settings, keep=keep / found.id if keep else None),
+                    tell=shown.tell, watch=shown.watch, profile_name=name,
+                )  # fmt: skip
+        except NothingShippableError as error:
+            lost = [trial for trial in error.trials if isinstance(trial, Trial)]
+            emit_trials(lost, format, title=title)
+            raise
         emit_trials(done.evidence.trials, format, title=title)
         err.print(escape(f"{place}: {done.digest}"), soft_wrap=True)
 
 
-def _tell(status: Status, profile: str, words: str) -> None:
-    status.update(f"{profile}: {words}")
+def _say(words: str) -> None:
+    err.print(escape(words), soft_wrap=True)

@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Trials as rows: the one table that `compile` and `inspect` print."""
+"""Trials as rows: the one table that `compile` and `inspect` print.
+
+People see what was built in the table, and what was refused in a line for each
+reason below it.
+"""
 
 from collections.abc import Sequence
 
 from rich.markup import escape
 
-from insight_edge.cli.screen import Format, emit
+from insight_edge.cli.screen import Format, emit, out
 from insight_edge.documents.evidence import Trial
 
 Row = dict[str, str]
@@ -13,10 +17,22 @@ Row = dict[str, str]
 
 def emit_trials(trials: Sequence[Trial], output: Format, *, title: str) -> None:
     """Print a row for each trial, in order; as JSON the trials themselves."""
-    rows = [_row(trial) for trial in trials]
-    if output == "table":
-        rows = [{name: escape(cell) for name, cell in row.items()} for row in rows]
-    emit(rows, output, title=title, document=list(trials))
+    if output != "table":
+        emit([_row(trial) for trial in trials], output, title=title, document=list(trials))
+        return
+    rows = [_row(trial) for trial in trials if trial.status != "refused"]
+    emit([{name: escape(cell) for name, cell in row.items()} for row in rows], title=title)
+    for reason, tokens in _refused(trials).items():
+        out.print(escape(f"refused {', '.join(tokens)}: {reason}"), style="dim", soft_wrap=True)
+
+
+def _refused(trials: Sequence[Trial]) -> dict[str, list[str]]:
+    """Return the targets that were refused, by reason."""
+    found: dict[str, list[str]] = {}
+    for trial in trials:
+        if trial.status == "refused":
+            found.setdefault(trial.reason, []).append(trial.target.token)
+    return found
 
 
 def _row(trial: Trial) -> Row:
@@ -36,7 +52,8 @@ def _row(trial: Trial) -> Row:
 
 def _latency(trial: Trial) -> str:
     if trial.measurement is None:
-        return "-"
+        least_ms = trial.prediction.bound_ms if trial.prediction else None
+        return "-" if least_ms is None else f"≥ {least_ms:.3g} (bound)"
     p50 = trial.measurement.p50_ms
     return f"{p50.value:.3g} [{p50.low:.3g}, {p50.high:.3g}]"
 
@@ -55,6 +72,7 @@ def _sqnr(trial: Trial) -> str:
 
 def _verdict(trial: Trial) -> str:
     if trial.measurement is None:
-        return "not executed" if trial.unexecuted else "-"
+        label = "predicted" if trial.prediction is not None else "-"
+        return "not executed" if trial.unexecuted else label
     verdict = trial.measurement.verdict
     return verdict if trial.measurement.kind == "measured" else f"{verdict}, bound"

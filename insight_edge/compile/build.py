@@ -64,7 +64,8 @@ def build(
 
     Args:
         job: what to build; its paths are absolute.
-        directory: new or empty; gets `job.json`, `build.log` and, when built, `artifact/`.
+        directory: new or empty; gets `job.json`, `build.log` and, when built, `artifact/`. Of a
+            job that keeps, `tmp` and what a failed build wrote of its artifact stay, too.
         limits: beyond which the child is killed; the time that it is to tune for comes on top.
         python: interpreter of the environment that has the toolchain.
         stop: once set, the child is killed and the build has failed.
@@ -78,14 +79,15 @@ def build(
     started = time.monotonic()
     with storing(directory):
         _prepare(job, directory)
-        end = _run(directory, limits, python, stop or threading.Event())
+        end = _run(job, directory, limits, python, stop or threading.Event())
     build_s = time.monotonic() - started
     log = _tail(directory / "build.log")
     try:
         _refuse_end(end, directory, log)
         artifact, files = _collect(directory, limits)
     except (BuildFailedError, StorageError) as error:
-        shutil.rmtree(directory / "artifact")
+        if not job.keep:
+            shutil.rmtree(directory / "artifact")
         if isinstance(error, StorageError):
             raise
         peak = end.peak_rss_bytes
@@ -109,12 +111,15 @@ def _prepare(job: BuildJob, directory: Path) -> None:
     (directory / "job.json").write_bytes(encode_json(job))
 
 
-def _run(directory: Path, limits: BuildLimits, python: str, stop: threading.Event) -> _End:
+def _run(
+    job: BuildJob, directory: Path, limits: BuildLimits, python: str, stop: threading.Event
+) -> _End:
     try:
         with _child(directory, limits, python) as process:
             stopped, peak = _watch(process.pid, limits, stop)
     finally:
-        shutil.rmtree(directory / "tmp")
+        if not job.keep:
+            shutil.rmtree(directory / "tmp")
     return _End(returncode=process.returncode, stopped=stopped, peak_rss_bytes=peak)
 
 

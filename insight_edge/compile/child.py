@@ -15,6 +15,7 @@ from pathlib import Path
 
 from insight_edge.bench.lifeline import die_with
 from insight_edge.compile.job import Artifact, BuildJob
+from insight_edge.compile.temporary import keep_temporary_directories
 from insight_edge.documents.codec import decode_json, encode_json
 from insight_edge.runtime.usage_data import send_none
 
@@ -37,6 +38,8 @@ def main(arguments: list[str]) -> int:
     faulthandler.enable()
     try:
         job = decode_json(BuildJob, job_path.read_bytes())
+        if job.keep:
+            keep_temporary_directories()
         artifact = _build(job, directory)
         result_path.write_bytes(encode_json(artifact))
     except Exception as error:

@@ -7,7 +7,6 @@ writes the bundle or nothing.
 """
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,20 +16,26 @@ import msgspec
 
 from insight_edge.bench.machine import machine_facts
 from insight_edge.bundle.open import open_manifest
-from insight_edge.compile.builds import build_all, toolchains
+from insight_edge.compile.abroad import ASKING_S, abroad
+from insight_edge.compile.builds import build_all
+from insight_edge.compile.cache import forgotten_if_damaged
 from insight_edge.compile.calibration import Calibration, write_calibration
 from insight_edge.compile.choose import Choice, choose
+from insight_edge.compile.choose_predicted import choose_predicted
 from insight_edge.compile.discovery import backends
-from insight_edge.compile.environments import environment_python, lock_digest
-from insight_edge.compile.examine import Conditions, Finding, examine
+from insight_edge.compile.environments import environment_python
+from insight_edge.compile.examine import Conditions, Finding, device_python, examine
+from insight_edge.compile.kept import keep_question, workplace
 from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built
 from insight_edge.compile.package import Part, Role, package
 from insight_edge.compile.plan import Planned, needs_rows, offers, plan
 from insight_edge.compile.preparation import prepare_job
+from insight_edge.compile.progress import Watch, watch_nothing
+from insight_edge.compile.provenance import provenance_of
 from insight_edge.compile.question import Question, ask
 from insight_edge.compile.reading import read_source
 from insight_edge.compile.repair import Mended, Repair
-from insight_edge.compile.reproduce import reproduce_command
+from insight_edge.compile.reproduce import Reproduce
 from insight_edge.compile.samples import Samples, read_samples
 from insight_edge.compile.seam import TUNING, ForAccelerators, Tuning
 from insight_edge.compile.settings import (
@@ -65,16 +70,20 @@ def compile_model(
     samples: Path | None = None,
     settings: Settings | None = None,
     tell: Tell = lambda _: None,
+    watch: Watch = watch_nothing,
+    profile_name: str | None = None,
 ) -> Compilation:
     """Compile a model for a profile and write the bundle `output`.
 
     Args:
         model: of any framework that an importer reads.
-        profile: this machine must be able to stand in for it.
+        profile: this machine must be able to stand in for it, or be of another architecture.
         output: directory of the bundle; an existing bundle is replaced.
         samples: .npz with rows to calibrate with and to prove on.
         settings: how.
         tell: called with a few words at every step, from several threads.
+        watch: called with where each target has got to, from several threads.
+        profile_name: what finds the profile again, its id or a TOML file; its id for None.
 
     Raises:
         ModelError: the model cannot be read, or does not run.
@@ -90,18 +99,23 @@ def compile_model(
     _refuse_occupied(output)
     source = read_source(model, trust_pickle=settings.trust_pickle)
     rows = read_samples(samples, source.described.inputs) if samples else None
-    command = reproduce_command(
-        model, profile, output, samples, settings.max_drop_pp, settings.tuning_s
+    command = Reproduce(
+        model=model,
+        profile=profile_name or profile.id,
+        output=output,
+        samples=samples,
+        settings=settings,
     )
-    with tempfile.TemporaryDirectory(prefix="insight-edge-compile-") as folder:
+    with workplace(settings.keep) as folder:
         compiler = _Compiler(
             source=source,
             profile=profile,
             facts=facts,
             settings=settings,
-            place=Path(folder),
+            place=folder,
             command=command,
             tell=tell,
+            watch=watch,
         )
         return compiler.run(rows, output)
 
@@ -117,16 +131,19 @@ class _Compiler:
         facts: Facts,
         settings: Settings,
         place: Path,
-        command: str,
+        command: Reproduce,
         tell: Tell,
+        watch: Watch,
     ) -> None:
         self._source = source
         self._profile = profile
         self._facts = facts
         self._settings = settings
         self._place = place
+        self._abroad = abroad(profile, facts, place / "emulated")
         self._command = command
         self._tell = tell
+        self._watch = watch
         self._calibration: Calibration | None = None
         self._created = datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -134,6 +151,8 @@ class _Compiler:
         planned = self._plan(rows)
         self._tell("asking the source model")
         question = ask(self._source, rows)
+        if self._settings.keep is not None:
+            keep_question(self._place, question)
         outcomes = self._build([p for p in planned if p.refusal is None], rows)
         here = {p.target.token for p in planned if p.unexecuted is None}
         asked = {token: outcome for token, outcome in outcomes.items() if token in here}
@@ -144,24 +163,29 @@ class _Compiler:
             for p in planned
         ]
         trials += [self._mended(one, findings.get(one.target.token)) for one in repair.done]
-        choice = choose(
-            trials,
-            self._profile.limits,
-            accept_unproven=self._settings.accept_unproven,
-            measured_on=self._facts,
-        )
+        choice = self._choose(trials)
         self._tell("packaging")
         evidence = self._evidence(choice.trials, findings)
         parts = _chosen_parts(choice, findings)
         digest = package(output, self._source, question, evidence, parts, self._provenance(parts))
         return Compilation(bundle=output, digest=digest, evidence=evidence)
 
+    def _choose(self, trials: Sequence[Trial]) -> Choice:
+        accept = self._settings.accept_unproven
+        if self._abroad is not None:
+            asked = [self._abroad.labelled(trial, self._source.workload) for trial in trials]
+            return choose_predicted(asked, self._profile, accept_unproven=accept)
+        limits = self._profile.limits
+        return choose(trials, limits, accept_unproven=accept, measured_on=self._facts)
+
     def _plan(self, rows: Samples | None) -> tuple[Planned, ...]:
         offered = offers(backends(), self._source, self._profile)
         calibrated = rows is not None and bool((~rows.verification).any())
         only = self._settings.only
         found = plan(offered, self._profile, calibrated=calibrated, only=only)
-        planned = tuple(_with_environment(self._with_obstacle(self._tuned(p))) for p in found)
+        placed = _with_environment if self._abroad is None else self._abroad.settled
+        planned = tuple(placed(self._with_obstacle(self._tuned(p))) for p in found)
+        planned = _with_finite_rows(planned, rows)
         if all(p.refusal is not None for p in planned):
             self._refuse_all(planned)
         return planned
@@ -203,7 +227,6 @@ class _Compiler:
 
     def _build(self, planned: Sequence[Planned], rows: Samples | None) -> dict[str, BuildOutcome]:
         if rows is not None and any(needs_rows(p.target) for p in planned):
-            rows.refuse_non_finite()
             calibration = rows.calibration()
             self._calibration = write_calibration(self._source, calibration, self._place)
         return self._build_targets([p.target for p in planned], self._settings)
@@ -216,7 +239,8 @@ class _Compiler:
             prepare_job(source, target, profile, place, calibration=self._calibration)
             for target in targets
         ]
-        return build_all(jobs, settings.cache or place / "cache", settings, self._tell)
+        cache = settings.cache or place / "cache"
+        return build_all(jobs, cache, settings, self._tell, self._watch)
 
     def _repair(self, outcomes: Mapping[str, BuildOutcome]) -> Repair:
         """Return what repairs INT8 that fails its proof, where all was built within its time."""
@@ -233,7 +257,7 @@ class _Compiler:
     def _mended(self, one: Mended, finding: Finding | None) -> Trial:
         """Return the trial of a repair; the command of what was repaired does it again."""
         plain = Target(backend=one.target.backend, precision=one.target.precision)
-        reproduce = f"{self._command} --target {plain.token}"
+        reproduce = self._command.trial(plain)
         return make_trial(Planned(target=one.target), one.outcome, finding, reproduce)
 
     def _examine(
@@ -248,19 +272,24 @@ class _Compiler:
 
         def draft(part: Part) -> Path:
             place = self._place / "drafts" / part.name
-            package(place, self._source, question, evidence, [part], Provenance())
+            with forgotten_if_damaged(part.built):
+                package(place, self._source, question, evidence, [part], Provenance())
             return place
 
         found = examine(
-            self._source, question, parts, self._conditions(), draft, self._tell, mend=repair
-        )
+            self._source, question, parts, self._conditions(), draft, self._tell, mend=repair,
+            watch=self._watch,
+        )  # fmt: skip
         return {finding.part.target.token: finding for finding in found}
 
     def _conditions(self) -> Conditions:
         profile, settings = self._profile, self._settings
         cores = profile.cpu.cores.value
         budgets = (settings.max_drop_pp, profile.limits.max_drop_pp, DEFAULT_MAX_DROP_PP)
+        away = self._abroad
         return Conditions(
+            interpreter=device_python if away is None else away.interpreter,
+            asking_s=None if away is None else ASKING_S,
             cpus=tuple(sorted(os.sched_getaffinity(0)))[:cores],
             threads=settings.threads or profile.threads or cores,
             budget_pp=next(budget for budget in budgets if budget is not None),
@@ -272,7 +301,9 @@ class _Compiler:
     def _trial(
         self, planned: Planned, outcome: BuildOutcome | None, finding: Finding | None
     ) -> Trial:
-        reproduce = f"{self._command} --target {planned.target.token}"
+        # Asked for by name, what was held back would be built.
+        held = planned.held is not None and outcome is None
+        reproduce = self._command.whole() if held else self._command.trial(planned.target)
         return make_trial(planned, outcome, finding, reproduce)
 
     def _evidence(self, trials: tuple[Trial, ...], findings: Mapping[str, Finding]) -> Evidence:
@@ -287,24 +318,22 @@ class _Compiler:
             },
             trials=trials,
             created=self._created,
+            workload=self._source.workload,
         )
 
     def _provenance(self, parts: Sequence[Part]) -> Provenance:
         used = {part.target.backend for part in parts}
-        versions: dict[str, str] = {}
-        for toolchain in toolchains(used).values():
-            versions |= toolchain.versions
-        return Provenance(
-            toolchain=versions,
-            lock_digests={name: lock_digest(f"device-{name}") for name in sorted(used)},
-            reproduce=self._command,
-            created=self._created,
+        found = provenance_of(
+            self._command.model, self._source, used, self._calibration, self._facts
         )
+        reproduce = self._command.whole()
+        return msgspec.structs.replace(found, reproduce=reproduce, created=self._created)
 
 
 def _refuse_mismatch(profile: HardwareProfile, facts: Facts) -> None:
+    """Refuse a machine of the profile's own architecture that is not its equal."""
     reason = host_mismatch(profile, facts)
-    if reason is not None:
+    if reason is not None and profile.cpu.arch == facts.arch:
         raise ConfigurationError(
             f"this machine cannot stand in for {profile.id}: it {reason}",
             hint="compile where the profile's hardware is; see: insight-edge profiles list",
@@ -322,6 +351,23 @@ def _refuse_occupied(output: Path) -> None:
             f"{output}: exists and is not a whole bundle, so it is not replaced",
             hint="name another directory, or remove this one yourself",
         ) from error
+
+
+def _with_finite_rows(planned: tuple[Planned, ...], rows: Samples | None) -> tuple[Planned, ...]:
+    """Refuse what rows with NaN or infinity cannot make; that is a mistake where nothing is left.
+
+    Raises:
+        ConfigurationError: nothing is left.
+    """
+    odd = None if rows is None else rows.non_finite()
+    able = [p for p in planned if p.refusal is None]
+    if rows is None or odd is None or not any(needs_rows(p.target) for p in able):
+        return planned
+    if all(needs_rows(p.target) for p in able):
+        rows.refuse_non_finite()
+    return tuple(
+        replace(p, refusal=odd) if p in able and needs_rows(p.target) else p for p in planned
+    )
 
 
 def _with_environment(planned: Planned) -> Planned:

@@ -13,11 +13,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from insight_edge.bench.subject import SubjectProcess
+import msgspec
+
+from insight_edge.bench.interpreter import Interpreter
+from insight_edge.bench.subject import TIMEOUT_S, SubjectProcess
 from insight_edge.bench.timing import Scheme, Timed, time_subjects
+from insight_edge.compile.asking import Answered, answered
 from insight_edge.compile.environments import environment_python
 from insight_edge.compile.oracle import fed_rows
 from insight_edge.compile.package import Part
+from insight_edge.compile.progress import Rounds, Step, Watch, watch_nothing
 from insight_edge.compile.question import Question
 from insight_edge.compile.source import SourceModel
 from insight_edge.compile.verify import no_rows, prove
@@ -32,6 +37,15 @@ Outcomes = dict[str, Timed | str]
 """By name of the part: how it was timed, or why it was not."""
 
 
+def device_python(engine: str) -> Path:
+    """Return the interpreter of the device's environment of an engine on this machine.
+
+    Raises:
+        ToolchainMissingError: it is not installed.
+    """
+    return environment_python(f"device-{engine}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
     """Under which artifacts are asked and timed.
@@ -43,6 +57,9 @@ class Conditions:
         measured_budget_pp: the same as measured, where that is less.
         rounds: in which all are timed once.
         bound: the machine is not of the profile's class, so latencies are bounds.
+        interpreter: by engine, what runs the device's environment.
+        asking_s: where that is emulated: how long an artifact is asked, and it is not timed. None
+            for all rows, and rounds of measurement.
     """
 
     cpus: tuple[int, ...]
@@ -51,6 +68,8 @@ class Conditions:
     rounds: int
     bound: bool
     measured_budget_pp: float | None = None
+    interpreter: Callable[[str], Path | Interpreter] = device_python
+    asking_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +109,7 @@ def examine(
     tell: Tell = lambda _: None,
     *,
     mend: Mend = mend_nothing,
+    watch: Watch = watch_nothing,
 ) -> tuple[Finding, ...]:
     """Return what became of each artifact, in order, and of those that mending added.
 
@@ -101,6 +121,7 @@ def examine(
         draft: writes a draft bundle of one part and returns its directory.
         tell: called with a few words at every step.
         mend: makes more artifacts once all were asked, before any is timed.
+        watch: called with where each target has got to, and with the rounds done.
 
     Raises:
         StorageError: the disk is full or cannot be written.
@@ -110,19 +131,25 @@ def examine(
 
         def ask(part: Part, place: ExitStack) -> tuple[Finding, SubjectProcess | None]:
             tell(f"asking {part.target.token}")
+            watch(Step(token=part.target.token, state="asking"))
             try:
                 subject = place.enter_context(_start(draft(part), part, conditions))
-                return _ask(source, question, part, subject, conditions), subject
+                found = _ask(source, question, part, subject, conditions)
             except StorageError:
                 raise
             except InsightEdgeError as error:
+                watch(Step(token=part.target.token, state="failed", why=str(error)))
                 return Finding(part=part, failure=str(error)), None
+            watch(Step(token=part.target.token, state="asked"))
+            return found, subject
 
         def look(part: Part) -> Finding:
             with ExitStack() as place:
                 return ask(part, place)[0]
 
         def keep(part: Part) -> Finding:
+            if conditions.asking_s is not None:
+                return look(part)
             finding, subject = ask(part, running)
             if subject is not None:
                 subjects[part.name] = subject
@@ -130,7 +157,7 @@ def examine(
 
         findings = [keep(part) for part in parts]
         findings += [keep(part) for part in mend(findings, look)]
-        outcomes = _time(subjects, conditions, tell)
+        outcomes = _time(subjects, conditions, tell, watch)
     return tuple(_with_outcome(finding, outcomes) for finding in findings)
 
 
@@ -138,8 +165,9 @@ def _start(bundle: Path, part: Part, conditions: Conditions) -> SubjectProcess:
     return SubjectProcess(
         bundle,
         threads=conditions.threads,
-        python=environment_python(f"device-{part.target.backend}"),
+        python=conditions.interpreter(part.target.backend),
         cpus=conditions.cpus,
+        timeout_s=TIMEOUT_S if conditions.asking_s is None else TIMEOUT_S + conditions.asking_s,
     )
 
 
@@ -153,30 +181,45 @@ def _ask(
     answers = subject.answer(fed_rows(source, question.golden_rows))
     proof = no_rows(conditions.budget_pp)
     if question.count:
-        found = subject.answer(fed_rows(source, question.rows))
+        found = answered(subject, source, question, conditions.asking_s)
         proof = prove(
-            question.answers,
-            found,
-            question.labels,
+            found.source,
+            found.target,
+            found.labels,
             budget_pp=conditions.budget_pp,
             measured_budget_pp=conditions.measured_budget_pp,
+            task=source.described.model.task,
         )
+        proof = _as_of(found, question, proof)
     return Finding(
         part=replace(part, answers=answers), proof=proof, packages=subject.loaded.packages
     )
 
 
-def _time(subjects: Mapping[str, SubjectProcess], conditions: Conditions, tell: Tell) -> Outcomes:
+def _as_of(found: Answered, question: Question, proof: Proof) -> Proof:
+    """Return a proof that counts rows as the question does, and says where it saw but some."""
+    asked, reason = len(found.rows), proof.reason
+    if asked < question.count:
+        reason = f"{reason}; {asked} of {question.count} rows were asked in time"
+    worst = int(found.rows[proof.worst_row])
+    return msgspec.structs.replace(proof, reason=reason, worst_row=worst)
+
+
+def _time(
+    subjects: Mapping[str, SubjectProcess], conditions: Conditions, tell: Tell, watch: Watch
+) -> Outcomes:
     """Time all subjects together; where one is lost, time the others anew without it."""
     scheme = Scheme(rounds=conditions.rounds, threads=conditions.threads, bound=conditions.bound)
     outcomes: Outcomes = {}
+
+    def count(done: int) -> None:
+        tell(f"measuring, round {done} of {conditions.rounds}")
+        watch(Rounds(done=done, of=conditions.rounds))
+
     while left := {name: one for name, one in subjects.items() if name not in outcomes}:
         try:
-            timed = time_subjects(
-                tuple(left.values()),
-                scheme,
-                lambda done: tell(f"measuring, round {done} of {conditions.rounds}"),
-            )
+            watch(Rounds(done=0, of=conditions.rounds))
+            timed = time_subjects(tuple(left.values()), scheme, count)
         except StorageError:
             raise
         except InsightEdgeError as error:

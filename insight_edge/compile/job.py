@@ -24,6 +24,7 @@ class BuildJob(Versioned, frozen=True, kw_only=True):
         compute_capabilities: of the NVIDIA GPUs it is for; none where it is for the processor.
         calibration: path of an .npz with rows of the *model's* inputs, by name.
         shared: directory in which backends keep what makes later builds better; None for nowhere.
+        keep: leave what the build writes on its way, in `tmp` beside the artifact.
     """
 
     plugin: str
@@ -36,6 +37,7 @@ class BuildJob(Versioned, frozen=True, kw_only=True):
     calibration: str | None = None
     calibration_digest: str | None = None
     shared: str | None = None
+    keep: bool = False
 
 
 class Artifact(Versioned, frozen=True, kw_only=True):

@@ -2,9 +2,10 @@
 """The rows a compilation calibrates with and is proven on, never the same ones.
 
 A samples file is an .npz of arrays by input name, as callers of `infer` pass
-them, with two optional arrays: `labels` (class indices) and `verification`
-(which rows to prove on). It may be larger than memory: only the rows that are
-used are kept. This module neither quantises nor compares.
+them, with two optional arrays: `labels` (class indices, of rows or of all their
+elements, or numbers) and `verification` (which rows to prove on). It may be
+larger than memory: only the rows that are used are kept. This module neither
+quantises nor compares.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from insight_edge.compile.metric import Labels
 from insight_edge.compile.representative import Figures, representative, row_figures
 from insight_edge.compile.rows import Column, RowFile
 from insight_edge.documents.tensors import TensorSpec
@@ -54,13 +56,13 @@ class Samples:
 
     Attributes:
         inputs: (n, ...) by input name.
-        labels: (n,) class indices, or None.
+        labels: (n, ...) i8 or f8, or None.
         verification: (n,) which rows are proven on; the others calibrate.
         numbers: (n,) of the rows in their file; None where they are all of it.
     """
 
     inputs: Arrays
-    labels: NDArray[np.int64] | None
+    labels: Labels | None
     verification: NDArray[np.bool_]
     numbers: Indices | None = None
 
@@ -68,17 +70,13 @@ class Samples:
         """Return the rows that quantisation may look at."""
         return {name: rows[~self.verification] for name, rows in self.inputs.items()}
 
-    def proof(self) -> tuple[Arrays, NDArray[np.int64] | None]:
+    def proof(self) -> tuple[Arrays, Labels | None]:
         """Return the rows, and labels if any, that artifacts are proven on."""
         labels = None if self.labels is None else self.labels[self.verification]
         return {name: rows[self.verification] for name, rows in self.inputs.items()}, labels
 
-    def refuse_non_finite(self) -> None:
-        """Refuse rows of which no scale can be made.
-
-        Raises:
-            ConfigurationError: a number among them is NaN or infinite.
-        """
+    def non_finite(self) -> str | None:
+        """Return which row no scale can be made of, where one is NaN or infinite."""
         for name, rows in self.inputs.items():
             if rows.dtype.kind != "f":
                 continue
@@ -86,10 +84,21 @@ class Samples:
             if not finite.all():
                 first = int(finite.argmin())
                 number = first if self.numbers is None else int(self.numbers[first])
-                raise ConfigurationError(
-                    f"row {number} of '{name}' has NaN or infinity, which INT8 cannot be made from",
-                    hint="leave such rows out, or name the targets to try with --target",
+                return (
+                    f"row {number} of '{name}' has NaN or infinity, which INT8 cannot be made from"
                 )
+        return None
+
+    def refuse_non_finite(self) -> None:
+        """Refuse rows of which no scale can be made.
+
+        Raises:
+            ConfigurationError: a number among them is NaN or infinite.
+        """
+        odd = self.non_finite()
+        if odd is not None:
+            hint = "leave such rows out, or name the targets to try with --target"
+            raise ConfigurationError(odd, hint=hint)
 
 
 def read_samples(
@@ -107,23 +116,23 @@ def read_samples(
         kept_bytes: of the rows returned; those to prove on beyond it are evenly left out.
 
     Raises:
-        ConfigurationError: no such file, not an .npz, labels that are no class indices, or an
-            array that belongs to nothing.
+        ConfigurationError: no such file, not an .npz, labels that are no numbers, or an array
+            that belongs to nothing.
         LimitExceededError: it unpacks to more than is ever read.
         TensorMismatchError: an input is missing, or has the wrong rank, dimension or dtype.
     """
     with _mistakes(path):
         file = RowFile(path, max_bytes=MAX_SAMPLES_BYTES, max_arrays=MAX_ARRAYS)
         count = _check_inputs(path, file.columns, specs)
-        labels = _labels(path, file, count)
+        _check_labels(path, file.columns.get("labels"), count)
         proving, pool = _split(_verification(path, file, count), count)
-        row_bytes = max(1, sum(file.columns[spec.name].row_bytes for spec in specs))
-        chosen = _representative(file, specs, pool, labels, kept_bytes // 4 // row_bytes)
+        row_bytes = max(1, sum(c.row_bytes for n, c in file.columns.items() if n != "verification"))
+        chosen = _representative(file, specs, pool, kept_bytes // 4 // row_bytes)
         proving = _evenly(proving, max(1, kept_bytes * 3 // 4 // row_bytes))
         kept = np.sort(np.concatenate([proving, chosen]))
         return Samples(
             inputs={spec.name: file.take(spec.name, kept) for spec in specs},
-            labels=None if labels is None else labels[kept],
+            labels=_labels(path, file, kept),
             verification=np.isin(kept, proving),
             numbers=kept,
         )
@@ -145,18 +154,18 @@ def _mistakes(path: Path) -> Iterator[None]:
 
 
 def _representative(
-    file: RowFile,
-    specs: Sequence[TensorSpec],
-    pool: Indices,
-    labels: NDArray[np.int64] | None,
-    most: int,
+    file: RowFile, specs: Sequence[TensorSpec], pool: Indices, most: int
 ) -> Indices:
-    """Return the rows of the pool that calibrate."""
+    """Return the rows of the pool that calibrate, of every class where rows have classes."""
     wanted = max(1, min(MAX_CALIBRATION_ROWS, most))
     if len(pool) <= wanted:
         return pool
     figures = np.concatenate([_figures(file, spec.name, pool) for spec in specs], axis=1)
-    return pool[representative(figures, None if labels is None else labels[pool], wanted)]
+    labels = file.columns.get("labels")
+    classes = None
+    if labels is not None and len(labels.shape) == 1 and labels.dtype.kind != "f":
+        classes = file.take("labels", pool).astype(np.int64)
+    return pool[representative(figures, classes, wanted)]
 
 
 def _figures(file: RowFile, name: str, rows: Indices) -> Figures:
@@ -191,25 +200,53 @@ def _check_inputs(path: Path, columns: Mapping[str, Column], specs: Sequence[Ten
 def _check_input(path: Path, rows: Column | None, spec: TensorSpec) -> None:
     if rows is None:
         raise TensorMismatchError(f"{path}: input '{spec.name}' is missing")
-    fixed = [isinstance(size, str) or size == found for size, found in
-             zip(spec.shape[1:], rows.shape[1:], strict=False)]  # fmt: skip
-    if len(rows.shape) != len(spec.shape) or not all(fixed) or rows.dtype != spec.dtype:
+    if not _fits(rows.shape, spec) or rows.dtype != spec.dtype:
         wanted = "x".join(["n", *map(str, spec.shape[1:])])
         found = "x".join(map(str, rows.shape))
         raise TensorMismatchError(
-            f"{path}: input '{spec.name}' is {found} {rows.dtype}, expected {wanted} {spec.dtype}"
+            f"{path}: input '{spec.name}' is {found} {rows.dtype}, expected {wanted} {spec.dtype}",
+            hint=_hint(rows, spec),
         )
 
 
-def _labels(path: Path, file: RowFile, count: int) -> NDArray[np.int64] | None:
-    labels = file.columns.get("labels")
+def _hint(rows: Column, spec: TensorSpec) -> str | None:
+    """Return what makes rows of another layout or type fit, where that is known."""
+    rank = len(spec.shape)
+    if len(rows.shape) == rank and rank > 3:
+        last, first = (0, rank - 1, *range(1, rank - 1)), (0, *range(2, rank), 1)
+        for where, axes in (("last", last), ("first", first)):
+            if _fits(tuple(rows.shape[axis] for axis in axes), spec):
+                return f"its channels come {where}: pass rows.transpose{axes}"
+    if _fits(rows.shape, spec):
+        return f"pass rows.astype('{spec.dtype}')"
+    return None
+
+
+def _fits(shape: tuple[int, ...], spec: TensorSpec) -> bool:
+    pairs = zip(spec.shape[1:], shape[1:], strict=False)
+    same = all(isinstance(size, str) or size == found for size, found in pairs)
+    return same and len(shape) == len(spec.shape)
+
+
+def _check_labels(path: Path, labels: Column | None, count: int) -> None:
     if labels is None:
-        return None
-    if labels.shape != (count,) or labels.dtype.kind not in "iu":
+        return
+    if labels.shape[:1] != (count,) or labels.dtype.kind not in "iuf":
         raise ConfigurationError(
-            f"{path}: 'labels' is {labels.shape} {labels.dtype}, expected ({count},) of integers"
+            f"{path}: 'labels' is {labels.shape} {labels.dtype}, expected ({count}, ...) of numbers"
         )
-    return file.take("labels", np.arange(count)).astype(np.int64)
+
+
+def _labels(path: Path, file: RowFile, rows: Indices) -> Labels | None:
+    """Return the labels of some rows, i8 or f8."""
+    if "labels" not in file.columns:
+        return None
+    found = file.take("labels", rows)
+    if found.dtype.kind != "f":
+        return found.astype(np.int64)
+    if not np.isfinite(found).all():
+        raise ConfigurationError(f"{path}: 'labels' has NaN or infinity")
+    return found.astype(np.float64)
 
 
 def _verification(path: Path, file: RowFile, count: int) -> NDArray[np.bool_] | None:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How a compilation is done, and what comes out of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +29,16 @@ class Settings:
         accept_unproven: ship what could not be proven.
         threads: of the engine; as many as the profile has processors for None.
         rounds: of the measurement.
-        jobs: builds at once.
+        jobs: builds at once, at most; as many as processors and memory allow for None.
         cache: where builds are kept; a temporary place for None.
         limits: of each build.
         trust_pickle: code in the model's file may run.
         tuning_s: spent by every target that can be tuned, on looking for faster code.
         repair_s: spent on repairing INT8 that fails its proof; 0 for no repair.
+        keep: new or empty directory in which all that is made on the way stays; everything is
+            then built anew. None for nowhere.
+        explain: told for every target whether a kept build is taken, and why not; called from
+            several threads.
 
     Raises:
         ConfigurationError: a number that cannot be meant.
@@ -44,12 +49,14 @@ class Settings:
     accept_unproven: bool = False
     threads: int | None = None
     rounds: int = 15
-    jobs: int = 2
+    jobs: int | None = None
     cache: Path | None = None
     limits: BuildLimits | None = None
     trust_pickle: bool = False
     repair_s: float = 180.0
     tuning_s: float = 0.0
+    keep: Path | None = None
+    explain: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
         least = {

@@ -102,7 +102,7 @@ class Spool:
             shutil.copyfile(job.calibration, staged / CALIBRATION)
         rows = None if job.calibration is None else CALIBRATION
         # What builds here share is of no use there.
-        sent = msgspec.structs.replace(job, model=MODEL, calibration=rows, shared=None)
+        sent = msgspec.structs.replace(job, model=MODEL, calibration=rows, shared=None, keep=False)
         data = encode_json(sent)
         (staged / JOB).write_bytes(data)
         staged.rename(place)

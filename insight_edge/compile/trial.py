@@ -46,12 +46,14 @@ def make_trial(
 
 def _unexecuted(planned: Planned, built: Built, why: str, reproduce: str) -> Trial:
     """Return the trial of an artifact that nobody has run: it has no proof and is not chosen."""
+    unfinished = built.artifact.unfinished
     return Trial(
         target=planned.target,
         status="built",
-        reason=f"built, not executed: {why}",
+        reason=f"built, not executed: {'; '.join(filter(None, [why, unfinished]))}",
         build_s=built.build_s,
         artifact_bytes=built.artifact_bytes,
+        unfinished=unfinished,
         unexecuted=why,
         log=built.log,
         reproduce=reproduce,

@@ -9,6 +9,7 @@ from typing import Literal
 from insight_edge.documents.codec import Document, Versioned
 from insight_edge.documents.facts import Facts
 from insight_edge.documents.target import Target
+from insight_edge.documents.workload import Workload
 
 MeasurementVerdict = Literal["VALID", "NOISY", "THROTTLED", "INVALID"]
 TrialStatus = Literal["refused", "failed", "built"]
@@ -77,6 +78,21 @@ class Measurement(Document, frozen=True, kw_only=True):
     noise: Noise
     verdict: MeasurementVerdict
     reasons: tuple[str, ...] = ()
+
+
+class Prediction(Document, frozen=True, kw_only=True):
+    """What is said of the latency of an artifact that was asked and could not be timed.
+
+    Attributes:
+        faster: predicted faster than FP32 of the same model on the profile's processor.
+        method: what that rests on, in words.
+        bound_ms: a latency that it cannot come below, from the profile's figures; None where these
+            give none.
+    """
+
+    faster: bool
+    method: str
+    bound_ms: float | None = None
 
 
 class Comparison(Document, frozen=True, kw_only=True):
@@ -182,6 +198,9 @@ class Trial(Document, frozen=True, kw_only=True):
             where there is no such reason.
         unexecuted: why an artifact that was built has never run; empty where it has, or where
             there is none.
+        emulated: what an artifact of another architecture was asked in, e.g. `qemu-aarch64 7.2.22
+            as cortex-a72`; empty where it ran on the machine itself, or not at all.
+        prediction: in place of a measurement, of an artifact that was emulated.
         build_s: wall time of the build.
         artifact_bytes: of its files.
         log: the last lines of its child process.
@@ -201,6 +220,8 @@ class Trial(Document, frozen=True, kw_only=True):
     measurement: Measurement | None = None
     unfinished: str = ""
     unexecuted: str = ""
+    emulated: str = ""
+    prediction: Prediction | None = None
     log: str = ""
     reproduce: str = ""
     against_fp32: Interval | None = None
@@ -211,8 +232,10 @@ class Evidence(Versioned, frozen=True, kw_only=True):
     """Everything known about the trials of one model for one profile.
 
     Attributes:
-        measured_on: facts of the machine that measured.
+        measured_on: facts of the machine that measured; where all was emulated, of the machine
+            that did.
         environment: package versions of the environment each engine was measured in, by token.
+        workload: what the source model asks of hardware; None in bundles of older releases.
     """
 
     model_digest: str
@@ -221,3 +244,4 @@ class Evidence(Versioned, frozen=True, kw_only=True):
     environment: dict[str, dict[str, str]] = {}
     trials: tuple[Trial, ...]
     created: str
+    workload: Workload | None = None

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,15 @@ class Good:
     def build(self, job: BuildJob, directory: Path) -> Artifact:
         (directory / "a.bin").write_bytes(job.target.token.encode())
         sys.stdout.write("\x1b[31mprogress\x1b[0m\r\n")
+        return ARTIFACT
+
+
+class Placed:
+    """Writes down the processors that it may run on."""
+
+    def build(self, job: BuildJob, directory: Path) -> Artifact:  # noqa: ARG002
+        cpus = sorted(os.sched_getaffinity(0))
+        (directory / "a.bin").write_text(" ".join(map(str, cpus)))
         return ARTIFACT
 
 
@@ -102,6 +112,20 @@ class Misnaming:
 class Raising:
     def build(self, job: BuildJob, directory: Path) -> NoReturn:  # noqa: ARG002
         raise RuntimeError("this operator is not known")
+
+
+class Straying:
+    """Makes temporary directories, one as a library would, writes half an artifact, gives up."""
+
+    def build(self, job: BuildJob, directory: Path) -> NoReturn:  # noqa: ARG002
+        with (
+            tempfile.TemporaryDirectory() as one,
+            tempfile.TemporaryDirectory(prefix="quant.") as b,
+        ):
+            (Path(one) / "simplified.onnx").write_bytes(b"onnx")
+            (Path(b) / "ranges.json").write_bytes(b"{}")
+            (directory / "half.bin").write_bytes(b"half")
+            raise RuntimeError("gave up half-way")
 
 
 class WritingTooMuch:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A compilation that is interrupted, or has no room, leaves nothing: no half bundle, no process."""
 
+import os
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -10,15 +11,18 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from msgspec.structs import replace
 
 from insight_edge.compile.builds import build_all
 from insight_edge.compile.job import BuildJob
+from insight_edge.compile.outcome import Built
+from insight_edge.compile.progress import Rounds, Step
 from insight_edge.compile.settings import Settings
 from insight_edge.documents.target import Target
 from insight_edge.errors import StorageError
 from tests.fakes.build_backends import PLUGIN
 from tests.fakes.onnx_models import conv_model
-from tests.fakes.programs import insight_edge, program
+from tests.fakes.programs import insight_edge, program, remarks
 from tests.fakes.sources import table_model
 
 END_S = 60
@@ -56,7 +60,7 @@ def test_full_disk_of_the_output_leaves_nothing_there(
         cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
-    error, hint = done.stderr.splitlines()
+    error, hint = remarks(done.stderr)
     assert "no space left on device" in error
     assert hint == "hint: free some space and try again"
     assert list(small_disk.iterdir()) == []
@@ -73,8 +77,9 @@ def test_full_disk_of_temporary_files_is_one_line(
         cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
-    assert done.stderr.startswith("error: ")
-    assert len(done.stderr.splitlines()) <= 2
+    error, *hints = remarks(done.stderr)
+    assert error.startswith("error: ")
+    assert len(hints) <= 1
     assert not (tmp_path / "b").exists()
     assert list(small_disk.iterdir()) == []
 
@@ -119,12 +124,12 @@ def test_interrupt_ends_all_processes_and_leaves_nothing(
             children |= descendants(compiling.pid)
         children |= descendants(compiling.pid)
         compiling.send_signal(signal.SIGINT)
-        printed, said = compiling.communicate(timeout=END_S)
+        printed, told = compiling.communicate(timeout=END_S)
     finally:
         compiling.kill()
         compiling.wait()
-    assert compiling.returncode == 130, said
-    assert (printed, said) == ("", "error: interrupted\n")
+    assert compiling.returncode == 130, told
+    assert (printed, remarks(told)) == ("", ["error: interrupted"])
     assert commands_of(children) == []
     assert {path.name for path in tmp_path.iterdir()} == {"conv.onnx", "rows.npz", "scratch"}
     assert list(scratch.iterdir()) == []
@@ -155,6 +160,48 @@ def test_build_that_meets_a_full_disk_ends_the_others_at_once(tmp_path: Path) ->
     assert len(hung) == 2
     assert commands_of(hung) == []
     assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_builds_at_once_have_processors_of_their_own_and_one_alone_has_all(tmp_path: Path) -> None:
+    jobs = [job_of("Placed", tmp_path, name=name) for name in ("a", "b")]
+    jobs = [
+        replace(j, target=replace(j.target, backend=n)) for j, n in zip(jobs, "ab", strict=True)
+    ]
+
+    def placed(count: int, cache: Path) -> list[set[str]]:
+        outcomes = build_all(jobs[:count], cache, Settings()).values()
+        built = [one for one in outcomes if isinstance(one, Built)]
+        assert len(built) == count
+        return [set((one.directory / "a.bin").read_text().split()) for one in built]
+
+    cpus = {str(cpu) for cpu in os.sched_getaffinity(0)}
+    if len(cpus) < 2:
+        pytest.skip("this machine has one processor")
+    first, second = placed(2, tmp_path / "two")
+    assert first | second == cpus
+    assert not first & second
+    assert placed(1, tmp_path / "one") == [cpus]
+    assert {str(cpu) for cpu in os.sched_getaffinity(0)} == cpus
+
+
+def test_builds_are_watched_and_how_long_they_took_is_remembered(tmp_path: Path) -> None:
+    jobs = [job_of("Good", tmp_path), job_of("Raising", tmp_path)]
+    for again in (False, True):
+        seen: list[Step | Rounds] = []
+        build_all(jobs, tmp_path / "cache", Settings(jobs=1), watch=seen.append)
+        steps = [step for step in seen if isinstance(step, Step)]
+        assert [(step.token, step.state) for step in steps] == [
+            ("good:fp32", "waiting"),
+            ("raising:fp32", "waiting"),
+            ("good:fp32", "building"),
+            ("good:fp32", "built"),
+            ("raising:fp32", "building"),
+            ("raising:fp32", "failed"),
+        ]
+        assert [(step.usual_s is not None) for step in steps[:2]] == [again, False]
+        # The second time it is found in the cache.
+        assert (steps[3].build_s == 0) == again
+        assert steps[5].why == "exit code 1: RuntimeError: this operator is not known"
 
 
 def test_builds_are_told_as_they_begin_and_found_by_target(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ from insight_edge.documents.steps import (
 from insight_edge.documents.target import Target
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.documents.thresholds import Thresholds
-from insight_edge.documents.workload import Operation, Workload
+from insight_edge.documents.workload import LiveTensor, Operation, Workload
 from insight_edge.stats.grid import grid_from_rows
 from insight_edge.stats.latency import LatencyHistogram
 from insight_edge.stats.tally import Tally
@@ -229,6 +229,30 @@ MEASUREMENT = Measurement(
     reasons=("the hypervisor took 12% of the time",),
 )
 
+WORKLOAD = Workload(
+    model_digest=DIGEST,
+    opset=18,
+    inputs=(FED,),
+    outputs=(SCORES,),
+    operations=(
+        Operation(
+            name="conv",
+            op="Conv",
+            flops=1000,
+            read_bytes=800,
+            written_bytes=400,
+            parameter_bytes=200,
+        ),
+    ),
+    flops=1000,
+    parameter_bytes=200,
+    peak_live_bytes=1200,
+    unknown_ops=("Custom",),
+    peak_operation="conv",
+    peak_tensors=(LiveTensor(name="x", length_bytes=784),),
+    unsized=("loose",),
+)
+
 EVIDENCE = Evidence(
     model_digest=DIGEST,
     profile="rpi5-8gb",
@@ -265,6 +289,7 @@ EVIDENCE = Evidence(
         ),
     ),
     created="2026-01-01T00:00:00Z",
+    workload=WORKLOAD,
 )
 
 PROFILE = HardwareProfile(
@@ -323,27 +348,6 @@ REPORT = Report(
     latency=_latency(),
     inputs=SUMMARY,
     outputs=SUMMARY,
-)
-
-WORKLOAD = Workload(
-    model_digest=DIGEST,
-    opset=18,
-    inputs=(FED,),
-    outputs=(SCORES,),
-    operations=(
-        Operation(
-            name="conv",
-            op="Conv",
-            flops=1000,
-            read_bytes=800,
-            written_bytes=400,
-            parameter_bytes=200,
-        ),
-    ),
-    flops=1000,
-    parameter_bytes=200,
-    peak_live_bytes=1200,
-    unknown_ops=("Custom",),
 )
 
 SOURCE = SourceDescription(

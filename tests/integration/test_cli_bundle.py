@@ -2,8 +2,10 @@
 """From a trained model to answers, verb by verb, as a user types them."""
 
 import csv
+import hashlib
 import io
 import json
+import platform
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ import onnxruntime
 import pytest
 from numpy.typing import NDArray
 
+from insight_edge import __version__
 from insight_edge.bundle.limits import MANIFEST_NAME
 from insight_edge.bundle.open import open_bundle
 from insight_edge.bundle.write import file_entry
@@ -23,7 +26,7 @@ from insight_edge.documents.source import SourceDescription
 from insight_edge.documents.steps import Scale
 from insight_edge.documents.target import Target
 from insight_edge.transforms.executor import run
-from tests.fakes.programs import Finished, insight_edge
+from tests.fakes.programs import Finished, insight_edge, remarks
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +75,7 @@ def made(trained: Path, here: Path, builds: Path, tmp_path_factory: pytest.TempP
 def complaint(done: Finished, code: int) -> str:
     """Return the one line of a mistake, after looking at all that is said beside it."""
     assert done.returncode == code, done.stderr
-    lines = done.stderr.splitlines()
+    lines = remarks(done.stderr)
     assert lines[0].startswith("error: ")
     assert [line.split(":")[0] for line in lines[1:]] in ([], ["hint"])
     return lines[0]
@@ -86,14 +89,17 @@ def test_compile_tries_every_target_and_says_what_became_of_it(made: Made) -> No
     assert {"onnxruntime:fp32", "openvino:fp32", "openvino:bf16"} <= trials.keys()
     assert trials["onnxruntime:fp32"]["status"] == "built"
     assert all(trial["reason"] for trial in trials.values())
-    assert all("--target" in trial["reproduce"] for trial in trials.values())
+    assert all(
+        "--target" in trial["reproduce"] or "try it with --target" in trial["reason"]
+        for trial in trials.values()
+    )
     built = [trial for trial in trials.values() if trial["status"] == "built"]
     assert all(trial["proof"]["rows"] == 360 for trial in built)
     assert all(trial["measurement"]["rounds"] == 5 for trial in built)
     chosen = [trial for trial in trials.values() if trial["chosen"]]
     assert sum(trial["reason"].startswith("won: proven") for trial in chosen) == 1
     assert "fp32" in {trial["target"]["precision"] for trial in chosen}
-    assert len(made.compiled.stderr.splitlines()) == 1
+    assert len(remarks(made.compiled.stderr)) == 1
 
 
 def test_inspect_shows_the_same_in_every_format(made: Made) -> None:
@@ -128,6 +134,12 @@ def test_manifest_can_be_made_again_from_what_it_says(made: Made) -> None:
     assert provenance.reproduce.endswith("-o digits.bundle")
     assert provenance.toolchain["onnx"]
     assert all(lock.startswith("sha256:") for lock in provenance.lock_digests.values())
+    assert all(code.startswith("sha256:") for code in provenance.code_digests.values())
+    assert provenance.code_digests.keys() == provenance.lock_digests.keys()
+    digest = hashlib.sha256((made.trained / "model.onnx").read_bytes()).hexdigest()
+    assert provenance.source_digest == f"sha256:{digest}"
+    assert (provenance.release, provenance.importer) == (__version__, "onnx")
+    assert provenance.processor.startswith(platform.machine())
 
 
 def test_verify_agrees_with_every_variant(made: Made) -> None:

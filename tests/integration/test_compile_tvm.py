@@ -162,6 +162,7 @@ def assert_threads_are_bounded_by_session(artifact: Built) -> None:
     assert unpinned
 
 
+@pytest.mark.long
 def test_tuned_code_is_faster_than_untuned_and_right(built: Build, tmp_path: Path) -> None:
     model = dense_model(WIDTH, WIDTH)
     plain = built(tvm_job(model, tmp_path), tmp_path / "plain")
@@ -201,6 +202,7 @@ def stopped_at_first_record(store: Path) -> Iterator[threading.Event]:
         watcher.join()
 
 
+@pytest.mark.long
 def test_killed_tuning_goes_on_where_it_was(
     built: Build, toolchain: Toolchain, tmp_path: Path
 ) -> None:
@@ -244,6 +246,7 @@ def test_trained_net_is_proven_and_measured_and_untuned_not_shipped(
     assert "apache-tvm-ffi" in done.evidence.environment["tvm"]
 
 
+@pytest.mark.long
 def test_tuned_net_is_shipped_and_runs_where_there_is_only_the_runtime(
     profile: HardwareProfile, tmp_path: Path
 ) -> None:

@@ -87,3 +87,18 @@ def test_trials_are_shown_with_whatever_a_toolchain_said(capsys: Captured) -> No
     assert "✔" in table
     emit_trials(trials, "json", title="Trials")
     assert [t["status"] for t in json.loads(capsys.readouterr().out)] == ["failed", "built"]
+
+
+def test_refused_trials_are_a_line_for_each_reason_below_the_table(capsys: Captured) -> None:
+    why = f"box runs none {ODD}"
+    trials = [
+        Trial(target=target_from_token(token), status="refused", reason=why)
+        for token in ("tflite:fp32", "tflite:int8+dynamic")
+    ]
+    built = Trial(target=target_from_token("tvm:fp32"), status="built", reason="won")
+    emit_trials([*trials[:1], built, *trials[1:]], "table", title="Trials")
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[-1] == f"refused tflite:fp32, tflite:int8+dynamic: {why}"
+    assert printed.count("tflite") == 2
+    emit_trials(trials, "md", title="Trials")
+    assert len(capsys.readouterr().out.splitlines()) == 4

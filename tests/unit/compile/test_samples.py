@@ -61,14 +61,14 @@ def test_file_may_say_which_rows_are_proven_on(tmp_path: Path) -> None:
         ({"x": np.zeros((0, 3), np.float32)}, ConfigurationError, "has no rows"),
         ({}, TensorMismatchError, "'x' is missing"),
         (
-            {"x": np.zeros((2, 3), np.float32), "labels": np.zeros(2)},
+            {"x": np.zeros((2, 3), np.float32), "labels": np.array([0.0, np.nan])},
             ConfigurationError,
-            "integers",
+            "NaN",
         ),
         (
             {"x": np.zeros((2, 3), np.float32), "labels": np.zeros(3, int)},
             ConfigurationError,
-            "(2,) of integers",
+            "(2, ...) of numbers",
         ),
         (
             {"x": np.zeros((2, 3), np.float32), "verification": np.ones(2)},
@@ -176,3 +176,12 @@ def test_flipped_byte_of_the_rows_is_seen(tmp_path: Path) -> None:
     file.write_bytes(data)
     with pytest.raises(ConfigurationError, match=r"not an \.npz: Bad CRC-32"):
         read_samples(file, [SPEC])
+
+
+def test_blocks_without_a_row_that_calibrates_are_passed_over(tmp_path: Path) -> None:
+    rows = np.arange(900 * 4096, dtype=np.float32).reshape(900, 4096)
+    assert rows.nbytes > 2 * BLOCK_BYTES
+    spec = TensorSpec(name="x", dtype="float32", shape=("batch", 4096))
+    found = read_samples(write(tmp_path, x=rows, verification=np.arange(900) >= 200), [spec])
+    assert len(found.calibration()["x"]) == 128
+    assert len(found.proof()[0]["x"]) == 700

@@ -11,7 +11,7 @@ from insight_edge.compile.choose import choose
 from insight_edge.compile.job import Artifact, BuildJob
 from insight_edge.compile.outcome import Built
 from insight_edge.compile.plan import Planned
-from insight_edge.compile.reproduce import reproduce_command
+from insight_edge.compile.reproduce import Reproduce
 from insight_edge.compile.settings import Settings
 from insight_edge.compile.toolchain import Toolchain
 from insight_edge.compile.trial import make_trial
@@ -19,7 +19,6 @@ from insight_edge.documents.evidence import Interval, Measurement, Noise, Proof,
 from insight_edge.documents.profile import Limits
 from insight_edge.documents.target import Target, target_from_token
 from insight_edge.errors import ConfigurationError, NothingShippableError
-from tests.fakes.hardware import profile_of
 
 ROOT = Path(__file__).parents[3]
 TOOLCHAIN = Toolchain(versions={"fakec": "1.0"})
@@ -89,7 +88,8 @@ def test_unfinished_build_is_built_again_until_it_is_finished(
 
 
 def test_what_builds_share_is_no_part_of_their_key() -> None:
-    assert build_key(JOB, {}) == build_key(replace(JOB, shared="/elsewhere"), {})
+    elsewhere = replace(JOB, shared="/elsewhere", keep=True)
+    assert build_key(JOB, TOOLCHAIN) == build_key(elsewhere, TOOLCHAIN)
 
 
 @pytest.mark.parametrize("seconds", [-1.0, float("inf"), float("nan")])
@@ -99,5 +99,11 @@ def test_time_that_cannot_be_spent_on_tuning_is_refused(seconds: float) -> None:
 
 
 def test_command_that_does_it_again_tunes_as_long() -> None:
-    command = reproduce_command(Path("m.onnx"), profile_of(), Path("b"), None, None, 60.0)
-    assert "--tuning 60" in command
+    command = Reproduce(
+        model=Path("m.onnx"),
+        profile="box",
+        output=Path("b"),
+        samples=None,
+        settings=Settings(tuning_s=60.0, cache=Path("kept")),
+    )
+    assert "--tuning 60 --cache kept" in command.whole()
