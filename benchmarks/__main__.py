@@ -11,7 +11,7 @@ import sys
 
 from benchmarks.figure import exit_code
 from benchmarks.screen import complain, emit, err, show
-from benchmarks.session import BENCHMARKS, take
+from benchmarks.session import BENCHMARKS, SHORT, take
 from insight_edge.errors import InsightEdgeError
 
 
@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
     options = _options(arguments)
     try:
         with err.status("starting") as status:
-            session = take(options.names or list(BENCHMARKS), status.update)
+            session = take(options.names or SHORT, status.update)
     except InsightEdgeError as error:
         complain(str(error), error.hint)
         return error.exit_code
@@ -35,7 +35,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     known = ", ".join(BENCHMARKS)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{known}; all by default")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{known}; compile only by name")
     parser.add_argument("--json", action="store_true", help="for programs")
     options = parser.parse_args(arguments)
     for name in options.names:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import agent, drift, ingest, overhead, swap, targets
+from benchmarks import agent, cache, check, drift, ingest, overhead, swap, targets
 from benchmarks.figure import Figure
 from insight_edge.bench.machine import machine_facts
 from insight_edge.bench.noise import noise_between, read_noise
@@ -18,14 +18,30 @@ from insight_edge.runtime.loading import engine_facts
 
 Tell = Callable[[str], None]
 
-BENCHMARKS: Mapping[str, Callable[[Path, Tell], Iterator[Figure]]] = {
+Take = Callable[[Path, Tell], Iterator[Figure]]
+
+
+def _of_the_compiler(place: Path, tell: Tell) -> Iterator[Figure]:
+    # It imports PyTorch, which is to be in no process that times for another figure.
+    from benchmarks.compile.taking import take
+
+    return take(place, tell)
+
+
+BENCHMARKS: Mapping[str, Take] = {
     agent.NAME: agent.take,
+    cache.NAME: cache.take,
+    check.NAME: check.take,
+    "compile": _of_the_compiler,
     drift.NAME: drift.take,
     ingest.NAME: ingest.take,
     overhead.NAME: overhead.take,
     swap.NAME: swap.take,
     targets.NAME: targets.take,
 }
+
+SHORT = tuple(name for name in BENCHMARKS if name != "compile")
+"""What is taken unless somebody asks for something: the compiler's take hours and need peers."""
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,8 +55,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     figures: tuple[Figure, ...]
 
 
-def take(names: Sequence[str], tell: Tell) -> Session:
-    """Take the figures of the named benchmarks in order.
+def take(names: Sequence[str], tell: Tell, known: Mapping[str, Take] = BENCHMARKS) -> Session:
+    """Take the figures of the named benchmarks, among those known, in order.
 
     Raises:
         InsightEdgeError: one of them could not be taken; the message says why.
@@ -49,7 +65,7 @@ def take(names: Sequence[str], tell: Tell) -> Session:
     figures: list[Figure] = []
     for name in names:
         with tempfile.TemporaryDirectory(prefix="insight-edge-figures-") as folder:
-            figures += BENCHMARKS[name](Path(folder), tell)
+            figures += known[name](Path(folder), tell)
     noise = noise_between(before, read_noise(), involuntary_switches=0, round_spread=0.0)
     return Session(
         date=datetime.now(UTC).date().isoformat(),

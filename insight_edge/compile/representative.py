@@ -7,6 +7,8 @@ sample of the rows in order of class, which gives each class its share (W. G.
 Cochran, Sampling Techniques, 3rd edition 1977, chapters 5 and 8). Pure.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,7 @@ Figures = NDArray[np.float64]
 
 def row_figures(rows: NDArray[np.generic]) -> Figures:
     """Return f8[n, 4]: maximum, minimum, mean and standard deviation of each row (n, ...)."""
-    flat = rows.reshape(len(rows), -1).astype(np.float64)
+    flat = rows.reshape(len(rows), math.prod(rows.shape[1:])).astype(np.float64)
     if not flat.shape[1]:
         return np.zeros((len(rows), 4))
     with np.errstate(invalid="ignore", over="ignore"):

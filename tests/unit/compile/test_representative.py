@@ -44,3 +44,7 @@ def test_figures_are_of_each_row() -> None:
     assert found[0].tolist() == pytest.approx([6, 1, 3, np.std([1, 2, 3, 6])])
     assert found[1].tolist() == [0, 0, 0, 0]
     assert row_figures(np.zeros((2, 0))).shape == (2, 4)
+
+
+def test_no_rows_have_no_figures() -> None:
+    assert row_figures(np.zeros((0, 3, 2), np.float32)).shape == (0, 4)
