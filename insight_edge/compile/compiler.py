@@ -22,13 +22,12 @@ from insight_edge.compile.cache import forgotten_if_damaged
 from insight_edge.compile.calibration import Calibration, write_calibration
 from insight_edge.compile.choose import Choice, choose
 from insight_edge.compile.choose_predicted import choose_predicted
-from insight_edge.compile.discovery import backends
-from insight_edge.compile.environments import environment_python
 from insight_edge.compile.examine import Conditions, Finding, device_python, examine
 from insight_edge.compile.kept import keep_question, workplace
 from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built
 from insight_edge.compile.package import Part, Role, package
-from insight_edge.compile.plan import Planned, needs_rows, offers, plan
+from insight_edge.compile.plan import Planned, needs_rows
+from insight_edge.compile.planning import plan_here
 from insight_edge.compile.preparation import prepare_job
 from insight_edge.compile.progress import Watch, watch_nothing
 from insight_edge.compile.provenance import provenance_of
@@ -37,7 +36,6 @@ from insight_edge.compile.reading import read_source
 from insight_edge.compile.repair import Mended, Repair
 from insight_edge.compile.reproduce import Reproduce
 from insight_edge.compile.samples import Samples, read_samples
-from insight_edge.compile.seam import TUNING, ForAccelerators, Tuning
 from insight_edge.compile.settings import (
     DEFAULT_MAX_DROP_PP,
     MEASURED_DROP_PP,
@@ -54,7 +52,6 @@ from insight_edge.documents.target import Target, target_from_token
 from insight_edge.errors import (
     ConfigurationError,
     DocumentError,
-    MissingError,
     NothingShippableError,
     ToolchainMissingError,
 )
@@ -179,35 +176,12 @@ class _Compiler:
         return choose(trials, limits, accept_unproven=accept, measured_on=self._facts)
 
     def _plan(self, rows: Samples | None) -> tuple[Planned, ...]:
-        offered = offers(backends(), self._source, self._profile)
-        calibrated = rows is not None and bool((~rows.verification).any())
-        only = self._settings.only
-        found = plan(offered, self._profile, calibrated=calibrated, only=only)
-        placed = _with_environment if self._abroad is None else self._abroad.settled
-        planned = tuple(placed(self._with_obstacle(self._tuned(p))) for p in found)
-        planned = _with_finite_rows(planned, rows)
+        planned = plan_here(
+            self._source, self._profile, self._settings, rows, facts=self._facts, away=self._abroad
+        )
         if all(p.refusal is not None for p in planned):
             self._refuse_all(planned)
         return planned
-
-    def _tuned(self, planned: Planned) -> Planned:
-        """Give a target that can be tuned the time for it."""
-        target, seconds = planned.target, self._settings.tuning_s
-        backend: object = backends().get(target.backend)
-        if not seconds or not isinstance(backend, Tuning) or not backend.tunes(target):
-            return planned
-        options = target.options | {TUNING: seconds}
-        return replace(planned, target=msgspec.structs.replace(target, options=options))
-
-    def _with_obstacle(self, planned: Planned) -> Planned:
-        """Say why what is built of a target cannot run here, where it is for an accelerator."""
-        backend: object = backends().get(planned.target.backend)
-        if planned.refusal is not None or not isinstance(backend, ForAccelerators):
-            return planned
-        wanted = backend.accelerator(self._profile)
-        if wanted is None or wanted.model.value in self._facts.accelerators:
-            return planned
-        return replace(planned, unexecuted=f"this machine has no {wanted.model.value}")
 
     def _refuse_all(self, planned: Sequence[Planned]) -> None:
         """Say why nothing can be tried.
@@ -351,35 +325,6 @@ def _refuse_occupied(output: Path) -> None:
             f"{output}: exists and is not a whole bundle, so it is not replaced",
             hint="name another directory, or remove this one yourself",
         ) from error
-
-
-def _with_finite_rows(planned: tuple[Planned, ...], rows: Samples | None) -> tuple[Planned, ...]:
-    """Refuse what rows with NaN or infinity cannot make; that is a mistake where nothing is left.
-
-    Raises:
-        ConfigurationError: nothing is left.
-    """
-    odd = None if rows is None else rows.non_finite()
-    able = [p for p in planned if p.refusal is None]
-    if rows is None or odd is None or not any(needs_rows(p.target) for p in able):
-        return planned
-    if all(needs_rows(p.target) for p in able):
-        rows.refuse_non_finite()
-    return tuple(
-        replace(p, refusal=odd) if p in able and needs_rows(p.target) else p for p in planned
-    )
-
-
-def _with_environment(planned: Planned) -> Planned:
-    """Refuse a target whose device environment is not installed: no evidence could be taken."""
-    if planned.refusal is not None or planned.unexecuted is not None:
-        return planned
-    try:
-        environment_python(f"device-{planned.target.backend}")
-    except (MissingError, ConfigurationError) as error:
-        hint = f" ({error.hint})" if error.hint else ""
-        return replace(planned, refusal=f"{error}{hint}", toolchain_missing=True)
-    return planned
 
 
 def _chosen_parts(choice: Choice, findings: Mapping[str, Finding]) -> list[Part]:

@@ -103,7 +103,7 @@ def _line(trial: Trial) -> TrialLine:
         p50_interval="" if measured is None else interval_text(measured),
         p99=words.MISSING if measured is None else p99_text(measured),
         measured=None if measured is None else tag_of(measured.verdict),
-        kind="" if measured is None else measured.kind,
+        kind=_kind(trial),
         drop=words.MISSING if proof is None else f"{proof.drop_pp:+.2f} pp",
         drop_bound="" if proof is None else bound_text(proof),
         proof=proof,
@@ -112,6 +112,13 @@ def _line(trial: Trial) -> TrialLine:
         reason=trial.reason,
         reproduce=trial.reproduce,
     )
+
+
+def _kind(trial: Trial) -> str:
+    """Return what a latency is: measured, predicted or a bound; nothing where there is none."""
+    if trial.measurement is not None:
+        return trial.measurement.kind
+    return "" if trial.prediction is None else "predicted"
 
 
 def _tag(trial: Trial) -> Tag:

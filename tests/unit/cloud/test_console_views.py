@@ -35,7 +35,7 @@ from insight_cloud.rollouts.plan import Plan
 from insight_cloud.rollouts.rollout import Member, MemberState, Rollout, Selection, State
 from insight_cloud.telemetry.joining import Joined
 from insight_edge.documents.device import DeploymentState, Refusal
-from insight_edge.documents.evidence import Evidence, Trial
+from insight_edge.documents.evidence import Evidence, Prediction, Trial
 from insight_edge.documents.target import Target
 from insight_edge.stats.assess import Verdict
 from tests.fakes.fleet_devices import FACTS
@@ -274,3 +274,17 @@ def test_trials_are_shown_chosen_first_and_unmeasured_last() -> None:
     lines = trial_lines(evidence)
     assert next((line.target, line.tag.text) for line in lines) == ("c:fp32", "built")
     assert {line.tag.text for line in lines} == {"built", "refused", "failed"}
+
+
+@pytest.mark.parametrize(
+    ("prediction", "kind"),
+    [(None, ""), (Prediction(faster=False, method="by the profile"), "predicted")],
+    ids=["nothing", "predicted"],
+)
+def test_latency_that_nobody_measured_is_labelled(prediction: Prediction | None, kind: str) -> None:
+    target = Target(backend="a", precision="fp32")
+    trial = Trial(target=target, status="built", reason="", prediction=prediction)
+    evidence = Evidence(
+        model_digest="sha256:0", profile="p", measured_on=FACTS, trials=(trial,), created=""
+    )
+    assert trial_lines(evidence)[0].kind == kind
