@@ -124,6 +124,14 @@ def test_small_convolutional_net_is_not_refused(target: Target, source: SourceMo
     assert _backend(target).refuse(source, target, profile) is None
 
 
+def test_progress_reaches_the_log_and_not_us(
+    target: Target, builds: Builds, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Before all others that build: what is built already says nothing."""
+    builds(target)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_artifact_is_what_it_says(target: Target, builds: Builds) -> None:
     job, outcome, _ = builds(target)
     artifact = outcome.artifact
@@ -133,17 +141,6 @@ def test_artifact_is_what_it_says(target: Target, builds: Builds) -> None:
     assert all(file_entry(f.path, outcome.directory / f.path) == f for f in outcome.files)
     assert set(artifact.isa) <= set(job.isa)
     assert artifact.engine_versions.startswith(">=")
-
-
-def test_progress_reaches_the_log_and_not_us(
-    target: Target,
-    source: SourceModel,
-    calibration: Calibration,
-    tmp_path: Path,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    built(job_for(target, source, calibration, tmp_path), tmp_path / "b")
-    assert capfd.readouterr() == ("", "")
 
 
 def test_artifacts_of_all_targets_lie_in_one_bundle(target: Target, builds: Builds) -> None:

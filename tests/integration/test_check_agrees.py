@@ -68,7 +68,9 @@ def trials_of(model: Path, profile: HardwareProfile, place: Path) -> tuple[Trial
         return tuple(trial for trial in error.trials if isinstance(trial, Trial))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[] if n == "conv" else pytest.mark.long) for n in MODELS]
+)
 def test_what_check_offers_builds_and_what_it_refuses_is_refused_alike(
     name: str, here: HardwareProfile, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -142,6 +142,7 @@ def test_options_in_the_name_and_refusals_come_out_the_same(place: Path) -> None
     assert refused.reason in again.stderr
 
 
+@pytest.mark.long
 def test_target_that_is_held_back_is_held_back_again(place: Path) -> None:
     dense(place)
     trials = compiled(place, "--max-drop", "50")
