@@ -9,16 +9,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from insight_edge.documents.topics import Topic
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True)
-class Arrived:
+class Arrived(NamedTuple):
     """A message as it came.
 
     Attributes:

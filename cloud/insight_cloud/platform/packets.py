@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 PUBACK: Final = 0x40
+_PUBLISH: Final = 3
+"""The upper half of a packet's first byte."""
+
 _ACKNOWLEDGED: Final = struct.Struct("!BBH")
 _NUMBER: Final = struct.Struct("!H")
 _MAX_LENGTH_BYTES: Final = 4
@@ -29,7 +32,22 @@ class Published(NamedTuple):
     payload: bytes
 
 
-def parse_publish(head: int, body: bytes | bytearray) -> Published:
+def publish_at(packets: memoryview) -> tuple[int, int]:
+    """Return begin and end of the body of the PUBLISH that packets begin with.
+
+    Both are 0 where they begin with another packet, or do not hold all of it yet.
+    """
+    if len(packets) < 2 or packets[0] >> 4 != _PUBLISH:
+        return 0, 0
+    try:
+        length, begin = _length(packets, 1)
+    except ValueError:
+        return 0, 0
+    end = begin + length
+    return (begin, end) if end <= len(packets) else (0, 0)
+
+
+def parse_publish(head: int, body: bytes | bytearray | memoryview) -> Published:
     """Return the message of a PUBLISH packet; its properties are passed over.
 
     Args:
@@ -57,14 +75,14 @@ def acknowledgements(receipts: Iterable[int]) -> bytes:
     return b"".join(_ACKNOWLEDGED.pack(PUBACK, 2, receipt) for receipt in receipts)
 
 
-def _number(body: bytes | bytearray, begin: int) -> int:
+def _number(body: bytes | bytearray | memoryview, begin: int) -> int:
     if begin + 2 > len(body):
         raise ValueError("a message that ends before its topic does")
     found: int = _NUMBER.unpack_from(body, begin)[0]
     return found
 
 
-def _length(body: bytes | bytearray, begin: int) -> tuple[int, int]:
+def _length(body: bytes | bytearray | memoryview, begin: int) -> tuple[int, int]:
     """Return a variable byte integer, and where it ends."""
     length = 0
     for place, byte in enumerate(body[begin : begin + _MAX_LENGTH_BYTES]):

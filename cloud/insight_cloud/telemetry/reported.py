@@ -22,8 +22,6 @@ from insight_edge.stats.grid import Grid
 from insight_edge.stats.latencies import Latencies
 from insight_edge.stats.summary import Columns
 
-LEVEL = 3
-
 
 class _Latency(msgspec.Struct, gc=False):
     buckets: dict[str, int]
@@ -34,7 +32,7 @@ class _Latency(msgspec.Struct, gc=False):
 
 class _Summary(msgspec.Struct, gc=False):
     grid: str
-    names: tuple[str, ...]
+    names: msgspec.Raw
     count: int
     missing: list[int]
     below: list[int]
@@ -115,11 +113,23 @@ def _side(documents: Sequence[_Summary | None], grid: Grid | None) -> Side | Non
         if present:
             raise DocumentError("summary: the bundle counts nothing there")
         return None
-    if any(each.grid != grid.digest or each.names != grid.names for each in present):
+    names = {_names(packed) for packed in {bytes(each.names) for each in present}}
+    if any(each.grid != grid.digest for each in present) or not names <= {grid.names}:
         raise DocumentError("summary: counted over another grid")
     counted = np.array([each is not None for each in documents], np.bool_)
     columns = _columns(present, grid) if present else None
     return Side.spread(grid, counted, columns)
+
+
+def _names(packed: bytes) -> tuple[str, ...]:
+    try:
+        found: tuple[str, ...] = _names_decoder.decode(packed)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise DocumentError(f"summary: names: {error}") from error
+    return found
+
+
+_names_decoder = msgspec.msgpack.Decoder(tuple[str, ...])
 
 
 def _columns(documents: Sequence[_Summary], grid: Grid) -> Columns:

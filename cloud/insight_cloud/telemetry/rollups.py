@@ -196,7 +196,7 @@ def _take(session: Session, limit: int) -> list[Pending]:
     taken = (
         update(ReportRow).where(tuple_(*KEY).in_(chosen)).values(state=MERGED).returning(*PENDING)
     )
-    return [Pending(*found) for found in session.connection().execute(taken)]
+    return [*map(Pending._make, session.connection().execute(taken).all())]
 
 
 def _mark(session: Session, reports: Sequence[Pending], state: str) -> None:

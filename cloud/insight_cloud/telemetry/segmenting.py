@@ -52,7 +52,7 @@ def add(
 
 def close_old(session: Session, now_s: float) -> None:
     """Complete the segments that were begun a day ago."""
-    session.execute(
+    session.connection().execute(
         update(SegmentRow)
         .where(SegmentRow.complete.is_(False), SegmentRow.begun_s <= now_s - MAX_AGE_S)
         .values(complete=True)

