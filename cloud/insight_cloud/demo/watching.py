@@ -9,7 +9,7 @@ from typing import Any
 from insight_cloud.demo.client import Client
 from insight_cloud.demo.programs import ProgramError
 
-LOOK_EACH_S = 0.5
+LOOK_EACH_S = 1.5
 Say = Callable[[str], None]
 
 
