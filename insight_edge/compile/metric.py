@@ -5,7 +5,8 @@
     (n,) integers                   accuracy    1 where the class is right, else 0
     (n, ...) integers               mean IoU    overlap of each class in its image, their mean
     (n, ...) real numbers           1 - MAE     1 less its mean error in spreads of all labels
-    none                            agreement   1 where it means what the source model says
+    none                            agreement   1 where it says the source model's class, or the
+                                                share of its elements that are close to those
 
 Pure: arrays in, scores out. How much may be lost is decided in `compile.verify`.
 """

@@ -147,7 +147,7 @@ class Proof(Document, frozen=True, kw_only=True):
         budget_pp: what the bound may be.
         measured_budget_pp: what may be lost as measured, where that is less.
         need_rows: how many more rows would settle it, where the verdict is UNPROVEN.
-        agreement: share of rows with the same top class.
+        agreement: of the rows, on average: 1 for the same class, or the share of close elements.
         max_abs_error, sqnr_db: of the raw model outputs.
         worst_row: the row with the largest error.
         outputs: agreement with the source model, output by output.

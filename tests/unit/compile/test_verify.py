@@ -191,8 +191,22 @@ def test_any_shape_that_says_no_class_is_compared_element_by_element(
     source = np.random.default_rng(0).normal(size=shape)
     target = source.copy()
     target[(5, *(-1 for _ in shape[1:]))] += 1.0
-    assert np.flatnonzero(~agreement(source, target)).tolist() == [5]
+    agreed = agreement(source, target)
+    assert np.flatnonzero(agreed < 1).tolist() == [5]
+    assert agreed[5] == pytest.approx(1 - len(source) / source.size)
     assert compared(source, target).worst_row == 5
+
+
+def test_a_map_agrees_in_as_many_elements_as_are_close() -> None:
+    source = np.random.default_rng(0).normal(size=(400, 10, 20))
+    target = source.copy()
+    target[::4, 3, 5] += 1.0
+    proof = compared(source, target)
+    assert proof.verdict == "PROVEN"
+    assert proof.drop_pp == pytest.approx(100 / 4 / 200)
+    assert proof.agreement == pytest.approx(1 - 1 / 4 / 200)
+    target[:, 3, :] += 1.0
+    assert compared(source, target).verdict == "FAILED"
 
 
 def test_labels_are_no_use_to_a_model_that_says_no_class() -> None:
