@@ -41,7 +41,7 @@ def compile_(
     when nothing could be tried for want of a toolchain.
 
     Args:
-        model: a file of ONNX, torch.export, scikit-learn, XGBoost, LightGBM or Keras.
+        model: a file of ONNX, torch.export, scikit-learn, XGBoost, LightGBM, Keras or TFLite.
         profile: hardware profile, an id or a TOML file; give it again for more than one.
         output: directory of the bundle; `{profile}` in it becomes the profile's id.
         calibration: .npz with rows by input name, and optionally labels.

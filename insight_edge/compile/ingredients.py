@@ -14,7 +14,7 @@ from insight_edge.compile.toolchain import Toolchain
 from insight_edge.documents.codec import Document, digest, encode_json, to_plain
 from insight_edge.runtime.processor import isa_extensions
 
-NO_INGREDIENTS = ("model", "calibration", "shared", "keep", "format")
+NO_INGREDIENTS = ("model", "original", "calibration", "shared", "keep", "format")
 """Of a job: where its files lie, and what becomes of what the build leaves behind."""
 
 

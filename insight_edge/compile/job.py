@@ -18,10 +18,11 @@ class BuildJob(Versioned, frozen=True, kw_only=True):
     Attributes:
         plugin: the backend as its entry point writes it, `module:Class`.
         model: path of the ONNX file.
-        model_digest, calibration_digest: of the files.
+        model_digest, original_digest, calibration_digest: of the files.
         arch: of the processor it is for, as `uname -m` says.
         isa: the extensions that processor has.
         compute_capabilities: of the NVIDIA GPUs it is for; none where it is for the processor.
+        original: path of the file that the model was converted from, for a backend that takes it.
         calibration: path of an .npz with rows of the *model's* inputs, by name.
         shared: directory in which backends keep what makes later builds better; None for nowhere.
         keep: leave what the build writes on its way, in `tmp` beside the artifact.
@@ -34,6 +35,8 @@ class BuildJob(Versioned, frozen=True, kw_only=True):
     arch: str
     isa: tuple[str, ...] = ()
     compute_capabilities: tuple[str, ...] = ()
+    original: str | None = None
+    original_digest: str | None = None
     calibration: str | None = None
     calibration_digest: str | None = None
     shared: str | None = None

@@ -70,6 +70,8 @@ def _job_differences(kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> list
             continue
         if name == "model_digest":
             told.append("the model differs")
+        elif name == "original_digest":
+            told.append("the file that the model was converted from differs")
         elif name == "calibration_digest":
             told.append(_rows(old, new))
         elif name == "target":

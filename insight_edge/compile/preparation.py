@@ -7,8 +7,8 @@ from insight_edge.bundle.durable import replace_file
 from insight_edge.compile.calibration import Calibration
 from insight_edge.compile.discovery import backend_plugin, backends
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.seam import ForAccelerators
-from insight_edge.compile.source import SourceModel
+from insight_edge.compile.seam import ForAccelerators, Taking
+from insight_edge.compile.source import Original, SourceModel
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target
 
@@ -35,21 +35,37 @@ def prepare_job(
     Raises:
         StorageError: the disk is full or cannot be written.
     """
-    model = directory.absolute() / f"{source.digest[7:23]}.onnx"
-    if not model.exists():
-        replace_file(model, source.data)
     used = calibration if target.precision == "int8" else None
+    own = _own_file(source, target)
     return BuildJob(
         plugin=backend_plugin(target.backend),
         target=target,
-        model=str(model),
+        model=_placed(directory, source.digest, "onnx", source.data),
         model_digest=source.digest,
         arch=profile.cpu.arch,
         isa=tuple(sorted(profile.cpu.isa.value)),
         compute_capabilities=_compute_capabilities(target, profile),
+        original=_placed(directory, own.digest, own.form, own.data) if own else None,
+        original_digest=own.digest if own else None,
         calibration=str(used.path) if used else None,
         calibration_digest=used.digest if used else None,
     )
+
+
+def _placed(directory: Path, name: str, suffix: str, data: bytes) -> str:
+    """Return the path of a file under its digest, which is written unless it is there."""
+    path = directory.absolute() / f"{name[7:23]}.{suffix}"
+    if not path.exists():
+        replace_file(path, data)
+    return str(path)
+
+
+def _own_file(source: SourceModel, target: Target) -> Original | None:
+    """Return the file that a model was converted from, where the target's backend takes it."""
+    backend: object = backends().get(target.backend)
+    if source.original is None or not isinstance(backend, Taking):
+        return None
+    return source.original if backend.takes(source.original.form) else None
 
 
 def _compute_capabilities(target: Target, profile: HardwareProfile) -> tuple[str, ...]:

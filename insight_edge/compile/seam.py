@@ -91,6 +91,18 @@ class ForAccelerators(Protocol):
 
 
 @runtime_checkable
+class Taking(Protocol):
+    """What a backend also has that can take the file which a model was converted from.
+
+    Its `build` then finds it in `BuildJob.original`.
+    """
+
+    def takes(self, form: str) -> bool:
+        """Return whether it takes files of a form, the token of the importer that reads them."""
+        ...
+
+
+@runtime_checkable
 class Weighed(Protocol):
     """What a backend also has that knows what its engine's process takes of memory."""
 

@@ -19,6 +19,23 @@ from insight_edge.transforms.executor import infer_specs
 
 
 @dataclass(frozen=True, kw_only=True)
+class Original:
+    """The file that a source model was converted from, for backends that ship it as it is.
+
+    Attributes:
+        form: of the file, by the token of the importer that knows it.
+    """
+
+    form: str
+    data: bytes
+
+    @property
+    def digest(self) -> str:
+        """Content digest of the file."""
+        return digest(self.data)
+
+
+@dataclass(frozen=True, kw_only=True)
 class SourceModel:
     """The FP32 original that every artifact is compiled from and compared with.
 
@@ -27,6 +44,7 @@ class SourceModel:
         data: the ONNX file's bytes; `workload.model_digest` is their digest.
         importer: token of the importer that made it.
         description: what training wrote beside it; None for a bare model.
+        original: the file itself, where a backend can take it; it answers as the ONNX does.
     """
 
     name: str
@@ -34,6 +52,7 @@ class SourceModel:
     workload: Workload
     importer: str
     description: SourceDescription | None = None
+    original: Original | None = None
 
     @property
     def digest(self) -> str:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds on another machine, through a folder that both can reach.
 
-    jobs/<id>/      job.json, model.onnx, calibration.npz      the workshop writes, by rename
+    jobs/<id>/      job.json, model.onnx, and what else it    the workshop writes, by rename
+                    names: original.bin, calibration.npz
     taken/<id>/     the same, once a device has taken it        the device renames
     answers/<id>/   answer.json, and the artifact's files       the device writes, by rename
 
@@ -37,7 +38,9 @@ from insight_edge.errors import BuildFailedError, DocumentError
 
 POLL_S = 0.05
 
-JOB, MODEL, CALIBRATION, ANSWER = "job.json", "model.onnx", "calibration.npz", "answer.json"
+JOB, ANSWER = "job.json", "answer.json"
+CARRIED = {"model": "model.onnx", "original": "original.bin", "calibration": "calibration.npz"}
+"""The files that a job may name, by the field that names them."""
 
 
 class Answer(Versioned, frozen=True, kw_only=True):
@@ -97,12 +100,11 @@ class Spool:
         staged, place = self.folder / "staged" / name, self.folder / "jobs" / name
         staged.mkdir(parents=True)
         place.parent.mkdir(exist_ok=True)
-        shutil.copyfile(job.model, staged / MODEL)
-        if job.calibration is not None:
-            shutil.copyfile(job.calibration, staged / CALIBRATION)
-        rows = None if job.calibration is None else CALIBRATION
+        named = _named(job)
+        for field, file in named.items():
+            shutil.copyfile(getattr(job, field), staged / file)
         # What builds here share is of no use there.
-        sent = msgspec.structs.replace(job, model=MODEL, calibration=rows, shared=None, keep=False)
+        sent = msgspec.structs.replace(job, **named, shared=None, keep=False)
         data = encode_json(sent)
         (staged / JOB).write_bytes(data)
         staged.rename(place)
@@ -176,8 +178,8 @@ def _age(place: Path) -> tuple[int, str]:
 def _done(taken: Path, location: BuildLocation, scratch: Path) -> Answer:
     data = _bytes_within(taken / JOB, MAX_DOCUMENT_BYTES)
     job = decode_json(BuildJob, data)
-    rows = None if job.calibration is None else str((taken / CALIBRATION).absolute())
-    here = msgspec.structs.replace(job, model=str((taken / MODEL).absolute()), calibration=rows)
+    found = {field: str((taken / name).absolute()) for field, name in _named(job).items()}
+    here = msgspec.structs.replace(job, **found)
     outcome = location.build(here, scratch / "build")
     answer = Answer(
         job_digest=digest(data),
@@ -188,6 +190,11 @@ def _done(taken: Path, location: BuildLocation, scratch: Path) -> Answer:
     if isinstance(outcome, Failed):
         return msgspec.structs.replace(answer, reason=outcome.reason)
     return msgspec.structs.replace(answer, artifact=outcome.artifact, files=outcome.files)
+
+
+def _named(job: BuildJob) -> dict[str, str]:
+    """Return what the files that a job names are called in its parcel, by field."""
+    return {field: name for field, name in CARRIED.items() if getattr(job, field) is not None}
 
 
 def _taken_over(

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +29,7 @@ FRAMEWORKS = {
     "xgboost": Framework(environment="toolchain-trees", suffix=".ubj"),
     "lightgbm": Framework(environment="toolchain-trees", suffix=".txt"),
     "tensorflow": Framework(environment="toolchain-tensorflow", suffix=".keras"),
+    "tflite": Framework(environment="toolchain-tensorflow", suffix=".tflite"),
 }
 
 
@@ -130,7 +132,7 @@ def _lightgbm(kind: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
     return rows, booster.predict(rows).reshape(len(rows), -1)
 
 
-def _tensorflow(kind: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _keras(kind: str) -> Any:
     import keras
 
     keras.utils.set_random_seed(0)
@@ -160,6 +162,11 @@ def _tensorflow(kind: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
     else:
         stack = [layers.Input((5,)), layers.Lambda(lambda x: x + 1), layers.Dense(2)]
         model = keras.Sequential(stack)
+    return model
+
+
+def _tensorflow(kind: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    model = _keras(kind)
     if path.suffix:
         model.save(path)
     else:
@@ -171,7 +178,55 @@ def _tensorflow(kind: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
     return rows, np.asarray(answers[-1] if kind == "two" else answers)
 
 
-MAKERS = {"xgboost": _xgboost, "lightgbm": _lightgbm, "tensorflow": _tensorflow}
+def _tflite(kind: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    import keras
+    import tensorflow as tf
+
+    if kind == "state":
+        counter = _Counter(tf)
+        functions = [counter.add.get_concrete_function()]
+        converter = tf.lite.TFLiteConverter.from_concrete_functions(functions, counter.module)
+        converter.experimental_enable_resource_variables = True
+        path.write_bytes(converter.convert())
+        return np.zeros((1, 4), np.float32), np.zeros((1, 4), np.float32)
+    model = _keras(kind if kind in {"regression", "attention"} else "image")
+    if kind == "dynamic":
+        model = keras.Sequential([keras.layers.Input((64,)), keras.layers.Dense(64)])
+    if kind == "tanh":
+        model = keras.Sequential([keras.layers.Input((6,)), keras.layers.Activation(_tanh_gelu)])
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(3, *model.inputs[0].shape[1:])).astype(np.float32)
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if kind in {"eight bits", "dynamic"}:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if kind == "eight bits":
+        converter.representative_dataset = lambda: ([row[None]] for row in rows)
+    path.write_bytes(converter.convert())
+    return rows, np.asarray(model(rows, training=False))
+
+
+def _tanh_gelu(x: Any) -> Any:
+    import keras
+
+    return keras.activations.gelu(x, approximate=True)
+
+
+class _Counter:
+    """A model that adds up what it is given."""
+
+    def __init__(self, tf: Any) -> None:
+        self.module = tf.Module()
+        total = self.module.total = tf.Variable(tf.zeros((1, 4)))
+        signature = [tf.TensorSpec((1, 4), tf.float32, name="x")]
+        self.add = tf.function(lambda x: total.assign_add(x) + 0.0, input_signature=signature)
+
+
+MAKERS = {
+    "xgboost": _xgboost,
+    "lightgbm": _lightgbm,
+    "tensorflow": _tensorflow,
+    "tflite": _tflite,
+}
 
 if __name__ == "__main__":
     place = Path(sys.argv[3])

@@ -24,6 +24,7 @@ FP32 = ("--target", "onnxruntime:fp32", "--rounds", "5")
         ("xgboost", "m.json", "X"),
         ("lightgbm", "m.txt", "X"),
         ("tensorflow", "m.keras", "x"),
+        ("tflite", "m.tflite", "x"),
     ],
 )
 def test_framework_file_becomes_a_bundle(
@@ -43,12 +44,17 @@ def test_framework_file_becomes_a_bundle(
 
 
 @pytest.mark.parametrize(
-    ("name", "environment"), [("m.ubj", "toolchain-trees"), ("m.h5", "toolchain-tensorflow")]
+    ("name", "environment"),
+    [
+        ("m.ubj", "toolchain-trees"),
+        ("m.h5", "toolchain-tensorflow"),
+        ("m.tflite", "toolchain-tensorflow"),
+    ],
 )
 def test_missing_toolchain_exits_4_with_what_to_install(
     name: str, environment: str, tmp_path: Path, here: Path
 ) -> None:
-    (tmp_path / name).write_bytes(b"whatever")
+    (tmp_path / name).write_bytes(b"    TFL3 or whatever")
     elsewhere = f"import sys; sys.prefix = {str(tmp_path)!r}\n"
     script = f"{elsewhere}from insight_edge.cli.main import main; sys.exit(main())"
     asked = ("compile", "-m", name, "--profile", str(here), "-o", "b")

@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -29,6 +30,7 @@ LIMITS = BuildLimits(wall_s=60)
 @pytest.fixture
 def job(tmp_path: Path) -> BuildJob:
     (tmp_path / "m.onnx").write_bytes(b"a model")
+    (tmp_path / "own.tflite").write_bytes(b"a file")
     (tmp_path / "rows.npz").write_bytes(b"rows")
     return BuildJob(
         plugin=f"{PLUGIN}:Good",
@@ -36,6 +38,8 @@ def job(tmp_path: Path) -> BuildJob:
         model=str(tmp_path / "m.onnx"),
         model_digest=digest(b"a model"),
         arch="aarch64",
+        original=str(tmp_path / "own.tflite"),
+        original_digest=digest(b"a file"),
         calibration=str(tmp_path / "rows.npz"),
         calibration_digest=digest(b"rows"),
     )
@@ -80,6 +84,19 @@ def test_artifact_of_the_device_comes_back_whole(
     assert "progress" in outcome.log
     left = [p.name for kind in ("jobs", "taken", "answers") for p in (folder / kind).iterdir()]
     assert left == []
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_every_file_that_a_job_names_travels(
+    own: bool, job: BuildJob, folder: Path, device: Start, tmp_path: Path
+) -> None:
+    changes: dict[str, Any] = {} if own else {"original": None, "original_digest": None}
+    asked = msgspec.structs.replace(job, plugin=f"{PLUGIN}:Carried", **changes)
+    device("")
+    outcome = Spool(folder=folder).build(asked, tmp_path / "b", limits=LIMITS)
+    assert isinstance(outcome, Built), outcome
+    wanted = b"a model a file rows" if own else b"a model rows"
+    assert (outcome.directory / "a.bin").read_bytes() == wanted
 
 
 def test_cache_keeps_what_a_device_built(

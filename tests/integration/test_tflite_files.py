@@ -2,6 +2,7 @@
 """TFLite files of odd models answer as callers know the model, in the device's environment."""
 
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ from insight_edge.compile.build import build
 from insight_edge.compile.outcome import BuildOutcome, Built, Failed
 from insight_edge.compile.preparation import prepare_job
 from insight_edge.compile.shapes import specs_of
-from insight_edge.compile.source import source_from_onnx
+from insight_edge.compile.source import Original, source_from_onnx
 from insight_edge.compile.toolchain import Toolchain
-from insight_edge.documents.codec import encode_json
+from insight_edge.documents.codec import digest, encode_json
 from insight_edge.documents.manifest import Io
 from insight_edge.documents.target import target_from_token
 from tests.fakes.device_packages import device_python
@@ -85,13 +86,56 @@ def across_rows() -> ModelProto:
     return model_of([node], [value("x", ("batch", 4))], [value("y", ("batch", 4))])
 
 
-def built(model: ModelProto, place: Path) -> BuildOutcome:
+def built(
+    model: ModelProto, place: Path, target: str = "tflite:fp32", own: bytes | None = None
+) -> BuildOutcome:
     toolchain = TfLiteBackend().toolchain()
     if not isinstance(toolchain, Toolchain):
         pytest.skip(f"{toolchain.name}: {toolchain.reason}")
+    place.mkdir(exist_ok=True)
     source = source_from_onnx(model.SerializeToString(), name="m", importer="onnx")
-    job = prepare_job(source, target_from_token("tflite:fp32"), profile_of(), place)
+    original = None if own is None else Original(form="tflite", data=own)
+    source = replace(source, original=original)
+    job = prepare_job(source, target_from_token(target), profile_of(), place)
     return build(job, place / "build", python=toolchain.python)
+
+
+def dense(seed: int) -> ModelProto:
+    """A model with the names that its file has for its tensors, too."""
+    node = helper.make_node("MatMul", ["model_input_0", "w"], ["model_output_0"])
+    face = [value("model_input_0", ("batch", 8))], [value("model_output_0", ("batch", 4))]
+    return model_of([node], *face, weights_of(seed, w=(8, 4)))
+
+
+def file_of(outcome: BuildOutcome) -> bytes:
+    assert isinstance(outcome, Built), outcome
+    return (outcome.directory / outcome.artifact.entry).read_bytes()
+
+
+def test_a_file_that_a_model_came_as_is_shipped_as_it_is(tmp_path: Path) -> None:
+    own = file_of(built(dense(0), tmp_path / "first")) + b" and nothing that we would write"
+    assert file_of(built(dense(0), tmp_path / "again", own=own)) == own
+    half = file_of(built(dense(0), tmp_path / "half", "tflite:fp16", own=own))
+    assert half not in {own, b""}
+
+
+def test_a_file_that_answers_otherwise_than_the_model_is_none(tmp_path: Path) -> None:
+    own = file_of(built(dense(1), tmp_path / "first"))
+    outcome = built(dense(0), tmp_path / "again", own=own)
+    assert isinstance(outcome, Failed)
+    assert "differs from the model" in outcome.reason
+
+
+def test_only_who_takes_a_file_gets_it(tmp_path: Path) -> None:
+    source = source_from_onnx(dense(0).SerializeToString(), name="m", importer="onnx")
+    source = replace(source, original=Original(form="tflite", data=b"a file"))
+    jobs = [
+        prepare_job(source, target_from_token(token), profile_of(), tmp_path)
+        for token in ("tflite:fp32", "onnxruntime:fp32")
+    ]
+    assert [job.original_digest for job in jobs] == [digest(b"a file"), None]
+    assert Path(str(jobs[0].original)).read_bytes() == b"a file"
+    assert jobs[1].original is None
 
 
 def fed_to(model: ModelProto) -> dict[str, Array]:

@@ -4,13 +4,14 @@
 Every file is loaded by the device's own engine and asked before it counts as
 built: the converter ends well with files that do not load, and with wrong ones.
 From FP32 alone can that be told here; what a reduced precision costs is for
-proof. A model of PyTorch takes the way through ONNX as any other.
+proof. A model of PyTorch takes the way through ONNX as any other; a model that
+came as `.tflite` is taken as it is.
 """
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from insight_edge.compile.backends.tflite_limits import refusal
+from insight_edge.compile.backends.tflite_limits import loss_refusal, refusal
 from insight_edge.compile.footprint import Footprint
 from insight_edge.compile.job import Artifact, BuildJob
 from insight_edge.compile.source import SourceModel
@@ -54,8 +55,15 @@ class TfLiteBackend:
 
     def refuse(self, source: SourceModel, target: Target, profile: HardwareProfile) -> str | None:  # noqa: ARG002 (the profile changes how, not whether)
         """Return why the model does not convert, or the precision was seen to ruin its kind."""
-        static_int8 = target.precision == "int8" and not target.options.get(DYNAMIC)
-        return refusal(source.workload, int8=target.precision == "int8", static=static_int8)
+        int8 = target.precision == "int8"
+        static = int8 and not target.options.get(DYNAMIC)
+        if source.original is not None and self.takes(source.original.form):
+            return loss_refusal(source.workload, int8=int8, static=static)
+        return refusal(source.workload, int8=int8, static=static)
+
+    def takes(self, form: str) -> bool:
+        """Return whether a file is the engine's own."""
+        return form == ENGINE
 
     def footprint(self, target: Target) -> Footprint | None:  # noqa: ARG002 (the same for all)
         """Return what the engine's process takes."""
@@ -69,7 +77,8 @@ class TfLiteBackend:
 
         entry = f"{job.target.token.replace(':', '-').replace('+', '-')}.tflite"
         with TemporaryDirectory() as scratch:
-            full = convert(Path(job.model), Path(scratch))
+            own = job.original
+            full = Path(own) if own else convert(Path(job.model), Path(scratch))
             settings = settle(job, full)
             if job.target.precision == "fp32":
                 (directory / entry).write_bytes(full.read_bytes())

@@ -20,7 +20,7 @@ from insight_edge.compile.calibration import calibration_feeds
 from insight_edge.compile.job import BuildJob
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import BuildFailedError
-from insight_edge.runtime.engines.tflite import ROWS, open_file, signature_names
+from insight_edge.runtime.engines.tflite import ROWS, all_names, open_file, signature_names
 
 CHANNELS_LAST = {3: (0, 2, 1), 4: (0, 2, 3, 1), 5: (0, 2, 3, 4, 1)}
 """By rank: the only order of axes that the converter leaves outputs in."""
@@ -55,7 +55,7 @@ def settle(job: BuildJob, file: Path, known: Mapping[str, str] | None = None) ->
     feed = _feed(job, inputs)
     wanted = _model_answers(Path(job.model), outputs, feed) if known is None else {}
     try:
-        settings = _named(file, inputs, outputs)
+        settings = _named(job, file, inputs, outputs)
         if known is None:
             settings |= _axes(file, inputs, outputs, settings, feed, wanted)
         else:
@@ -73,18 +73,18 @@ def settle(job: BuildJob, file: Path, known: Mapping[str, str] | None = None) ->
     return settings
 
 
-def _named(file: Path, inputs: Specs, outputs: Specs) -> dict[str, str]:
-    """Return what the file calls the tensors."""
-    plain = plain_names((spec.name for spec in inputs), (spec.name for spec in outputs))
+def _named(job: BuildJob, file: Path, inputs: Specs, outputs: Specs) -> dict[str, str]:
+    """Return what the file calls the tensors: a converted one has them in its signature."""
+    called = {spec.name: spec.name for spec in (*inputs, *outputs)}
+    sides = all_names(file)
+    if job.original is None:
+        called = plain_names((spec.name for spec in inputs), (spec.name for spec in outputs))
+        sides = signature_names(file)
     settings: dict[str, str] = {}
-    for side, specs, names in zip(
-        ("input", "output"), (inputs, outputs), signature_names(file), strict=True
-    ):
-        if {plain[spec.name] for spec in specs} != names.keys():
-            raise BuildFailedError(
-                f"the converted file has other {side}s: {', '.join(sorted(names)) or 'none'}"
-            )
-        settings |= {f"{side}.{spec.name}": names[plain[spec.name]] for spec in specs}
+    for side, specs, names in zip(("input", "output"), (inputs, outputs), sides, strict=True):
+        if {called[spec.name] for spec in specs} - names.keys():
+            raise BuildFailedError(f"the file has other {side}s: {', '.join(sorted(names))}")
+        settings |= {f"{side}.{spec.name}": names[called[spec.name]] for spec in specs}
     return settings
 
 

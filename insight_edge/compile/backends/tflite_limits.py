@@ -24,12 +24,13 @@ def refusal(workload: Workload, *, int8: bool, static: bool) -> str | None:
         int8: whether weights are to have 8 bits.
         static: whether activations are, too.
     """
-    reason = _unconvertible(workload)
-    if reason is None and int8:
-        reason = nothing_to_quantize(workload)
-    if reason is None and static:
-        reason = _ruined(workload)
-    return reason
+    return _unconvertible(workload) or loss_refusal(workload, int8=int8, static=static)
+
+
+def loss_refusal(workload: Workload, *, int8: bool, static: bool) -> str | None:
+    """Return why a file that needs no conversion is not quantised, or None; as `refusal`."""
+    reason = nothing_to_quantize(workload) if int8 else None
+    return _ruined(workload) if reason is None and static else reason
 
 
 def _unconvertible(workload: Workload) -> str | None:

@@ -214,6 +214,21 @@ def signature_names(file: Path) -> tuple[dict[str, str], dict[str, str]]:
     return taken, given
 
 
+def all_names(file: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the tensors' names in the file by every name for them: inputs, outputs.
+
+    Those are the file's own, and those in its signature where it has exactly one.
+    """
+    interpreter = _interpreter_class()(model_path=str(file))
+    interpreter.allocate_tensors()
+    sides = interpreter.get_input_details(), interpreter.get_output_details()
+    taken, given = ({str(one["name"]): str(one["name"]) for one in side} for side in sides)
+    if len(interpreter.get_signature_list()) == 1:
+        own_taken, own_given = signature_names(file)
+        taken, given = taken | own_taken, given | own_given
+    return taken, given
+
+
 def _interpreter_class() -> Any:
     try:
         from ai_edge_litert.interpreter import Interpreter

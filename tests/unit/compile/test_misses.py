@@ -64,6 +64,8 @@ def job_with(**changes: Any) -> Ingredients:
     [
         (job_with(calibration_digest="sha256:9"), "the calibration rows differ"),
         (job_with(calibration_digest=None), "it was built without calibration rows"),
+        (job_with(original_digest="sha256:9"),
+         "the file that the model was converted from differs"),
         (replace(WANTED, toolchain={"openvino": "2026.4.0"}),
          "toolchain openvino 2026.4.0 → 2026.4.1"),
         (replace(WANTED, toolchain={}), "toolchain openvino none → 2026.4.1"),
