@@ -45,7 +45,7 @@ def make_basic_pitch(place: Path, _: float) -> Card:
 def make_basic_pitch_tflite(place: Path, _: float) -> Card:
     """Copy the same network as TFLite."""
     path = _copied("basic_pitch/saved_models/icassp_2022/nmp.tflite", place)
-    write_rows(place, *_halves("serving_default_input_2:0", _tones()))
+    write_rows(place, *_halves("input_2", _tones()))
     return write_card(
         place,
         _card(

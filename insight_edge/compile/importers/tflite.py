@@ -8,6 +8,7 @@ bits are refused: the model they were made from is the truth, and they are not.
 """
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -77,16 +78,16 @@ def convert(path: Path, directory: Path, *, trust_pickle: bool) -> None:  # noqa
     interpreter = _opened(tf, path)
     _refuse_state(path)
     _refuse_eight_bits(interpreter, path)
-    rows, answers = _asked(interpreter)
+    rows, answers, free = _asked(interpreter)
     model = _converted(path)
-    _rename(model.graph, _names(interpreter))
-    count = len(next(iter(rows.values())))
-    _settle_batch(model.graph, free=count == PARITY_ROWS)
-    taken = [value.name for value in model.graph.input]
+    names = _names(interpreter, inside={name for node in model.graph.node for name in node.output})
+    _rename(model.graph, names)
+    _settle_batch(model.graph, free=free)
     (directory / MODEL).write_bytes(model.SerializeToString(deterministic=True))
-    named = {taken[place]: row for place, row in enumerate(rows.values())}
-    (directory / INPUTS).write_bytes(npz_from_arrays(named))
-    columns = {str(index): answer for index, answer in enumerate(answers)}
+    given = {names.get(name, name): row for name, row in rows.items()}
+    (directory / INPUTS).write_bytes(npz_from_arrays(given))
+    made = {names.get(name, name): answer for name, answer in answers.items()}
+    columns = {str(at): made[value.name] for at, value in enumerate(model.graph.output)}
     (directory / ANSWERS).write_bytes(npz_from_arrays(columns))
 
 
@@ -127,21 +128,22 @@ def _refuse_eight_bits(interpreter: Any, path: Path) -> None:
         )
 
 
-def _asked(interpreter: Any) -> tuple[Arrays, list[NDArray[Any]]]:
-    """Return rows and answers: of one row where the file takes no more."""
+def _asked(interpreter: Any) -> tuple[Arrays, Arrays, bool]:
+    """Return rows and answers by the file's names, and whether several rows were taken."""
     given = interpreter.get_input_details()
     if all(_is_free(one, 0) for one in given):
-        try:
-            return _answers(interpreter, {one["name"]: _rows(one, PARITY_ROWS) for one in given})
-        except (RuntimeError, ValueError):
-            pass  # it says that its batch is free, and cannot compute another one
+        rows = {one["name"]: _rows(one, PARITY_ROWS) for one in given}
+        # Some say that their batch is free, and cannot compute another one.
+        with suppress(RuntimeError, ValueError):
+            return rows, _answers(interpreter, rows), True
+    rows = {one["name"]: _rows(one, None) for one in given}
     try:
-        return _answers(interpreter, {one["name"]: _rows(one, None) for one in given})
+        return rows, _answers(interpreter, rows), False
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"it does not run: {_one_line(error)}") from error
 
 
-def _answers(interpreter: Any, rows: Arrays) -> tuple[Arrays, list[NDArray[Any]]]:
+def _answers(interpreter: Any, rows: Arrays) -> Arrays:
     given = interpreter.get_input_details()
     for one in given:
         interpreter.resize_tensor_input(one["index"], rows[one["name"]].shape)
@@ -150,7 +152,7 @@ def _answers(interpreter: Any, rows: Arrays) -> tuple[Arrays, list[NDArray[Any]]
         interpreter.set_tensor(one["index"], rows[one["name"]])
     interpreter.invoke()
     made = interpreter.get_output_details()
-    return rows, [interpreter.get_tensor(one["index"]).copy() for one in made]
+    return {one["name"]: interpreter.get_tensor(one["index"]).copy() for one in made}
 
 
 def _is_free(tensor: Details, axis: int) -> bool:
@@ -169,8 +171,13 @@ def _rows(tensor: Details, count: int | None) -> NDArray[Any]:
     return random.integers(0, 2, shape).astype(tensor["dtype"])
 
 
-def _names(interpreter: Any) -> dict[str, str]:
-    """Return the names of the only signature by the file's, where they tell tensors apart."""
+def _names(interpreter: Any, inside: set[str]) -> dict[str, str]:
+    """Return the names of the only signature by the file's, where they tell tensors apart.
+
+    Args:
+        interpreter: of the file.
+        inside: names of tensors in the converted graph.
+    """
     keys = list(interpreter.get_signature_list())
     if len(keys) != 1:
         return {}
@@ -178,7 +185,8 @@ def _names(interpreter: Any) -> dict[str, str]:
     sides = (runner.get_input_details(), runner.get_output_details())
     called = [(str(one["name"]), name) for side in sides for name, one in side.items()]
     names = dict(called)
-    return names if len(names) == len({*names.values()}) == len(called) else {}
+    taken = (inside - names.keys()) & {*names.values()}
+    return names if not taken and len(names) == len({*names.values()}) == len(called) else {}
 
 
 def _converted(path: Path) -> Any:
@@ -224,9 +232,6 @@ class _Gelu:
 
 
 def _rename(graph: Any, names: dict[str, str]) -> None:
-    inside = {name for node in graph.node for name in node.output} - names.keys()
-    if inside & {*names.values()}:
-        return
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]

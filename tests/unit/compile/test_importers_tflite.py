@@ -39,6 +39,13 @@ def test_model_keeps_its_face_its_answers_and_its_file(
     np.testing.assert_allclose(session.run(None, {given.name: rows})[0], wanted, atol=1e-5)
 
 
+def test_several_inputs_and_outputs_keep_their_names(tmp_path: Path) -> None:
+    workload = read_source(made_apart("tflite", tmp_path / "m.tflite", "two")).workload
+    named = {spec.name: (spec.dtype, spec.shape) for spec in workload.inputs}
+    assert named == {"one": ("float32", ("batch", 4)), "other": ("int32", ("batch", 4))}
+    assert sorted(spec.shape[1:] for spec in workload.outputs) == [(2,), (3,)]
+
+
 @pytest.mark.parametrize(
     ("kind", "told", "hint"),
     [
