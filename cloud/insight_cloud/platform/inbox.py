@@ -59,7 +59,7 @@ class Inbox:
 
     Args:
         most: messages.
-        max_bytes: of payload; the last one may go beyond it.
+        max_bytes: of payload; what was read from the line together may go beyond both.
     """
 
     def __init__(self, most: int, max_bytes: int = MAX_BYTES) -> None:

@@ -76,8 +76,9 @@ def convert(path: Path, directory: Path, *, trust_pickle: bool) -> None:  # noqa
     import tensorflow as tf
 
     interpreter = _opened(tf, path)
-    _refuse_state(path)
-    _refuse_eight_bits(interpreter, path)
+    operators = _operators(path)
+    _refuse_state(operators)
+    _refuse_eight_bits(interpreter, operators)
     rows, answers, free = _asked(interpreter)
     model = _converted(path)
     names = _names(interpreter, inside={name for node in model.graph.node for name in node.output})
@@ -106,8 +107,8 @@ def _operators(path: Path) -> set[str]:
     return {*read_tflite_model(str(path))[1].values()}
 
 
-def _refuse_state(path: Path) -> None:
-    kept = sorted(STATE & _operators(path))
+def _refuse_state(operators: set[str]) -> None:
+    kept = sorted(STATE & operators)
     if kept:
         raise ModelError(
             f"it keeps a state between calls ({', '.join(kept)})",
@@ -115,13 +116,13 @@ def _refuse_state(path: Path) -> None:
         )
 
 
-def _refuse_eight_bits(interpreter: Any, path: Path) -> None:
+def _refuse_eight_bits(interpreter: Any, operators: set[str]) -> None:
     """Refuse what rounds inside: no conversion answers as it does."""
     faces = (*interpreter.get_input_details(), *interpreter.get_output_details())
     scaled = any(
         np.dtype(one["dtype"]).name in EIGHT_BITS and one["quantization"][0] for one in faces
     )
-    if scaled or "QUANTIZE" in _operators(path):
+    if scaled or "QUANTIZE" in operators:
         raise ModelError(
             "it computes in 8 bits, and what was lost on the way there cannot be asked of it",
             hint="give the FP32 file that it was made from: INT8 is made and proven here",
