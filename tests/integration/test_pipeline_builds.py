@@ -61,11 +61,13 @@ def _one_engine(profile: str) -> str:
 
 
 def test_the_real_compiler_makes_a_bundle_with_evidence(builds: Builds) -> None:
-    wishes = Wishes(max_drop_pp=5.0, rounds=5)
+    targets = ("onnxruntime:fp32", "onnxruntime:int8")
+    wishes = Wishes(max_drop_pp=5.0, rounds=5, targets=targets)
     done = builds.compile("table", 1, "here", clock=now, by="ada", wishes=wishes)
     assert (done.state, done.reason) == (BuildState.DONE, "")
     evidence = builds.bundle(done).evidence()
     assert [trial.target for trial in done.trials] == [t.target.token for t in evidence.trials]
+    assert {trial.target for trial in done.trials if trial.status == "built"} == set(targets)
     [chosen] = [trial for trial in done.trials if trial.chosen]
     assert chosen.proof == "PROVEN"
     assert chosen.p50_ms is not None

@@ -36,10 +36,12 @@ class Wishes:
     Attributes:
         max_drop_pp: percentage points that may be lost; None is as the profile says.
         rounds: of the measurement; None is as the compiler does by itself.
+        targets: that are tried, as `--target` names them; none are all that the compiler would.
     """
 
     max_drop_pp: float | None = None
     rounds: int | None = None
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +111,13 @@ class Compiler:
         drop_pp, count = order.wishes.max_drop_pp, order.wishes.rounds
         drop = () if drop_pp is None else ("--max-drop", f"{drop_pp:g}")
         rounds = () if count is None else ("--rounds", str(count))
+        targets = [word for token in order.wishes.targets for word in ("--target", token)]
         cache = (self._directory / "cache").absolute()
         return run_child(
             [
                 Path(sys.executable).with_name("insight-edge"), "compile",
                 "-m", scratch / "model.onnx", "--profile", order.profile,
-                *data, *drop, *rounds,
+                *data, *drop, *rounds, *targets,
                 "--cache", cache, "-o", scratch / "bundle", "--format", "json",
             ],
             cwd=scratch,

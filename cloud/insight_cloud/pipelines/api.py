@@ -18,6 +18,7 @@ RunId = Annotated[str, Path(max_length=64)]
 Seconds = Annotated[float, Field(ge=1, le=MAX_S)]
 Samples = Annotated[int, Field(ge=0, le=MAX_SAMPLES)]
 Points = Annotated[float, Field(ge=0, le=100)]
+Target = Annotated[str, Field(max_length=100)]
 
 Viewer = Annotated[Actor, Depends(need(Role.VIEWER))]
 Operator = Annotated[Actor, Depends(need(Role.OPERATOR))]
@@ -46,6 +47,7 @@ class PolicyBody(BaseModel):
     min_gain_pp: Points = 0.0
     max_old_drop_pp: Points = 3.0
     max_drop_pp: Points | None = None
+    targets: Annotated[tuple[Target, ...], Field(max_length=32)] = ()
     labels_within_s: Seconds = 3 * DAY_S
     approval_within_s: Seconds = 7 * DAY_S
     rollout_within_s: Seconds = 7 * DAY_S

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from insight_edge.documents.target import target_from_token
 from insight_edge.errors import ConfigurationError
 from insight_edge.stats.interval import wilson
 
@@ -65,6 +66,7 @@ class Policy:
         min_gain_pp: on the new world, the lower bound is above it.
         max_old_drop_pp: on the old world, as measured.
         max_drop_pp: that a compilation may lose; None is as each profile says.
+        targets: that a compilation tries, as `--target` names them; none are all that it would.
         labels_within_s, approval_within_s, rollout_within_s: before the run is given up.
         cooldown_s: after a run that promoted nothing, before an alarm opens another.
         plan: of the rollout, as rollouts read it.
@@ -79,6 +81,7 @@ class Policy:
     min_gain_pp: float = 0.0
     max_old_drop_pp: float = 3.0
     max_drop_pp: float | None = None
+    targets: tuple[str, ...] = ()
     labels_within_s: float = 3 * DAY_S
     approval_within_s: float = 7 * DAY_S
     rollout_within_s: float = 7 * DAY_S
@@ -191,8 +194,10 @@ def check_policy(policy: Policy) -> None:
     """Refuse a policy that cannot be meant.
 
     Raises:
-        ConfigurationError: a figure is out of range.
+        ConfigurationError: a figure is out of range, or a target is none.
     """
+    for token in policy.targets:
+        target_from_token(token)
     ranges: tuple[tuple[str, float, float, float], ...] = (
         ("samples", policy.samples, 0, MAX_SAMPLES),
         ("samples_each", policy.samples_each, 0, MAX_SAMPLES),

@@ -113,7 +113,7 @@ class Stages:
             profile,
             clock=self._staging.clock,
             by=self._by,
-            wishes=Wishes(max_drop_pp=self._policy.max_drop_pp),
+            wishes=Wishes(max_drop_pp=self._policy.max_drop_pp, targets=self._policy.targets),
             pulse=self._staging.pulse,
             tenant=self._tenant,
         )

@@ -70,11 +70,13 @@ def test_what_is_not_there_is_404(operators: Operators) -> None:
 def test_a_policy_is_set_and_shown(operators: Operators) -> None:
     before = operators.ask("GET", POLICY, role=Role.VIEWER).json
     assert before["automatic"] is False
-    assert Policy(**before) == Policy()
-    wanted = {"automatic": True, "labels": 50, "plan": {"canary": "1", "waves": ["100%"]}}
+    assert Policy(**before | {"targets": tuple(before["targets"])}) == Policy()
+    plan = {"canary": "1", "waves": ["100%"]}
+    wanted = {"automatic": True, "labels": 50, "targets": ["openvino:int8"], "plan": plan}
     assert operators.ask("PUT", POLICY, wanted, role=Role.OPERATOR).status == 200
     assert operators.ask("GET", POLICY).json == before | wanted
     assert operators.cloud.pipelines.policy(MODEL).plan["waves"] == ["100%"]
+    assert operators.cloud.pipelines.policy(MODEL).targets == ("openvino:int8",)
 
 
 @pytest.mark.parametrize(
@@ -85,6 +87,8 @@ def test_a_policy_is_set_and_shown(operators: Operators) -> None:
         {"label": 3},
         {"plan": {"canari": "1"}},
         {"cooldown_s": 1e12},
+        {"targets": ["int8"]},
+        {"targets": ["openvino:int8"] * 33},
         {"plan": {str(number): 1 for number in range(65)}},
     ],
 )

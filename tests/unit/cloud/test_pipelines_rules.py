@@ -185,9 +185,10 @@ def test_asking_for_more_never_ships_more(old: Pair, new: Pair, one: float, othe
         ({"holdout": 0.0}, "holdout = 0, which is not 0.05 to 0.95"),
         ({"max_drop_pp": 101.0}, "max_drop_pp = 101"),
         ({"cooldown_s": float("nan")}, "cooldown_s = nan"),
+        ({"targets": ("onnxruntime:fp32", "int8")}, "'int8' is not a target"),
     ],
 )
-def test_a_policy_that_cannot_be_meant_is_refused(changes: dict[str, float], said: str) -> None:
+def test_a_policy_that_cannot_be_meant_is_refused(changes: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         check_policy(Policy(**changes))  # type: ignore[arg-type]  # as from outside
 
