@@ -7,6 +7,9 @@ TOOLCHAINS := tflite tvm
 MORE_TOOLCHAINS := tensorrt trees tensorflow
 STAMP := $(VENV)/.installed
 
+# Hundreds of processes would each compile this project anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo chaos up test check format figures figures-compile conformance arm-root faults lock clean
 
 setup: $(STAMP)  ## the environment in .venv, and one locked environment for each engine and toolchain
