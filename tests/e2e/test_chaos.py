@@ -24,8 +24,9 @@ small = ("network.height=16", "network.width=16", "network.channels=[12, 24]", "
          "fitting.epochs=8", "resources.threads=1")
 try:
     tell_story(Options(folder=Path(sys.argv[1]), train_toml=Path(sys.argv[2]), seed=3, devices=1,
-                       training=small, labels=190, quiet_s=5.0, after_s=8.0,
-                       kill_each_s=6.0, kill_rounds=1))
+                       training=small, targets=("onnxruntime:fp32",), rate_hz=40.0,
+                       labels=190, look_s=0.0, quiet_s=4.0, after_s=6.0,
+                       kill_each_s=3.0, kill_rounds=1))
 except InsightEdgeError as error:
     complain(str(error), error.hint)
     sys.exit(error.exit_code)

@@ -22,7 +22,7 @@ from insight_cloud.demo.people import Work
 from insight_cloud.demo.programs import ProgramError, call
 from insight_cloud.demo.promises import Story
 from insight_cloud.demo.recording import Recording
-from insight_cloud.demo.stage import CALLERS, DEPLOYMENT, MODEL, RATE_HZ, Scenery, Stage
+from insight_cloud.demo.stage import CALLERS, DEPLOYMENT, MODEL, Scenery, Stage
 from insight_cloud.demo.stage import Device as OnStage
 from insight_cloud.demo.watching import Seen
 from insight_cloud.installation import Installation, open_installation
@@ -37,7 +37,9 @@ from insight_edge.documents.manifest import FileEntry
 from insight_edge.errors import InsightEdgeError
 from insight_edge.fleet.identity import deployment_dir
 
-ARRIVE_S = 40.0
+ARRIVE_S, SETTLED_S = 40.0, 6.0
+"""Until reports are given up; until those of calls cut off by kills are, when no more arrive."""
+
 POLL_S = 0.3
 UNCOUNTED_S = 0.5
 """A runtime that is killed has not counted the calls of so long: one flush and a margin."""
@@ -72,9 +74,10 @@ def gather(
         ProgramError: a program ended or refused.
     """
     stage.stop_asking()
+    cut_off = moments.application_kills * math.ceil(CALLERS * (1 + stage.rate_hz * UNCOUNTED_S))
     recordings = {device.name: device.recording() for device in stage.devices}
     with open_installation(Settings(state=stage.folder / "cloud")) as cloud:
-        _await_reports(cloud, recordings)
+        _await_reports(cloud, recordings, cut_off)
         final_labelled = _final_labelled(cloud, scene)
         devices = tuple(
             _device(
@@ -98,7 +101,7 @@ def gather(
         labelled=work.labelled,
         final_labelled=final_labelled,
         first_ahead_s=_first_ahead_s(client, seen),
-        cut_off=moments.application_kills * math.ceil(CALLERS * (1 + RATE_HZ * UNCOUNTED_S)),
+        cut_off=cut_off,
         wall_s=time.monotonic() - moments.started_s,
     )
 
@@ -164,10 +167,16 @@ def _final_labelled(cloud: Installation, scene: Scenery) -> int:
     return len(labelled & (final - pool))
 
 
-def _await_reports(cloud: Installation, recordings: dict[str, Recording]) -> None:
-    deadline = time.monotonic() + ARRIVE_S
-    while any(_reported(cloud, name) < one.asked for name, one in recordings.items()):
-        if time.monotonic() > deadline:
+def _await_reports(cloud: Installation, recordings: dict[str, Recording], cut_off: int) -> None:
+    asked = sum(one.asked for one in recordings.values())
+    arrived, since_s = -1, time.monotonic()
+    deadline_s = since_s + ARRIVE_S
+    while (found := sum(_reported(cloud, name) for name in recordings)) < asked:
+        now_s = time.monotonic()
+        if found != arrived:
+            arrived, since_s = found, now_s
+        settled = found >= asked - cut_off and now_s - since_s > SETTLED_S
+        if settled or now_s > deadline_s:
             return  # the promise about it says what is missing
         time.sleep(POLL_S)
 

@@ -31,7 +31,7 @@ from insight_edge.fleet.identity import deployment_dir
 MODEL, DEPLOYMENT = "digits", "camera-1"
 NAMES = ("gate-north", "gate-east", "gate-west")
 """Of the devices."""
-CALLERS, RATE_HZ = 2, 10.0
+CALLERS = 2
 OUTCOME_DELAY_S = 3.0
 WINDOW_S, PROBATION_S = 2.0, 4.0
 SEGMENT_ROWS = 100
@@ -93,6 +93,7 @@ class Stage:
     """Everything that runs; a context manager that ends it.
 
     Attributes:
+        rate_hz: of each caller.
         shifted: whether the world has changed.
         forgiving: whether somebody kills and restarts the processes of devices.
     """
@@ -101,19 +102,15 @@ class Stage:
     seed: int
     cloud: Process
     address: str
+    rate_hz: float
     stay: bool = False
     devices: list[Device] = field(default_factory=list)
     shifted: bool = False
     forgiving: bool = False
 
     def __enter__(self) -> Self:
-        """Raise the curtain: start the cloud."""
+        """Raise the curtain: start the cloud, and do not wait for it."""
         self.cloud.start()
-        try:
-            await_door(self.address, self.cloud)
-        except ProgramError:
-            self.cloud.end()
-            raise
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -125,6 +122,14 @@ class Stage:
         for device in self.devices:
             device.agent.end()
         self.cloud.end()
+
+    def await_cloud(self) -> None:
+        """Wait until the cloud answers.
+
+        Raises:
+            ProgramError: it does not, or has ended.
+        """
+        await_door(self.address, self.cloud)
 
     def add_device(self, name: str, machine: Machine, scene: Scenery) -> None:
         """Enrol a device and start its agent and its application.
@@ -139,7 +144,7 @@ class Stage:
             images=str(scene.file),
             record=str(record),
             callers=CALLERS,
-            rate_hz=RATE_HZ,
+            rate_hz=self.rate_hz,
             delay_s=OUTCOME_DELAY_S,
             seed=self.seed * 100 + len(self.devices),
         )
@@ -213,7 +218,7 @@ class Stage:
                 )
 
 
-def set_up(folder: Path, seed: int, *, stay: bool) -> Stage:
+def set_up(folder: Path, seed: int, rate_hz: float, *, stay: bool) -> Stage:
     """Return a stage on which nothing runs yet."""
     port, broker_port = free_ports(2)
     return Stage(
@@ -221,5 +226,6 @@ def set_up(folder: Path, seed: int, *, stay: bool) -> Stage:
         seed=seed,
         cloud=cloud(folder, (port, broker_port), SEGMENT_ROWS),
         address=f"http://127.0.0.1:{port}",
+        rate_hz=rate_hz,
         stay=stay,
     )

@@ -9,7 +9,7 @@ nothing of the shift. `promises` judges what came out.
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,10 @@ class Options:
         kill_rounds: how often each is killed; None is without end.
         devices: how many, at most three.
         training: settings laid over the training file.
+        targets: that are compiled; none are all that the compiler would try.
+        rate_hz: how often each caller of an application asks.
         labels: how many a retraining waits for.
+        look_s: how long a person looks at an input.
         quiet_s, after_s: before the shift, and after the retraining.
     """
 
@@ -88,7 +91,10 @@ class Options:
     kill_rounds: int | None = None
     devices: int = 3
     training: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    rate_hz: float = 10.0
     labels: int = 190
+    look_s: float = 0.03
     quiet_s: float = 40.0
     after_s: float = 20.0
 
@@ -112,16 +118,18 @@ def tell_story(options: Options) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     scene = scenery(folder, options.shift, options.seed)
-    with set_up(folder, options.seed, stay=options.stay) as stage:
+    with set_up(folder, options.seed, options.rate_hz, stay=options.stay) as stage:
+        _first_version(options, machines)
         screen.chapter(f"A cloud at {stage.address}")
+        stage.await_cloud()
         client = Client(stage.address, _token(folder))
         diary = screen.Diary(started_s)
         watcher = Watcher(client, MODEL, diary.say, stage.check)
-        _first_version(options, machines)
-        client.put(f"/v1/models/{MODEL}/retraining", RETRAINING | {"labels": options.labels})
+        ours = {"labels": options.labels, "targets": options.targets}
+        client.put(f"/v1/models/{MODEL}/retraining", RETRAINING | ours)
         _roll_out_first(stage, machines, scene, client, watcher)
         with (
-            Labeller(client, MODEL, _book(scene), begins_s=2.0, each_s=0.03) as labeller,
+            Labeller(client, MODEL, _book(scene), begins_s=2.0, each_s=options.look_s) as labeller,
             _kills(options, stage, diary) as kills,
         ):
             shifted_s = _live(options, stage, watcher)
@@ -186,7 +194,7 @@ def _first_version(options: Options, machines: tuple[Machine, ...]) -> None:
     screen.chapter("Version 1 learns")
     call(
         "insight-cloud", "train", options.train_toml,
-        *(word for setting in settings for word in ("--set", setting)),
+        *_each("--set", settings),
         "--state", folder / "cloud", "--export", folder / "model-1",
     )  # fmt: skip
     screen.chapter(f"Compile it for {', '.join(names)}")
@@ -197,11 +205,16 @@ def _first_version(options: Options, machines: tuple[Machine, ...]) -> None:
         "--max-drop", f"{DROP_BUDGET_PP:g}",
         "--cache", folder / "builds",
         "-o", folder / "bundle-1-{profile}",
-        *(word for name in names for word in ("--profile", name)),
+        *_each("--profile", names),
+        *_each("--target", options.targets),
     )  # fmt: skip
     for name in names:
         bundle = folder / f"bundle-1-{name}"
         call("insight-cloud", "release", "publish", bundle, "--state", folder / "cloud")
+
+
+def _each(flag: str, values: Iterable[str]) -> list[str]:
+    return [word for value in values for word in (flag, value)]
 
 
 def _roll_out_first(
