@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What several suites share, made once a session because it takes seconds to make."""
+"""What several suites share, made once for all workers because it takes seconds to make."""
 
+import fcntl
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import hypothesis
@@ -29,25 +32,54 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the export of a training: the example's, of fewer epochs and a smaller dense layer."""
-    folder = tmp_path_factory.mktemp("trained")
-    smaller = ("--set", "fitting.epochs=3", "--set", "network.hidden=48")
-    done = insight_cloud("train", str(EXAMPLE), *smaller, "--export", "export", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return folder / "export"
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of this session that all its workers have."""
+    own = tmp_path_factory.getbasetemp()
+    place = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "common"
+    place.mkdir(exist_ok=True)
+    return place
+
+
+def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """Return a folder that one worker fills, while others that want it wait."""
+    folder.mkdir(exist_ok=True)
+    whole = folder.with_suffix(".whole")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not whole.exists():
+            make(folder)
+            whole.touch()
+    return folder
 
 
 @pytest.fixture(scope="session")
-def builds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(common: Path) -> Path:
+    """Return the export of a training: the example's, of fewer epochs and a smaller network."""
+
+    def train(folder: Path) -> None:
+        smaller = ("fitting.epochs=4", "network.channels=[16,32,64,128]", "network.hidden=48")
+        words = [word for key in smaller for word in ("--set", key)]
+        done = insight_cloud("train", str(EXAMPLE), *words, "--export", "export", cwd=folder)
+        assert done.returncode == 0, done.stderr
+
+    return made_once(common / "trained", train) / "export"
+
+
+@pytest.fixture(scope="session")
+def builds(common: Path) -> Path:
     """Return a cache of builds, for tests that build the same and are not about building."""
-    return tmp_path_factory.mktemp("builds")
+    place = common / "builds"
+    place.mkdir(exist_ok=True)
+    return place
 
 
 @pytest.fixture(scope="session")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def here(common: Path) -> Path:
     """Return the hardware profile of this very machine."""
-    folder = tmp_path_factory.mktemp("here")
-    done = insight_edge("profiles", "detect", "--id", "here", "-o", "here.toml", cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return folder / "here.toml"
+
+    def detect(folder: Path) -> None:
+        words = ("profiles", "detect", "--id", "here", "-o", "here.toml")
+        done = insight_edge(*words, cwd=folder)
+        assert done.returncode == 0, done.stderr
+
+    return made_once(common / "here", detect) / "here.toml"
