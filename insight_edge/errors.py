@@ -54,6 +54,9 @@ from typing import ClassVar
 class InsightEdgeError(Exception):
     """One clear line for a person, and a hint that says what to do next.
 
+    A message may quote what came from outside, such as the name of a tensor: what breaks a
+    line or steers a terminal is shown as `?`.
+
     Attributes:
         hint: what to do about it, or None where nothing better is known than the message.
         exit_code: what a command line program exits with.
@@ -62,7 +65,7 @@ class InsightEdgeError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__("".join(c if c.isprintable() else "?" for c in message))
         self.hint = hint
 
 

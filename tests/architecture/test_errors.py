@@ -4,6 +4,8 @@
 import inspect
 import re
 
+import pytest
+
 from insight_edge import errors
 
 
@@ -25,3 +27,11 @@ def test_error_tree_is_the_one_drawn() -> None:
         if issubclass(kind, Exception) and kind.__base__ is not None
     }
     assert parents == defined
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "\x1b[31mred", "back\rspace", "lost \udc80"])
+def test_message_is_a_line_that_steers_no_terminal(name: str) -> None:
+    said = str(errors.ModelError(f"output '{name}' is made by no operator"))
+    assert said.isprintable()
+    assert said.startswith("output '")
+    assert said.endswith("' is made by no operator")
