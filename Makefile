@@ -47,6 +47,7 @@ arm-root: setup  ## what artifacts for aarch64 are asked in, under emulation
 
 faults: setup  ## everything that breaks, for as long as it takes
 	$(BIN)/pytest --long tests/faults
+	$(BIN)/pytest --long -m long tests/unit
 
 check: setup  ## format, lint, types, arrows, architecture
 	$(BIN)/ruff format --check .

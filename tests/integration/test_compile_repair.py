@@ -18,7 +18,6 @@ from tests.fakes.fragile import fragile_model, held_out
 pytestmark = pytest.mark.slow
 
 Compiled = Callable[..., dict[str, Trial]]
-ENGINES = ("onnxruntime", "openvino")
 
 
 @pytest.fixture
@@ -69,7 +68,9 @@ def test_layers_that_stay_are_those_that_hurt_and_say_why(compiled: Compiled) ->
     assert all(layer.sqnr_db < 20 for layer in layers)
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "engine", ["onnxruntime", pytest.param("openvino", marks=pytest.mark.long)]
+)
 def test_sound_int8_is_not_touched(engine: str, compiled: Compiled) -> None:
     trials = compiled(engine, wide=1.0)
     assert set(trials) == {f"{engine}:fp32", f"{engine}:int8"}

@@ -120,8 +120,15 @@ def dying(template: Path, folder: Path) -> Iterator[tuple[World, DyingDatabase]]
         yield world, database
 
 
-@pytest.mark.parametrize("fails", [False, True])
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(
+    ("after", "fails"),
+    [
+        (False, False),
+        (True, True),
+        pytest.param(False, True, marks=pytest.mark.long),
+        pytest.param(True, False, marks=pytest.mark.long),
+    ],
+)
 def test_whichever_commit_it_dies_at_the_end_is_the_same(
     template: Path, tmp_path: Path, fails: bool, after: bool
 ) -> None:
