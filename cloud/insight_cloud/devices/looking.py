@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Find devices, and turn rows into what other rooms see, inside a transaction of the service's."""
 
+from collections.abc import Collection
+
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session, defer
 
@@ -49,6 +51,16 @@ def page(session: Session, query: Query, tenant: str, after: str | None, limit: 
     rows = session.scalars(asked.limit(limit + 1)).all()
     found = tuple(map(device_from_row, rows[:limit]))
     return Page(devices=found, total=total, after=found[-1].name if len(rows) > limit else None)
+
+
+def online(session: Session, tenant: str, among: Collection[str]) -> tuple[str, ...]:
+    """Return those of some devices that are connected and have not left the fleet."""
+    names, found = sorted(among), list[str]()
+    for start in range(0, len(names), MAX_PAGE):
+        some = DeviceRow.name.in_(names[start : start + MAX_PAGE])
+        query = select(DeviceRow.name).where(*_conditions(Query(online=True), tenant), some)
+        found += session.scalars(query.order_by(DeviceRow.name))
+    return tuple(found)
 
 
 def reported_from_row(row: DeviceRow) -> Reported | None:

@@ -169,6 +169,11 @@ class Devices:
         with self._database.read() as session:
             return looking.page(session, query or Query(), tenant, after, limit)
 
+    def online(self, among: Collection[str], *, tenant: str = TENANT) -> tuple[str, ...]:
+        """Return those of some devices that are there, in the order of their names."""
+        with self._database.read() as session:
+            return looking.online(session, tenant, among)
+
     def facts(self, device: str, *, tenant: str = TENANT) -> Facts:
         """Return what a device said last of its machine.
 

@@ -180,6 +180,12 @@ def listed(
     return tuple(map(_sample, session.scalars(ordered)))
 
 
+def holders(session: Session, tenant: str, state: SampleState) -> tuple[str, ...]:
+    """Return the devices that have samples in a state, in the order of their names."""
+    query = select(SampleRow.device).filter_by(tenant=tenant, state=state.value).distinct()
+    return tuple(session.scalars(query.order_by(SampleRow.device)))
+
+
 def expire(session: Session, before_s: float, now_s: float) -> None:
     """Let offers and requests go that nothing has happened to since some time."""
     session.execute(

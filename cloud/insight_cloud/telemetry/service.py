@@ -312,6 +312,11 @@ class Telemetry:
                 now_s=now_s,
             )
 
+    def asked_devices(self, *, tenant: str = TENANT) -> tuple[str, ...]:
+        """Return the devices that were asked for samples which they have not uploaded."""
+        with self._database.read() as session:
+            return samples.holders(session, tenant, SampleState.ASKED)
+
     def wanted_uploads(self, device: str, *, tenant: str = TENANT) -> tuple[Sample, ...]:
         """Return the samples that a device was asked for and has not uploaded."""
         with self._database.read() as session:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-from insight_cloud.devices.device import Query
 from insight_cloud.devices.service import Devices
 from insight_cloud.platform.presigned import Presigner, Upload
 from insight_cloud.platform.publisher import Outgoing
+from insight_cloud.platform.schema import TENANT
 from insight_cloud.telemetry.samples import Sample
 from insight_cloud.telemetry.service import Telemetry
 from insight_cloud.worker.ingesting import Publishes
@@ -23,6 +23,10 @@ from insight_edge.documents.topics import Kind, Topic
 VALID: Final = timedelta(minutes=15)
 AGAIN: Final = timedelta(minutes=1)
 AT_ONCE: Final = 32
+"""Asked of a device and not brought yet; more are asked for as these arrive."""
+
+PATIENCE: Final = timedelta(seconds=5)
+"""What has not come by then holds nothing up: the device may have forgotten it at a restart."""
 
 
 class Asking:
@@ -46,28 +50,24 @@ class Asking:
         self._asked: dict[tuple[str, str, str], datetime] = {}
 
     def run(self) -> None:
-        """Ask every device that is there, for some at a time.
+        """Ask every device that is there for what it has not brought yet.
 
         Raises:
             LinkError: the broker did not take it; it is asked at the next call.
         """
         now = self._clock()
         self._asked = {one: at for one, at in self._asked.items() if now - at < AGAIN}
-        after: str | None = None
-        while True:
-            page = self._devices.devices(Query(online=True), after=after, limit=500)
-            for device in page.devices:
-                self._ask(device.tenant, device.name, now)
-            after = page.after
-            if after is None:
-                return
+        for device in self._devices.online(self._telemetry.asked_devices(tenant=TENANT)):
+            self._ask(TENANT, device, now)
 
     def _ask(self, tenant: str, device: str, now: datetime) -> None:
         wanted = {
             (tenant, device, one.digest): one
             for one in self._telemetry.wanted_uploads(device, tenant=tenant)
         }
-        fresh = [whose for whose in wanted if whose not in self._asked][:AT_ONCE]
+        fresh = [whose for whose in wanted if whose not in self._asked]
+        under_way = sum(now - at < PATIENCE for one, at in self._asked.items() if one in wanted)
+        fresh = fresh[: max(0, AT_ONCE - under_way)]
         if not fresh:
             return
         uploads = {whose[-1]: self._upload_address(tenant, wanted[whose], now) for whose in fresh}

@@ -41,8 +41,8 @@ def lanes(
         "fleet": [
             Duty("rolling out", 1.0, Rolling(cloud.rollouts, now).run),
             Duty("assigning", TICK_S, Assigning(devices, releases, publisher, now).run),
-            Duty("asking for samples", 2.0, asking.run),
-            Duty("labelling", 2.0, lambda: label(cloud.labels, now())),
+            Duty("asking for samples", TICK_S, asking.run),
+            Duty("labelling", 1.0, lambda: label(cloud.labels, now())),
             Duty("pipelines", 1.0, pipelining.run),
         ],
         "telemetry": [

@@ -41,7 +41,7 @@ UNTOLD = {
 READS = {
     Accounts: {"users", "user", "tokens", "audit"},
     Devices: set(
-        "device devices facts reported timeline desired not_updated_reason".split()  # noqa: SIM905
+        "device devices online facts reported timeline desired not_updated_reason".split()  # noqa: SIM905
     ),
     Registry: set(
         "overview version versions models aliases artifact artifact_parts".split()  # noqa: SIM905

@@ -13,7 +13,7 @@ from insight_cloud.platform.presigned import Presigner
 from insight_cloud.platform.publisher import Outgoing
 from insight_cloud.telemetry.samples import SampleState
 from insight_cloud.telemetry.service import Telemetry
-from insight_cloud.worker.asking import AGAIN, AT_ONCE, Asking
+from insight_cloud.worker.asking import AGAIN, AT_ONCE, PATIENCE, Asking
 from insight_edge.documents.codec import decode_wire, digest
 from insight_edge.documents.delivery import Ack
 from insight_edge.errors import LinkError
@@ -108,16 +108,53 @@ def test_one_that_did_not_upload_is_asked_again_and_one_that_did_is_not(
     assert post.take() == []
 
 
-def test_so_many_are_asked_for_at_once_and_the_rest_next_time(
+def test_so_many_are_under_way_at_once_and_others_follow_those_that_arrived(
     database: Database, telemetry: Telemetry, tmp_path: Path
 ) -> None:
     devices = fleet(database, "camera-1")
     post = Post()
     asking = Asking(devices, telemetry, post, Presigner(tmp_path / "s"), "http://a", Clock())
-    names = [digest(str(number).encode()) for number in range(AT_ONCE + 5)]
+    names = {digest(str(number).encode()) for number in range(AT_ONCE + 5)}
     offered(telemetry, "camera-1", *names)
-    for _ in range(3):
-        asking.run()
-    taken = [uploads for _, uploads in post.take()]
-    assert [len(uploads) for uploads in taken] == [AT_ONCE, 5]
-    assert sorted(name for uploads in taken for name in uploads) == sorted(names)
+    asking.run()
+    asking.run()
+    [(_, first)] = post.take()
+    assert len(first) == AT_ONCE
+    for name in first[:3]:
+        telemetry.move_sample("camera-1", name, SampleState.UPLOADED, NOW)
+    asking.run()
+    [(_, second)] = post.take()
+    assert len(second) == 3
+    for name in first[3:]:
+        telemetry.move_sample("camera-1", name, SampleState.UPLOADED, NOW)
+    asking.run()
+    [(_, third)] = post.take()
+    assert {*first, *second, *third} == names
+
+
+def test_what_does_not_arrive_holds_nothing_up(
+    database: Database, telemetry: Telemetry, tmp_path: Path
+) -> None:
+    devices = fleet(database, "camera-1")
+    post, clock = Post(), Clock()
+    asking = Asking(devices, telemetry, post, Presigner(tmp_path / "s"), "http://a", clock)
+    names = {digest(str(number).encode()) for number in range(AT_ONCE + 5)}
+    offered(telemetry, "camera-1", *names)
+    asking.run()
+    [(_, first)] = post.take()
+    clock.now += PATIENCE
+    asking.run()
+    assert post.take() == [("camera-1", sorted(names.difference(first)))]
+
+
+def test_one_that_is_not_there_is_not_asked(
+    database: Database, telemetry: Telemetry, tmp_path: Path
+) -> None:
+    devices = fleet(database, "camera-1")
+    enrol(devices, "camera-2")
+    post = Post()
+    asking = Asking(devices, telemetry, post, Presigner(tmp_path / "s"), "http://a", Clock())
+    offered(telemetry, "camera-1", SAMPLE)
+    offered(telemetry, "camera-2", SAMPLE)
+    asking.run()
+    assert post.take() == [("camera-1", [SAMPLE])]
