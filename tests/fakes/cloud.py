@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An installation below one folder, its keys made, and its HTTP door as a real process."""
 
+import shutil
 import subprocess
 import sys
 import urllib.error
@@ -8,7 +9,9 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -43,12 +46,21 @@ class Cloud(Installation):
 
 @contextmanager
 def open_cloud(state: Path) -> Iterator[Cloud]:
-    """Make an installation."""
-    settings = Settings(state=state)
+    """Make an installation; all of one process have the same keys."""
+    shutil.copytree(_fresh_state().name, state, dirs_exist_ok=True)
+    with open_installation(Settings(state=state)) as cloud:
+        yield Cloud(**vars(cloud))
+
+
+@cache
+def _fresh_state() -> TemporaryDirectory[str]:
+    """Return what a first start makes: tables, keys and signed metadata."""
+    folder = TemporaryDirectory(prefix="cloud-")
+    settings = Settings(state=Path(folder.name))
     init_keys(settings.keys_path)
     with open_installation(settings) as cloud:
         cloud.releases.renew(now=now())
-        yield Cloud(**vars(cloud))
+    return folder
 
 
 @contextmanager

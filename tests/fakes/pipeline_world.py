@@ -31,8 +31,7 @@ from insight_cloud.pipelines.service import Pipelines
 from insight_cloud.pipelines.stages import Domains
 from insight_cloud.platform.blobs import Blobs, open_blobs
 from insight_cloud.platform.child_process import run_child
-from insight_cloud.platform.database import Database, open_database
-from insight_cloud.platform.migration import upgrade
+from insight_cloud.platform.database import Database
 from insight_cloud.registry.rules import ModelVersion
 from insight_cloud.registry.service import Registry
 from insight_cloud.releases.keys import Keys, init_keys
@@ -44,6 +43,7 @@ from insight_edge.documents.codec import digest
 from insight_edge.documents.manifest import ModelInfo
 from tests.fakes.bundles import ARTIFACT, bundle_files, bundle_manifest
 from tests.fakes.fleet_devices import BOX, request
+from tests.fakes.migrated import migrated_database
 
 MODEL, DEPLOYMENT, PROFILE = "digits", "camera-1", "box"
 LOOK_S = 0.05
@@ -215,8 +215,7 @@ class PipelineWorld:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.database: Database = open_database(folder / "cloud.sqlite")
-        upgrade(self.database)
+        self.database: Database = migrated_database(folder / "cloud.sqlite")
         self.blobs: Blobs = open_blobs(folder / "blobs")
         self.registry = Registry(self.database, self.blobs)
         self.devices = Devices(self.database)

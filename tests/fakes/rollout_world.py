@@ -19,7 +19,6 @@ import numpy as np
 from insight_cloud.devices.service import Devices
 from insight_cloud.platform.blobs import open_blobs
 from insight_cloud.platform.database import Database, open_database
-from insight_cloud.platform.migration import upgrade
 from insight_cloud.registry.service import Registry
 from insight_cloud.releases.keys import Keys, init_keys
 from insight_cloud.releases.service import Releases
@@ -36,6 +35,7 @@ from insight_edge.stats.latency import LatencyHistogram
 from tests.fakes.bundles import bundle_files, bundle_manifest
 from tests.fakes.fleet_devices import NOW, birth, death, request, state, told
 from tests.fakes.hardware import profile_of
+from tests.fakes.migrated import migrated_database
 from tests.fakes.telemetry import KNOWN, message, outcome, predictions, report
 
 MODEL, DEPLOYMENT = "digits", "camera-1"
@@ -50,8 +50,7 @@ def make_world(folder: Path) -> None:
     """Make a cloud: keys, tables, and a bundle of each version for each profile."""
     folder.mkdir(parents=True)
     init_keys(folder / "keys")
-    database = open_database(folder / "cloud.sqlite")
-    upgrade(database)
+    database = migrated_database(folder / "cloud.sqlite")
     releases = _releases(folder, database)
     for version in VERSIONS:
         for profile in PROFILES:

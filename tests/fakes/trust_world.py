@@ -10,8 +10,6 @@ from pathlib import Path
 import msgspec
 
 from insight_cloud.platform.blobs import open_blobs
-from insight_cloud.platform.database import open_database
-from insight_cloud.platform.migration import ensure_current
 from insight_cloud.releases.keys import Keys, init_keys
 from insight_cloud.releases.service import Releases
 from insight_edge.bundle.write import write_bundle
@@ -20,6 +18,7 @@ from insight_edge.fleet.trust.fetcher import Patience
 from insight_edge.fleet.trust.repository import Trust
 from insight_edge.fleet.trust.tuf_client import Bounds
 from tests.fakes.bundles import bundle_files, bundle_manifest
+from tests.fakes.migrated import migrated_database
 from tests.fakes.update_server import UpdateServer
 
 START = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -126,8 +125,7 @@ class Device:
 @contextmanager
 def trust_world(root: Path, *, roots: int = 1) -> Iterator[World]:
     """Give a cloud with fresh keys and an empty repository, served until the end."""
-    database = open_database(root / "cloud.sqlite")
-    ensure_current(database)
+    database = migrated_database(root / "cloud.sqlite")
     keys = init_keys(root / "keys", roots=roots)
     releases = Releases(database, open_blobs(root / "blobs"), root / "tuf", keys)
     releases.renew(now=START)

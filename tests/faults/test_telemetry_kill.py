@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from insight_cloud.platform.database import open_database
-from insight_cloud.platform.migration import upgrade
 from insight_cloud.telemetry.rules import Fate
 from insight_cloud.telemetry.service import Telemetry
 from insight_edge.documents.codec import digest
 from tests.fakes.ingester import allow, start_ingester, write_messages
+from tests.fakes.migrated import migrated_database
 from tests.fakes.telemetry import BUNDLE, NOW, find_bundle, merged, message, report, sum_of
 
 REPORTS = [report(number // 3, device=f"camera-{number % 3}") for number in range(240)]
@@ -20,8 +19,7 @@ BATCH = 6
 
 @pytest.mark.parametrize("batches", [1, 9, 23])
 def test_a_killed_ingester_loses_nothing_it_acknowledged(tmp_path: Path, batches: int) -> None:
-    database = open_database(tmp_path / "cloud.sqlite")
-    upgrade(database)
+    database = migrated_database(tmp_path / "cloud.sqlite")
     messages = [message(each) for each in REPORTS]
     write_messages(tmp_path / "messages", messages)
     child = start_ingester(tmp_path / "cloud.sqlite", tmp_path / "messages", BATCH)

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from pyarrow import parquet
 
-from insight_cloud.platform.database import open_database
-from insight_cloud.platform.migration import upgrade
 from insight_cloud.telemetry.service import Telemetry
+from tests.fakes.migrated import migrated_database
 from tests.fakes.telemetry import NOW, NOW_S, find_bundle, message, predictions
 
 ROOT = Path(__file__).parents[2]
@@ -26,8 +25,7 @@ def written(log: Path) -> list[Path]:
 @pytest.mark.parametrize("files", [1, 11])
 def test_a_killed_writer_of_the_log_loses_and_doubles_nothing(tmp_path: Path, files: int) -> None:
     log, path = tmp_path / "log", tmp_path / "cloud.sqlite"
-    database = open_database(path)
-    upgrade(database)
+    database = migrated_database(path)
     telemetry = Telemetry(database, find_bundle, log)
     times = tuple(NOW_S - number % DAYS * 86_400 for number in range(10 * DAYS))
     results = predictions(tuple(range(10 * DAYS)), at_s=times)

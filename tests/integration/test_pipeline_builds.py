@@ -16,11 +16,11 @@ from insight_cloud.builds.rules import BuildState
 from insight_cloud.builds.service import Builds
 from insight_cloud.platform.blobs import open_blobs
 from insight_cloud.platform.clock import now
-from insight_cloud.platform.database import Database, open_database
-from insight_cloud.platform.migration import upgrade
+from insight_cloud.platform.database import Database
 from insight_cloud.registry.service import Registry
 from insight_edge.bundle.npz import npz_from_arrays
 from insight_edge.compile.processes import process_tree
+from tests.fakes.migrated import migrated_database
 from tests.fakes.sources import table_model, table_rows
 
 pytestmark = pytest.mark.slow
@@ -30,8 +30,7 @@ POLL_S = 0.02
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = open_database(tmp_path / "cloud.sqlite")
-    upgrade(database)
+    database = migrated_database(tmp_path / "cloud.sqlite")
     yield database
     database.close()
 

@@ -4,19 +4,17 @@
 from datetime import timedelta
 from pathlib import Path
 
-from insight_cloud.platform.database import open_database
-from insight_cloud.platform.migration import upgrade
 from insight_cloud.telemetry.service import Telemetry
 from insight_edge.documents.codec import digest
 from tests.fakes.ingester import allow, start_ingester, write_messages
+from tests.fakes.migrated import migrated_database
 from tests.fakes.telemetry import NOW, find_bundle, message, outcome, predictions, report, sum_of
 
 REPORTS = [report(number // 4, device=f"camera-{number % 4}") for number in range(240)]
 
 
 def test_two_processes_with_the_same_messages_count_each_once(tmp_path: Path) -> None:
-    database = open_database(tmp_path / "cloud.sqlite")
-    upgrade(database)
+    database = migrated_database(tmp_path / "cloud.sqlite")
     messages = [
         *map(message, REPORTS),
         *(message(predictions((number, number + 1))) for number in range(40)),

@@ -6,17 +6,15 @@ from itertools import islice
 from pathlib import Path
 
 from benchmarks.reports import BUNDLE, DEVICES, KINDS, ROWS, known_bundle, messages
-from insight_cloud.platform.database import open_database
-from insight_cloud.platform.migration import upgrade
 from insight_cloud.telemetry.rules import Fate
 from insight_cloud.telemetry.service import Telemetry
+from tests.fakes.migrated import migrated_database
 
 COUNT = KINDS + DEVICES + 7
 
 
 def test_measured_reports_are_added_up(tmp_path: Path) -> None:
-    database = open_database(tmp_path / "cloud.sqlite")
-    upgrade(database)
+    database = migrated_database(tmp_path / "cloud.sqlite")
     known, now = known_bundle(), datetime.now(UTC)
     telemetry = Telemetry(database, lambda _: known, tmp_path / "log")
     receipts = telemetry.ingest(list(islice(messages(), COUNT)), now)

@@ -7,15 +7,14 @@ from pathlib import Path
 import pytest
 
 from insight_cloud.platform.blobs import Blobs, open_blobs
-from insight_cloud.platform.database import Database, open_database
-from insight_cloud.platform.migration import upgrade
+from insight_cloud.platform.database import Database
 from insight_cloud.registry.service import Registry
+from tests.fakes.migrated import migrated_database
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    database = open_database(tmp_path / "cloud.sqlite")
-    upgrade(database)
+    database = migrated_database(tmp_path / "cloud.sqlite")
     yield database
     database.close()
 

@@ -17,7 +17,7 @@ from insight_cloud.accounts.service import Accounts
 from insight_cloud.app.problems import answer_problems
 from insight_cloud.monitoring.api import router
 from insight_cloud.platform.database import open_database
-from insight_cloud.platform.migration import upgrade
+from tests.fakes.migrated import migrated_database
 from tests.fakes.monitored import MODEL, SHIFT, Monitored, monitored
 from tests.fakes.operators import Answer, call
 
@@ -51,8 +51,7 @@ class Door:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """Return a folder with an open alarm, made once because a password takes a second."""
     folder = tmp_path_factory.mktemp("monitoring") / "template"
-    database = open_database(folder / "cloud.sqlite")
-    upgrade(database)
+    database = migrated_database(folder / "cloud.sqlite")
     world = monitored(database, folder)
     bundle = world.publish()
     world.watch(bundle, 0.0, SHIFT, SHIFT)

@@ -10,8 +10,8 @@ import pytest
 from insight_cloud.accounts.audit import Trail, listed
 from insight_cloud.monitoring.alarm import Alarm, WindowAssessment
 from insight_cloud.platform.database import open_database
-from insight_cloud.platform.migration import upgrade
 from insight_cloud.platform.schema import TENANT
+from tests.fakes.migrated import migrated_database
 from tests.fakes.monitor import allow, start_monitor
 from tests.fakes.monitored import SHIFT, monitored
 
@@ -24,8 +24,7 @@ Written = tuple[list[WindowAssessment], list[Alarm], int]
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder where windows wait to be judged; the bundle's digest is in `bundle`."""
     folder = tmp_path_factory.mktemp("monitored")
-    database = open_database(folder / "cloud.sqlite")
-    upgrade(database)
+    database = migrated_database(folder / "cloud.sqlite")
     world = monitored(database, folder)
     bundle = world.publish()
     world.send(bundle, *SHIFTS)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A fleet of fifty that answers in any order, persons who interfere, and what never happens."""
 
-import shutil
 import tempfile
 from contextlib import ExitStack
 from functools import cache
@@ -30,11 +29,12 @@ places = st.integers(0, DEVICES - 1)
 
 
 @cache
-def fleet() -> Path:
+def fleet() -> tempfile.TemporaryDirectory[str]:
     """Return a world with all devices, which is made once and copied."""
-    folder = Path(tempfile.mkdtemp(prefix="rollout-fleet-")) / "world"
-    make_world(folder)
-    with open_world(folder, folder) as world:
+    folder = tempfile.TemporaryDirectory(prefix="rollout-fleet-")
+    place = Path(folder.name) / "world"
+    make_world(place)
+    with open_world(place, place) as world:
         for number in range(DEVICES):
             world.add(f"cam-{number:02}", profile="lab" if number % 7 == 0 else "box")
     return folder
@@ -47,7 +47,8 @@ class RolloutMachine(RuleBasedStateMachine):
         super().__init__()
         self.stack = ExitStack()
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
-        self.world: World = self.stack.enter_context(open_world(fleet(), folder / "world"))
+        made = Path(fleet().name) / "world"
+        self.world: World = self.stack.enter_context(open_world(made, folder / "world"))
         self.names = [f"cam-{number:02}" for number in range(DEVICES)]
         for name in self.names:
             self.world.committed[name] = self.world.wanted(name)
@@ -212,8 +213,6 @@ def test_an_end_is_reached_from_anywhere() -> None:
         assert machine.state in {State.ROLLED_BACK, State.COMPLETED}
     finally:
         machine.teardown()
-        shutil.rmtree(fleet().parent, ignore_errors=True)
-        fleet.cache_clear()
 
 
 TestRollout = RolloutMachine.TestCase
