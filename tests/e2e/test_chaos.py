@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loop in miniature while its processes are killed, each at a seeded moment.
 
-One device, a small network, the ordinary programs: the world changes, the alarm
-fires, people label, the model is retrained, compiled, rolled out and promoted, and
-what the cloud counted is what the application asked, whichever process died.
+One device, a small network that was trained before, the ordinary programs: the
+world changes, the alarm fires, people label, the model is retrained, compiled,
+rolled out and promoted, and what the cloud counted is what the application asked,
+whichever process died.
 """
 
 import subprocess
@@ -17,16 +18,16 @@ MINIATURE = """
 import sys
 from pathlib import Path
 from insight_cloud.cli.screen import complain
+from insight_cloud.demo.pace import Pace
 from insight_cloud.demo.story import Options, tell_story
 from insight_edge.errors import InsightEdgeError
 
-small = ("network.height=16", "network.width=16", "network.channels=[12, 24]", "network.hidden=48",
-         "fitting.epochs=8", "resources.threads=1")
+pace = Pace(callers=4, rate_hz=20.0, probation_s=2.0, soak_s=1.0, begins_s=0.0, look_s=0.0,
+            quiet_s=4.0, after_s=6.0)
 try:
     tell_story(Options(folder=Path(sys.argv[1]), train_toml=Path(sys.argv[2]), seed=3, devices=1,
-                       training=small, targets=("onnxruntime:fp32",), rate_hz=40.0,
-                       labels=190, look_s=0.0, quiet_s=4.0, after_s=6.0,
-                       kill_each_s=3.0, kill_rounds=1))
+                       trained=Path(sys.argv[3]), targets=("onnxruntime:fp32",), labels=190,
+                       pace=pace, kill_each_s=3.0, kill_rounds=1))
 except InsightEdgeError as error:
     complain(str(error), error.hint)
     sys.exit(error.exit_code)
@@ -34,9 +35,10 @@ except InsightEdgeError as error:
 
 
 @pytest.mark.slow
-def test_loop_closes_whichever_process_is_killed(tmp_path: Path) -> None:
+def test_loop_closes_whichever_process_is_killed(tmp_path: Path, trained: Path) -> None:
+    places = (tmp_path / "demo", ROOT / "examples" / "train.toml", trained.parent)
     done = subprocess.run(
-        [sys.executable, "-c", MINIATURE, str(tmp_path / "demo"), f"{ROOT}/examples/train.toml"],
+        [sys.executable, "-c", MINIATURE, *map(str, places)],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-8000:]

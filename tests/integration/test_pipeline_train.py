@@ -26,11 +26,6 @@ from tests.fakes.programs import insight_cloud
 
 pytestmark = pytest.mark.slow
 HOLDOUT = 0.4
-EXAMPLE = Path(__file__).parents[2] / "examples" / "train.toml"
-QUICK = (
-    "--set", "fitting.epochs=5", "--set", "network.channels=[8,16]",
-    "--set", "network.height=16", "--set", "network.width=16",
-)  # fmt: skip
 
 
 def darkened() -> tuple[bytes, NDArray[np.uint8], NDArray[np.int64]]:
@@ -40,19 +35,9 @@ def darkened() -> tuple[bytes, NDArray[np.uint8], NDArray[np.int64]]:
     return npz_from_arrays({"image": images, "labels": labels}), images, labels
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with a quickly trained version: its `state` and its `export`."""
-    folder = tmp_path_factory.mktemp("base")
-    place = ("--state", "state", "--export", "export")
-    done = insight_cloud("train", EXAMPLE, *QUICK, *place, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
 @pytest.fixture
-def cloud(base: Path, tmp_path: Path) -> Iterator[Installation]:
-    shutil.copytree(base / "state", tmp_path / "state")
+def cloud(trained: Path, tmp_path: Path) -> Iterator[Installation]:
+    shutil.copytree(trained.parent / "state", tmp_path / "state")
     with open_installation(Settings(state=tmp_path / "state")) as cloud:
         yield cloud
 
@@ -131,14 +116,14 @@ def test_a_training_that_fails_says_why_and_one_that_is_given_up_ends(
     assert len(cloud.registry.versions("digits")) == 1
 
 
-def test_rows_are_added_from_the_command_line(base: Path, tmp_path: Path) -> None:
+def test_rows_are_added_from_the_command_line(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "new.npz").write_bytes(npz_from_arrays({"image": np.zeros((1, 8, 8), np.uint8)}))
     done = insight_cloud(
-        "train", base / "export" / "train.json", "--add", "new.npz", "--state", "s", cwd=tmp_path
+        "train", trained / "train.json", "--add", "new.npz", "--state", "s", cwd=tmp_path
     )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-2:] == [
         "error: labelled rows: arrays image",
         "hint: wanted: image, labels",
     ]
-    assert json.loads((base / "export" / "train.json").read_bytes())["data"]["add"] is None
+    assert json.loads((trained / "train.json").read_bytes())["data"]["add"] is None

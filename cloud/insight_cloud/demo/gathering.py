@@ -22,7 +22,7 @@ from insight_cloud.demo.people import Work
 from insight_cloud.demo.programs import ProgramError, call
 from insight_cloud.demo.promises import Story
 from insight_cloud.demo.recording import Recording
-from insight_cloud.demo.stage import CALLERS, DEPLOYMENT, MODEL, Scenery, Stage
+from insight_cloud.demo.stage import DEPLOYMENT, MODEL, Scenery, Stage
 from insight_cloud.demo.stage import Device as OnStage
 from insight_cloud.demo.watching import Seen
 from insight_cloud.installation import Installation, open_installation
@@ -74,7 +74,9 @@ def gather(
         ProgramError: a program ended or refused.
     """
     stage.stop_asking()
-    cut_off = moments.application_kills * math.ceil(CALLERS * (1 + stage.rate_hz * UNCOUNTED_S))
+    pace = stage.pace
+    each = math.ceil(pace.callers * (1 + pace.rate_hz * UNCOUNTED_S))
+    cut_off = moments.application_kills * each
     recordings = {device.name: device.recording() for device in stage.devices}
     with open_installation(Settings(state=stage.folder / "cloud")) as cloud:
         _await_reports(cloud, recordings, cut_off)

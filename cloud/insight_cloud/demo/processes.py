@@ -162,23 +162,19 @@ def customer(folder: Path, device: str, setup: application.Setup) -> Process:
     return made
 
 
-def enrol(folder: Path, device: str, profile: str, address: str, deployment: str) -> None:
-    """Invite a device as an operator does, and enrol it as its owner does.
+def enrol(state: Path, token: str, profile: str, address: str, deployment: str) -> None:
+    """Enrol a device that was invited, as its owner does.
 
     Raises:
-        ProgramError: one of the programs refused.
+        ProgramError: the program refused.
     """
-    invited = subprocess.run(
-        [BIN / "insight-cloud", "device", "invite", device, "--state", folder / "cloud"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
     done = subprocess.run(
-        [BIN / "insight-edge", "agent", "enroll", address, "--state", folder / device,
+        [BIN / "insight-edge", "agent", "enroll", address, "--state", state,
          "--profile", profile, "--deployment", deployment],
-        input=invited.stdout, capture_output=True, text=True, check=False,
+        input=token, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    if invited.returncode or done.returncode:
-        raise ProgramError(f"{device} was not enrolled: {invited.stderr}{done.stderr}")
+    if done.returncode:
+        raise ProgramError(f"{state.name} was not enrolled: {done.stderr}")
 
 
 def free_ports(count: int) -> tuple[int, ...]:

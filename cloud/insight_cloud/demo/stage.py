@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from insight_cloud.datasets.known import load_dataset
 from insight_cloud.demo.application import Setup
 from insight_cloud.demo.machines import Machine
+from insight_cloud.demo.pace import Pace
 from insight_cloud.demo.processes import (
     Process,
     agent,
@@ -31,9 +32,7 @@ from insight_edge.fleet.identity import deployment_dir
 MODEL, DEPLOYMENT = "digits", "camera-1"
 NAMES = ("gate-north", "gate-east", "gate-west")
 """Of the devices."""
-CALLERS = 2
 OUTCOME_DELAY_S = 3.0
-WINDOW_S, PROBATION_S = 2.0, 4.0
 SEGMENT_ROWS = 100
 
 
@@ -93,7 +92,6 @@ class Stage:
     """Everything that runs; a context manager that ends it.
 
     Attributes:
-        rate_hz: of each caller.
         shifted: whether the world has changed.
         forgiving: whether somebody kills and restarts the processes of devices.
     """
@@ -102,7 +100,7 @@ class Stage:
     seed: int
     cloud: Process
     address: str
-    rate_hz: float
+    pace: Pace
     stay: bool = False
     devices: list[Device] = field(default_factory=list)
     shifted: bool = False
@@ -131,24 +129,24 @@ class Stage:
         """
         await_door(self.address, self.cloud)
 
-    def add_device(self, name: str, machine: Machine, scene: Scenery) -> None:
-        """Enrol a device and start its agent and its application.
+    def add_device(self, name: str, token: str, machine: Machine, scene: Scenery) -> None:
+        """Enrol a device that was invited, and start its agent and its application.
 
         Raises:
             ProgramError: a program refused.
         """
-        enrol(self.folder, name, machine.id, self.address, DEPLOYMENT)
+        enrol(self.folder / name, token, machine.id, self.address, DEPLOYMENT)
         record = self.folder / f"{name}.calls"
         setup = Setup(
             state=str(deployment_dir(self.folder / name, DEPLOYMENT)),
             images=str(scene.file),
             record=str(record),
-            callers=CALLERS,
-            rate_hz=self.rate_hz,
+            callers=self.pace.callers,
+            rate_hz=self.pace.rate_hz,
             delay_s=OUTCOME_DELAY_S,
             seed=self.seed * 100 + len(self.devices),
         )
-        watch = agent(self.folder, name, WINDOW_S, PROBATION_S)
+        watch = agent(self.folder, name, self.pace.window_s, self.pace.probation_s)
         watch.start()
         self.devices.append(
             Device(
@@ -218,7 +216,7 @@ class Stage:
                 )
 
 
-def set_up(folder: Path, seed: int, rate_hz: float, *, stay: bool) -> Stage:
+def set_up(folder: Path, seed: int, pace: Pace, *, stay: bool) -> Stage:
     """Return a stage on which nothing runs yet."""
     port, broker_port = free_ports(2)
     return Stage(
@@ -226,6 +224,6 @@ def set_up(folder: Path, seed: int, rate_hz: float, *, stay: bool) -> Stage:
         seed=seed,
         cloud=cloud(folder, (port, broker_port), SEGMENT_ROWS),
         address=f"http://127.0.0.1:{port}",
-        rate_hz=rate_hz,
+        pace=pace,
         stay=stay,
     )

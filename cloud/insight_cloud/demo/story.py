@@ -9,19 +9,21 @@ nothing of the shift. `promises` judges what came out.
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from insight_cloud.demo import gathering, screen
+from insight_cloud.demo import first_version, gathering, screen
 from insight_cloud.demo.chaos import Chaos
 from insight_cloud.demo.client import Client
 from insight_cloud.demo.machines import Machine, three_of
+from insight_cloud.demo.pace import Pace
 from insight_cloud.demo.people import Labeller
-from insight_cloud.demo.programs import call, call_json, output_of
+from insight_cloud.demo.programs import call_json, output_of
 from insight_cloud.demo.promises import BrokenPromiseError, Story, promises
 from insight_cloud.demo.stage import DEPLOYMENT, MODEL, NAMES, Scenery, Stage, scenery, set_up
 from insight_cloud.demo.watching import Seen, Watcher
@@ -43,6 +45,7 @@ FIRST_PLAN = {
     "least_calls": 0,
     "deadline_s": 120.0,
 }
+RETRAINING_PLAN = {"canary": "1", "waves": ["100%"], "least_calls": 30, "deadline_s": 120.0}
 RETRAINING = {
     "automatic": True,
     "deployment": DEPLOYMENT,
@@ -52,13 +55,6 @@ RETRAINING = {
     "max_drop_pp": DROP_BUDGET_PP,
     "labels_within_s": 180.0,
     "rollout_within_s": 180.0,
-    "plan": {
-        "canary": "1",
-        "waves": ["100%"],
-        "soak_s": 3.0,
-        "least_calls": 30,
-        "deadline_s": 120.0,
-    },
 }
 
 
@@ -76,10 +72,9 @@ class Options:
         devices: how many, at most three.
         training: settings laid over the training file.
         targets: that are compiled; none are all that the compiler would try.
-        rate_hz: how often each caller of an application asks.
         labels: how many a retraining waits for.
-        look_s: how long a person looks at an input.
-        quiet_s, after_s: before the shift, and after the retraining.
+        pace: how fast everything goes.
+        trained: a folder with version 1, its `state` and its `export`; None trains it.
     """
 
     folder: Path
@@ -92,11 +87,9 @@ class Options:
     devices: int = 3
     training: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
-    rate_hz: float = 10.0
     labels: int = 190
-    look_s: float = 0.03
-    quiet_s: float = 40.0
-    after_s: float = 20.0
+    pace: Pace = field(default_factory=Pace)
+    trained: Path | None = None
 
 
 def tell_story(options: Options) -> None:
@@ -117,19 +110,27 @@ def tell_story(options: Options) -> None:
     machines = three_of(_machines())[: options.devices]
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    if options.trained is not None:
+        first_version.take_trained(options.trained, folder)
     scene = scenery(folder, options.shift, options.seed)
-    with set_up(folder, options.seed, options.rate_hz, stay=options.stay) as stage:
-        _first_version(options, machines)
+    with set_up(folder, options.seed, options.pace, stay=options.stay) as stage:
+        if options.trained is None:
+            seed = f"fitting.seed={options.seed}"
+            first_version.train(folder, options.train_toml, (seed, *options.training))
+        names = [machine.id for machine in machines]
+        first_version.publish(folder, names, options.targets, DROP_BUDGET_PP)
         screen.chapter(f"A cloud at {stage.address}")
         stage.await_cloud()
         client = Client(stage.address, _token(folder))
         diary = screen.Diary(started_s)
         watcher = Watcher(client, MODEL, diary.say, stage.check)
-        ours = {"labels": options.labels, "targets": options.targets}
-        client.put(f"/v1/models/{MODEL}/retraining", RETRAINING | ours)
+        client.put(f"/v1/models/{MODEL}/retraining", _policy(options))
         _roll_out_first(stage, machines, scene, client, watcher)
+        pace = options.pace
         with (
-            Labeller(client, MODEL, _book(scene), begins_s=2.0, each_s=options.look_s) as labeller,
+            Labeller(
+                client, MODEL, _book(scene), begins_s=pace.begins_s, each_s=pace.look_s
+            ) as labeller,
             _kills(options, stage, diary) as kills,
         ):
             shifted_s = _live(options, stage, watcher)
@@ -155,8 +156,8 @@ def _judge(story: Story, stage: Stage, options: Options, kills: Mapping[str, int
 
 
 def _live(options: Options, stage: Stage, watcher: Watcher) -> float | None:
-    screen.chapter(f"The applications ask; nothing happens for {options.quiet_s:.0f} s")
-    watcher.go_on(options.quiet_s)
+    screen.chapter(f"The applications ask; nothing happens for {options.pace.quiet_s:.0f} s")
+    watcher.go_on(options.pace.quiet_s)
     if options.shift == NO_SHIFT:
         screen.chapter(f"Nothing happens for another {NO_SHIFT_S:.0f} s")
         watcher.go_on(NO_SHIFT_S)
@@ -166,8 +167,8 @@ def _live(options: Options, stage: Stage, watcher: Watcher) -> float | None:
     watcher.until(lambda seen: bool(seen.alarms), 120, "an alarm")
     within_s = RETRAINING_S if options.kill_each_s is None else RETRAINING_AMID_KILLS_S
     watcher.until(_run_ended, within_s, "a retraining that ended")
-    screen.chapter(f"The retrained model serves for {options.after_s:.0f} s")
-    watcher.go_on(options.after_s)
+    screen.chapter(f"The retrained model serves for {options.pace.after_s:.0f} s")
+    watcher.go_on(options.pace.after_s)
     return shifted_s
 
 
@@ -188,47 +189,24 @@ def _book(scene: Scenery) -> dict[bytes, int]:
     return known_labels(images, np.tile(scene.labels[scene.pool], 2))
 
 
-def _first_version(options: Options, machines: tuple[Machine, ...]) -> None:
-    folder, names = options.folder, [machine.id for machine in machines]
-    settings = (f"fitting.seed={options.seed}", *options.training)
-    screen.chapter("Version 1 learns")
-    call(
-        "insight-cloud", "train", options.train_toml,
-        *_each("--set", settings),
-        "--state", folder / "cloud", "--export", folder / "model-1",
-    )  # fmt: skip
-    screen.chapter(f"Compile it for {', '.join(names)}")
-    call(
-        "insight-edge", "compile",
-        "-m", folder / "model-1" / "model.onnx",
-        "--calibration", folder / "model-1" / "data.npz",
-        "--max-drop", f"{DROP_BUDGET_PP:g}",
-        "--cache", folder / "builds",
-        "-o", folder / "bundle-1-{profile}",
-        *_each("--profile", names),
-        *_each("--target", options.targets),
-    )  # fmt: skip
-    for name in names:
-        bundle = folder / f"bundle-1-{name}"
-        call("insight-cloud", "release", "publish", bundle, "--state", folder / "cloud")
-
-
-def _each(flag: str, values: Iterable[str]) -> list[str]:
-    return [word for value in values for word in (flag, value)]
-
-
 def _roll_out_first(
     stage: Stage, machines: tuple[Machine, ...], scene: Scenery, client: Client, watcher: Watcher
 ) -> None:
     screen.chapter("Devices enrol; version 1 is rolled out to them")
     for name, machine in zip(NAMES, machines, strict=False):
-        stage.add_device(name, machine, scene)
+        invited = client.post("/v1/invitations", {"device": name})
+        stage.add_device(name, invited["token"], machine, scene)
     wanted = {"model": MODEL, "version": 1, "deployment": DEPLOYMENT, "plan": FIRST_PLAN}
     made = client.post("/v1/rollouts", wanted)
     watcher.until(
         lambda seen: seen.rollouts[made["id"]]["state"] == "completed", 120, "version 1 everywhere"
     )
     stage.await_serving()
+
+
+def _policy(options: Options) -> dict[str, Any]:
+    ours = {"labels": options.labels, "targets": options.targets}
+    return RETRAINING | ours | {"plan": RETRAINING_PLAN | {"soak_s": options.pace.soak_s}}
 
 
 def _run_ended(seen: Seen) -> bool:
