@@ -83,7 +83,8 @@ class Observer:
         """Put the window on the shelf and open the next; one without news stays open.
 
         Args:
-            last: stop counting for good, and open no other window.
+            last: stop counting for good, and open no other window. One without news is forgotten,
+                unless a later one was opened: its number would be missing between others.
         """
         with self._lock:
             if self._finished:
@@ -91,7 +92,8 @@ class Observer:
             self._flush()
             self._finished = last
             counts = self._window.current.counts()
-            if counts != Counts():  # rows of calls asked in the window before count too
+            # Rows of calls asked in the window before count too.
+            if counts != Counts() or (last and self._shelf.has_later(self._window)):
                 self._window.turn()
                 self._window.seal(time.time_ns(), closed=True)
                 self._shelf.put(self._window)

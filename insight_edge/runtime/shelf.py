@@ -35,14 +35,20 @@ class Shelf:
     def __init__(self, state_dir: Path | None) -> None:
         self._state_dir = state_dir
         self._sequence = itertools.count()
+        self._newest = -1
         self._closed: deque[tuple[Report, Path | None]] = deque()
         self._lock = threading.Lock()
 
     def open(self, like: WindowHeader) -> OpenWindow:
         """Return a new window like another one, with the next sequence number."""
-        header = msgspec.structs.replace(like, sequence=next(self._sequence), opened_s=time.time())
+        self._newest = next(self._sequence)
+        header = msgspec.structs.replace(like, sequence=self._newest, opened_s=time.time())
         name = f"window-{header.boot}-{header.sequence}.map"
         return open_window(header, self._state_dir and self._state_dir / name)
+
+    def has_later(self, window: OpenWindow) -> bool:
+        """Return whether a window was opened after this one, of this bundle or of another."""
+        return window.header.sequence < self._newest
 
     def put(self, window: OpenWindow) -> None:
         """Keep a window that nobody changes any more."""

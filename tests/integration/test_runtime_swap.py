@@ -290,3 +290,14 @@ def test_swap_is_refused_after_close(runtime: Runtime, tmp_path: Path) -> None:
     runtime.close()
     with pytest.raises(ValueError, match="closed"):
         runtime.swap(tmp_path / "2")
+
+
+def test_swap_that_finds_a_window_without_news_leaves_no_hole_in_their_numbers(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    answer_of(runtime)
+    reports = take_all(runtime)
+    runtime.swap(tmp_path / "2")
+    answer_of(runtime)
+    told = [(one.sequence, one.counts.asked) for one in (*reports, *take_all(runtime))]
+    assert told == [(0, 1), (1, 0), (2, 1)]

@@ -132,6 +132,18 @@ def test_what_comes_twice_counts_once(telemetry: Telemetry) -> None:
     assert totals(telemetry) == expected([one, two])
 
 
+def test_a_window_without_news_is_none_that_is_missing(telemetry: Telemetry) -> None:
+    assert fates(telemetry, report(0), report(2)) == [Fate.STORED] * 2
+    assert telemetry.health()["camera-1"].missing == 1
+    [before] = totals(telemetry).values()
+    assert fates(telemetry, report(1, rows=0)) == [Fate.STORED]
+    rolled_up(telemetry)
+    assert telemetry.health()["camera-1"].missing == 0
+    assert telemetry.health()["camera-1"].merged == 3
+    [after] = totals(telemetry).values()
+    assert (after.counts, after.reports) == (before.counts, 3)
+
+
 def test_the_same_report_in_other_bytes_is_the_same(telemetry: Telemetry) -> None:
     topic, payload = message(report())
     again = zstandard.ZstdCompressor(level=1).compress(zstandard.decompress(payload))
