@@ -6,7 +6,6 @@ in the state directory. A file goes only with its confirmed report, so a report
 may be handed over twice and is not lost; (boot, sequence) tells which it is.
 """
 
-import itertools
 import logging
 import threading
 import time
@@ -34,15 +33,16 @@ class Shelf:
 
     def __init__(self, state_dir: Path | None) -> None:
         self._state_dir = state_dir
-        self._sequence = itertools.count()
         self._newest = -1
         self._closed: deque[tuple[Report, Path | None]] = deque()
         self._lock = threading.Lock()
 
     def open(self, like: WindowHeader) -> OpenWindow:
         """Return a new window like another one, with the next sequence number."""
-        self._newest = next(self._sequence)
-        header = msgspec.structs.replace(like, sequence=self._newest, opened_s=time.time())
+        with self._lock:  # bundles open theirs in threads of their own
+            self._newest += 1
+            sequence = self._newest
+        header = msgspec.structs.replace(like, sequence=sequence, opened_s=time.time())
         name = f"window-{header.boot}-{header.sequence}.map"
         return open_window(header, self._state_dir and self._state_dir / name)
 

@@ -66,7 +66,8 @@ class Asking:
             for one in self._telemetry.wanted_uploads(device, tenant=tenant)
         }
         fresh = [whose for whose in wanted if whose not in self._asked]
-        under_way = sum(now - at < PATIENCE for one, at in self._asked.items() if one in wanted)
+        waits = [self._asked[whose] for whose in wanted if whose in self._asked]
+        under_way = sum(now - at < PATIENCE for at in waits)
         fresh = fresh[: max(0, AT_ONCE - under_way)]
         if not fresh:
             return

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 import hashlib
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from insight_cloud.datasets import digits
 from insight_cloud.datasets.digits import SIZES, load_digits
 from insight_cloud.datasets.known import load_dataset
 from insight_cloud.datasets.splits import stratified_splits
-from insight_edge.errors import ConfigurationError
+from insight_edge.errors import ConfigurationError, DigestMismatchError
 
 FIXED_SHA256 = "dd1221f5d1246ca09ffc6a1e728ade9c4c5add7bf7791b0a3b664b51570cc515"
 """Of the four index lists; a change here makes final rows training rows of older models."""
@@ -82,10 +84,21 @@ def test_the_digits_are_what_scikit_learn_has_at_those_rows() -> None:
         assert np.array_equal(split.labels, bunch.target[rows])
 
 
+@pytest.mark.parametrize("text", [None, "no table", "1,2\n3,4\n"])
+def test_other_digits_than_those_that_were_split_are_refused(
+    text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if text is not None:
+        (tmp_path / "digits.csv").write_text(text)
+    monkeypatch.setattr(digits, "FILE", str(tmp_path / "digits.csv"))
+    with pytest.raises(DigestMismatchError, match="have changed since they were split"):
+        load_digits()
+
+
 def test_each_split_of_the_digits_has_its_share_of_every_class() -> None:
-    digits = load_digits()
-    whole = np.bincount(np.concatenate([split.labels for split in digits.splits.values()]))
-    for split in digits.splits.values():
+    found = load_digits()
+    whole = np.bincount(np.concatenate([split.labels for split in found.splits.values()]))
+    for split in found.splits.values():
         shares = whole * len(split.rows) / 1797
         assert np.abs(np.bincount(split.labels) - shares).max() <= 1.5
 
