@@ -77,7 +77,9 @@ class Shelf:
     def recover(self) -> None:
         """Put the windows that earlier processes left on the shelf, oldest first.
 
-        A file that is damaged, or of a window in which nothing happened, is removed.
+        A file that is damaged is removed, and one of a process that counted nothing at
+        all. Any other window without news has its report: a later one may have gone out,
+        and a number that never comes is a report lost.
         """
         left = [] if self._state_dir is None else sorted(self._state_dir.glob("window-*.map"))
         found: list[OpenWindow] = []
@@ -87,11 +89,17 @@ class Shelf:
             except DocumentError as error:
                 _log.warning("%s", error)
                 _unlink(path)
-        for window in sorted(found, key=lambda w: (w.header.boot, w.header.sequence)):
-            if window.current.counts() != Counts():
+        found.sort(key=lambda w: (w.header.boot, w.header.sequence))
+        at_work = {w.header.boot for w in found if w.header.sequence > 0 or _has_news(w)}
+        for window in found:
+            if window.header.boot in at_work:
                 self.put(window)
             else:
                 self.discard(window)
+
+
+def _has_news(window: OpenWindow) -> bool:
+    return bool(window.current.counts() != Counts())
 
 
 def _unlink(path: Path | None) -> None:

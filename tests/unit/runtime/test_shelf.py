@@ -53,7 +53,25 @@ def test_recover_finds_what_another_process_left_in_order(tmp_path: Path) -> Non
     while (report := shelf.oldest()) is not None:
         found.append((report.sequence, report.counts.asked, report.recovered))
         shelf.confirm(report)
-    assert found == [(0, 5, False), (1, 6, True)]
+    assert found == [(0, 5, False), (1, 6, True), (2, 0, False)]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("later", "expected"), [(0, []), (1, [0, 1]), (2, [0, 1, 2])])
+def test_recover_leaves_no_number_out_and_reports_no_process_that_did_nothing(
+    tmp_path: Path, later: int, expected: list[int]
+) -> None:
+    left = Shelf(tmp_path)
+    used(left, 0, closed=False)
+    for asked in range(later):
+        used(left, asked, closed=False)
+    shelf = Shelf(tmp_path)
+    shelf.recover()
+    found = []
+    while (report := shelf.oldest()) is not None:
+        found.append(report.sequence)
+        shelf.confirm(report)
+    assert found == expected
     assert list(tmp_path.iterdir()) == []
 
 
