@@ -46,15 +46,20 @@ class Heard:
 
     live: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     kept: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, topic: str, retained: bool, payload: bytes) -> None:
-        (self.kept if retained else self.live)[topic].append(payload)
+        """Keep a message once, however many logins were allowed to hear it."""
+        with self.lock:
+            heard = (self.kept if retained else self.live)[topic]
+            if payload not in heard:
+                heard.append(payload)
 
 
 @contextmanager
-def paho(port: int, login: Login) -> Iterator[Heard]:
-    heard, subscribed = Heard(), threading.Event()
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id="stock-paho", protocol=mqtt.MQTTv5)
+def paho(port: int, login: Login, heard: Heard) -> Iterator[None]:
+    subscribed = threading.Event()
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
     client.username_pw_set(login.username, login.password)
     client.on_message = lambda _, __, one: heard.add(one.topic, one.retain, bytes(one.payload))
     client.on_connect = lambda one, *_: one.subscribe("#", qos=1)
@@ -63,27 +68,16 @@ def paho(port: int, login: Login) -> Iterator[Heard]:
     client.loop_start()
     try:
         assert subscribed.wait(10)
-        yield heard
+        yield
     finally:
         client.disconnect()
         client.loop_stop()
 
 
 @contextmanager
-def mosquitto_sub(port: int, login: Login) -> Iterator[Heard]:
-    heard = Heard()
-    command = [
-        "mosquitto_sub",
-        "-V",
-        "5",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        str(port),
-        "-i",
-        "stock-sub",
-        "-d",
-    ]
+def mosquitto_sub(port: int, login: Login, heard: Heard) -> Iterator[None]:
+    command = ["stdbuf", "-oL"]  # what it says waits for a message where stdout is a pipe
+    command += ["mosquitto_sub", "-V", "5", "-h", "127.0.0.1", "-p", str(port), "-d"]
     command += ["-u", login.username, "-P", login.password, "-q", "1", "-t", "#", "-F", "%r %t %x"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as client:
         assert client.stdout is not None
@@ -100,7 +94,7 @@ def mosquitto_sub(port: int, login: Login) -> Iterator[Heard]:
         listener = threading.Thread(target=listen)
         listener.start()
         try:
-            yield heard
+            yield
         finally:
             client.terminate()
             listener.join()
@@ -144,20 +138,34 @@ def live_through_everything(fleet: Fleet, heard: list[Heard]) -> None:
 
 @pytest.fixture(scope="module")
 def wire(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Heard]:
-    """Return what each client heard of one device, live and, when it came late, as retained."""
+    """Return what each client heard of one device, live and, when it came late, as retained.
+
+    A broker that keeps topics apart lets the cloud hear what devices say, and each device
+    what it is told: a client listens under both logins.
+    """
     clients = [one for one in (paho, mosquitto_sub) if one is paho or INSTALLED]
     with ExitStack() as stack:
         install(stack.enter_context(pytest.MonkeyPatch.context()))
         fleet = stack.enter_context(small_fleet(tmp_path_factory.mktemp("wire")))
-        port = identity_of(fleet.state).broker.port
-        login = Access(fleet.folder / "cloud" / "broker").cloud
-        with ExitStack() as early:
-            heard = [early.enter_context(client(port, login)) for client in clients]
+        broker = identity_of(fleet.state).broker
+        logins = [Access(fleet.folder / "cloud" / "broker").cloud]
+        logins.append(Login(broker.username or "", broker.password or ""))
+        heard = [Heard() for _ in clients]
+
+        def listening() -> ExitStack:
+            ears = ExitStack()
+            for client, one in zip(clients, heard, strict=True):
+                for login in logins:
+                    ears.enter_context(client(broker.port, login, one))
+            return ears
+
+        with listening():
             live_through_everything(fleet, heard)
-        for client, one in zip(clients, heard, strict=True):
-            with client(port, login) as late:
-                fleet.until(lambda late=late: bool(late.kept))  # type: ignore[misc]
-            one.kept = late.kept
+        for one in heard:
+            one.kept.clear()
+        kept = {topic(kind) for kind, row in rows().items() if row[2].strip() == "retained"}
+        with listening():
+            fleet.until(lambda: all(kept <= one.kept.keys() for one in heard))
         return {client.__name__: one for client, one in zip(clients, heard, strict=True)}
 
 
