@@ -17,7 +17,7 @@ from zoo.member import SEED, Card, Rows
 from zoo.shipped import pictures, shipped
 from zoo.writing import write_card, write_rows
 
-CALIBRATION_ROWS, VERIFICATION_ROWS = 48, 304
+CALIBRATION_ROWS, VERIFICATION_ROWS = 48, 368
 
 RATE_HZ, AUDIO_SAMPLES = 22050, 43844
 NSFW_SIZE = 224

@@ -17,6 +17,7 @@ from insight_edge.compile.calibration import Arrays, CalibrationRows
 from insight_edge.compile.int8 import saturates
 from insight_edge.compile.job import BuildJob
 from insight_edge.compile.layers import layer_ranges, multiplies, why_hard
+from insight_edge.compile.qdq_ready import made_ready
 from insight_edge.compile.sensitivity import MAX_ROWS, Layer, Sensitivity, grouped, worst_sqnr_db
 
 
@@ -31,7 +32,7 @@ def write_qdq(job: BuildJob, path: Path, *, left_out: Sequence[str] = ()) -> Non
     Raises:
         BuildFailedError: there are no rows, or too few.
     """
-    prepared = _prepared(job, named=bool(left_out))
+    prepared = made_ready(Path(job.model), named=bool(left_out))
     _quantize(job, prepared, path, rows=_Reader(CalibrationRows(job)), exclude=left_out)
 
 
@@ -43,7 +44,7 @@ def sensitivity_of(job: BuildJob) -> Sensitivity:
     Raises:
         BuildFailedError: there are no rows, or too few.
     """
-    prepared, rows = _prepared(job, named=True), CalibrationRows(job, most=MAX_ROWS)
+    prepared, rows = made_ready(Path(job.model), named=True), CalibrationRows(job, most=MAX_ROWS)
     by_name = {node.name: node for node in prepared.graph.node}
     wanted = answers(prepared.SerializeToString(), rows)
     ranges = layer_ranges(prepared, rows, answers)
@@ -65,26 +66,6 @@ def sensitivity_of(job: BuildJob) -> Sensitivity:
                 )
             )
     return Sensitivity(layers=tuple(sorted(found, key=lambda layer: layer.sqnr_db)))
-
-
-def _prepared(job: BuildJob, *, named: bool) -> onnx.ModelProto:
-    """Return the model with shapes inferred and what can be folded folded.
-
-    Args:
-        job: of whose model.
-        named: give every operator a name of its own.
-    """
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    with TemporaryDirectory() as scratch:
-        quant_pre_process(job.model, Path(scratch) / "prepared.onnx")
-        prepared = onnx.load(Path(scratch) / "prepared.onnx")
-    taken: set[str] = set()
-    for index, node in enumerate(prepared.graph.node if named else ()):
-        if not node.name or node.name in taken:
-            node.name = f"{node.op_type}_{index}"
-        taken.add(node.name)
-    return prepared
 
 
 def _quantize(

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sound models that ONNX Runtime's quantiser stumbles over are quantised all the same."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from insight_edge.compile.calibration import write_calibration
+from insight_edge.compile.preparation import prepare_job
+from insight_edge.compile.qdq import answers, sensitivity_of, write_qdq
+from insight_edge.compile.qdq_ready import made_ready
+from insight_edge.compile.source import source_from_onnx
+from insight_edge.documents.target import target_from_token
+from tests.fakes.hardware import profile_of
+
+CHANNELS, BRANCHES = 4, 4
+ROW = (CHANNELS, 8, 8)
+
+
+def weight(name: str, *shape: int, seed: int = 0) -> TensorProto:
+    values = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    return numpy_helper.from_array(values, name)
+
+
+def model_of(nodes: list[onnx.NodeProto], weights: list[TensorProto]) -> bytes:
+    faces = [
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])]
+        for name, shape in (("x", ROW), ("y", ROW))
+    ]
+    graph = helper.make_graph(nodes, "g", *faces, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    data: bytes = model.SerializeToString()
+    return data
+
+
+def sharing_a_bias() -> bytes:
+    """Return convolutions with one bias `b`, and a tensor called as its third copy would be."""
+    nodes, weights = [], [weight("b", CHANNELS)]
+    for index in range(BRANCHES):
+        given = "x" if index == 0 else f"b{index - 1}"
+        weights.append(weight(f"w{index}", CHANNELS, CHANNELS, 1, 1, seed=index))
+        nodes.append(
+            helper.make_node("Conv", [given, f"w{index}", "b"], [f"b{index}"], f"c{index}")
+        )
+    nodes.append(helper.make_node("Neg", [f"b{BRANCHES - 1}"], ["y"], "last"))
+    return model_of(nodes, weights)
+
+
+def reducing_over_axes() -> bytes:
+    """Return a graph whose shapes cannot be inferred symbolically."""
+    axes = numpy_helper.from_array(np.array([1, 2, 3], np.int64), "axes")
+    shape = numpy_helper.from_array(np.array([-1, 1, 1, 1], np.int64), "shape")
+    nodes = [
+        helper.make_node("ReduceMin", ["x", "axes"], ["least"], "reduce", keepdims=0),
+        helper.make_node("Reshape", ["least", "shape"], ["spread"], "reshape"),
+        helper.make_node("Sub", ["x", "spread"], ["above"], "sub"),
+        helper.make_node("Conv", ["above", "w", "b"], ["y"], "conv"),
+    ]
+    weights = [axes, shape, weight("w", CHANNELS, CHANNELS, 1, 1), weight("b", CHANNELS, seed=9)]
+    return model_of(nodes, weights)
+
+
+@pytest.mark.parametrize("made", [sharing_a_bias, reducing_over_axes])
+def test_int8_answers_nearly_as_the_model(made: object, tmp_path: Path) -> None:
+    data: bytes = made()  # type: ignore[operator]
+    rows = np.random.default_rng(1).normal(size=(16, *ROW)).astype(np.float32)
+    source = source_from_onnx(data, name="m", importer="onnx")
+    job = prepare_job(
+        source,
+        target_from_token("onnxruntime:int8"),
+        profile_of(isa=("avx2", "avx512_vnni")),
+        tmp_path,
+        calibration=write_calibration(source, {"x": rows}, tmp_path),
+    )
+    write_qdq(job, tmp_path / "int8.onnx")
+    [wanted], [found] = (
+        answers(m, [{"x": rows}]) for m in (data, (tmp_path / "int8.onnx").read_bytes())
+    )
+    error = wanted["y"] - found["y"]
+    assert 10 * np.log10(np.mean(wanted["y"] ** 2) / np.mean(error**2)) > 25
+    held = onnx.load(tmp_path / "int8.onnx").graph.initializer
+    assert any(one.data_type == TensorProto.INT8 for one in held)
+    assert all(layer.sqnr_db > 25 for layer in sensitivity_of(job).layers)
+
+
+def test_no_bias_is_shared_and_answers_stay(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(sharing_a_bias())
+    ready = made_ready(tmp_path / "m.onnx", named=True)
+    biases = [node.input[2] for node in ready.graph.node if node.op_type == "Conv"]
+    assert len({*biases}) == BRANCHES
+    row = {"x": np.ones((1, *ROW), np.float32)}
+    [wanted], [found] = (answers(m, [row]) for m in (sharing_a_bias(), ready.SerializeToString()))
+    np.testing.assert_allclose(found["y"], wanted["y"], rtol=1e-5)
