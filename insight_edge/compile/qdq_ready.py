@@ -26,6 +26,7 @@ def made_ready(model: Path, *, named: bool) -> onnx.ModelProto:
         _pre_process(model, place)
         prepared = onnx.load(place)
     _own_biases(prepared.graph)
+    _forget_origin(prepared.graph)
     taken: set[str] = set()
     for index, node in enumerate(prepared.graph.node if named else ()):
         if not node.name or node.name in taken:
@@ -46,6 +47,13 @@ def _pre_process(model: Path, place: Path) -> None:
         quant_pre_process(model, place)
     except Exception:  # noqa: BLE001 (whatever it trips over, it can be done without)
         quant_pre_process(model, place, skip_symbolic_shape=True)
+
+
+def _forget_origin(graph: onnx.GraphProto) -> None:
+    """Clear where in its author's program each operator comes from: paths, and half a kB each."""
+    for one in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
+        del one.metadata_props[:]
+        one.doc_string = ""
 
 
 def _own_biases(graph: onnx.GraphProto) -> None:

@@ -7,6 +7,7 @@ the same bundle answers differently.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +121,7 @@ class OpenVinoBackend:
         stem = job.target.token.replace(":", "-").replace("+", "-")
         entry = directory / f"{stem}.xml"
         openvino.save_model(model, entry, compress_to_fp16=precision == "fp16")
+        _unindent(entry)
         return Artifact(
             entry=entry.name,
             files=(entry.name, *_weights_file(entry)),
@@ -127,6 +129,11 @@ class OpenVinoBackend:
             engine_versions=f">={'.'.join(openvino.__version__.split('.')[:2])}",
             isa=_demands(job),
         )
+
+
+def _unindent(graph: Path) -> None:
+    """Rewrite a file without its indentation, a quarter of it."""
+    graph.write_bytes(re.sub(rb">\s+<", b"><", graph.read_bytes()))
 
 
 def _refuse_misread(path: str) -> None:

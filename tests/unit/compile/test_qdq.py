@@ -94,3 +94,13 @@ def test_no_bias_is_shared_and_answers_stay(tmp_path: Path) -> None:
     row = {"x": np.ones((1, *ROW), np.float32)}
     [wanted], [found] = (answers(m, [row]) for m in (sharing_a_bias(), ready.SerializeToString()))
     np.testing.assert_allclose(found["y"], wanted["y"], rtol=1e-5)
+
+
+def test_nothing_says_where_the_author_had_his_program(tmp_path: Path) -> None:
+    model = onnx.load_from_string(sharing_a_bias())
+    for one in (model.graph, *model.graph.node):
+        one.metadata_props.add(key="stack_trace", value="/home/ada/train.py:7")
+        one.doc_string = "/home/ada/train.py:7"
+    onnx.save(model, tmp_path / "m.onnx")
+    ready = made_ready(tmp_path / "m.onnx", named=False)
+    assert b"ada" not in ready.SerializeToString()
