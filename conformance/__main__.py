@@ -15,10 +15,11 @@ from conformance.crew import ROOT
 from conformance.record import Record, joined, losses, read_record, write_record
 from conformance.run import run
 from conformance.table import MIN_SHARE, share, table
+from insight_edge.compile.discovery import backends
 from insight_edge.errors import InsightEdgeError
 
 DOCUMENT = ROOT / "docs" / "conformance.json"
-BACKENDS = ("onnxruntime", "openvino", "tensorrt", "tflite", "tvm")
+BACKENDS = tuple(sorted(backends()))
 
 
 def main(arguments: list[str]) -> int:

@@ -113,7 +113,8 @@ def _refuse_version(variant: Variant, facts: EngineFacts) -> None:
     if not met:
         raise EngineMissingError(
             f"{variant.name} needs {token} {wanted}, this machine has {facts.version}",
-            hint=f"pip install '{token}{wanted}'",
+            # An engine's token is not its package: tflite's is ai-edge-litert.
+            hint=f"pip install --upgrade --upgrade-strategy eager 'insight-edge[{token}]'",
         )
 
 

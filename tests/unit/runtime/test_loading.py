@@ -136,8 +136,10 @@ def test_version_that_the_artifact_does_not_accept_is_refused(
     bundle: Bundle, use: Callable[[Any], None]
 ) -> None:
     use(Loud(version="1.21.3"))
-    with pytest.raises(EngineMissingError, match=r"needs onnxruntime >=1.22, .* has 1.21.3"):
+    with pytest.raises(EngineMissingError, match=r"needs onnxruntime >=1.22, .* 1.21.3") as caught:
         load_session(bundle, changed(bundle, engine_versions=">=1.22"), threads=1)
+    assert caught.value.hint is not None
+    assert caught.value.hint.endswith("'insight-edge[onnxruntime]'")
 
 
 def test_requirement_that_cannot_be_read_is_the_manifests_fault(
