@@ -37,6 +37,7 @@ def quantised_by(method: str, model: Path, rows: Path, place: Path) -> Path:
         try:
             done = subprocess.run(
                 [environment_python(ENVIRONMENT), script, method, model, rows, place],
+                cwd=place,  # one of them leaves a file behind where it fails
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
