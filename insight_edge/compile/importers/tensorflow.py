@@ -19,6 +19,7 @@ from insight_edge.bundle.npz import npz_from_arrays
 from insight_edge.compile.conversion import ANSWERS, INPUTS, MODEL
 from insight_edge.compile.importing import OPSET, convert_apart
 from insight_edge.compile.source import SourceModel
+from insight_edge.compile.steady_sets import number_by_first_use
 from insight_edge.errors import ModelError
 
 ENVIRONMENT = "toolchain-tensorflow"
@@ -158,6 +159,7 @@ def _converted(function: Any, signature: Sequence[Any]) -> Any:
     import tf2onnx
     from tf2onnx.handler import tf_op
 
+    number_by_first_use(tf2onnx.graph.Node)
     tf_op("Erfc")(_Erfc)
     try:
         model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)

@@ -20,6 +20,7 @@ from insight_edge.bundle.npz import npz_from_arrays
 from insight_edge.compile.conversion import ANSWERS, INPUTS, MODEL
 from insight_edge.compile.importing import OPSET, convert_apart
 from insight_edge.compile.source import Original, SourceModel
+from insight_edge.compile.steady_sets import number_by_first_use
 from insight_edge.errors import ModelError
 
 ENVIRONMENT = "toolchain-tensorflow"
@@ -194,6 +195,7 @@ def _converted(path: Path) -> Any:
     import tf2onnx
     from tf2onnx.handler import tfl_op
 
+    number_by_first_use(tf2onnx.graph.Node)
     tfl_op("TFL_GELU")(_Gelu)
     try:
         model, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
