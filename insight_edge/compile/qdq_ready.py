@@ -10,6 +10,8 @@ from tempfile import TemporaryDirectory
 
 import onnx
 
+from insight_edge.compile.check import subgraphs
+
 BIASED = frozenset({"Conv", "ConvTranspose", "Gemm"})
 """Operators whose third input the quantiser takes for a bias."""
 
@@ -54,6 +56,9 @@ def _forget_origin(graph: onnx.GraphProto) -> None:
     for one in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info):
         del one.metadata_props[:]
         one.doc_string = ""
+    for node in graph.node:
+        for inner in subgraphs(node):
+            _forget_origin(inner)
 
 
 def _own_biases(graph: onnx.GraphProto) -> None:
