@@ -46,6 +46,21 @@ def test_model_without_weights_has_no_file_of_weights(tmp_path: Path) -> None:
     np.testing.assert_array_equal(answer(outcome, {"x": rows}), [[0, 2, 0, 4]])
 
 
+def test_names_survive_that_the_indentation_goes(tmp_path: Path) -> None:
+    odd = "a>  <b"
+    model = model_of(
+        [helper.make_node("Relu", ["x"], [odd], name=odd), helper.make_node("Neg", [odd], ["y"])],
+        [value("x", (2, 3))],
+        [value("y", (2, 3))],
+    )
+    outcome = built(model, tmp_path)
+    graph = outcome.directory / outcome.artifact.entry
+    assert b">\n" not in graph.read_bytes().strip()
+    assert odd in {op.friendly_name for op in openvino.Core().read_model(graph).get_ops()}
+    rows = np.array([[-1, 2, -3], [4, -5, 6]], np.float32)
+    np.testing.assert_array_equal(answer(outcome, {"x": rows}), -np.maximum(rows, 0))
+
+
 def test_input_that_only_lends_its_type_may_be_passed(tmp_path: Path) -> None:
     model = model_of(
         [helper.make_node("CastLike", ["x", "like"], ["y"])],
