@@ -70,7 +70,8 @@ def find_device(browser: Browser, world: ConsoleWorld) -> None:
     page.fill("[data-search]", "line-3-camera-2")
     browser.wait_for_count("#rows tbody tr", 1)
     page.wait_for_url("**/devices?text=line-3-camera-2*")
-    page.go_back()  # what was filtered is a page of its own
+    with page.expect_event("load"):  # what was filtered is a page of its own, and loads anew
+        page.go_back()
     browser.wait_for_text("h1", "Fleet")
     page.goto(f"{browser.address}/devices?text={world.names[0]}")
     page.click(f"#rows tbody a:text-is('{world.names[0]}')")
@@ -135,11 +136,12 @@ def read_the_audit(browser: Browser) -> None:
 def test_hands_stay_on_the_keyboard(browser: Browser, world: ConsoleWorld) -> None:
     page = browser.page
     page.goto(f"{browser.address}/login")
+    page.wait_for_selector("[name=name]:focus")  # the page gives it, once it is drawn
     page.keyboard.type(ADMIN)
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
-    page.wait_for_selector("nav")
+    page.wait_for_url(f"{browser.address}/")  # with its scripts: they read the keys
 
     page.keyboard.press("g")
     page.keyboard.press("d")
@@ -156,6 +158,7 @@ def test_hands_stay_on_the_keyboard(browser: Browser, world: ConsoleWorld) -> No
 
     page.keyboard.press("g")
     page.keyboard.press("l")
+    page.wait_for_url("**/labelling")
     page.wait_for_selector("[data-sample]")
     sample = page.get_attribute("[data-sample]", "data-sample")
     page.keyboard.press("7")

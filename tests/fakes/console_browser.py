@@ -39,6 +39,7 @@ class Browser:
         self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self.faults.append(f"page error: {error}"))
         self.page.on("request", lambda request: self._asked(request.url))
+        self.page.on("response", self._answered)
 
     def sign_in(self, name: str, password: str) -> None:
         self.page.fill("[name=name]", name)
@@ -60,6 +61,11 @@ class Browser:
     def _said(self, message: Any) -> None:
         if message.type in {"error", "warning"}:
             self.faults.append(f"console {message.type}: {message.text}")
+
+    def _answered(self, response: Any) -> None:
+        if response.status >= 400:
+            asked = response.request
+            self.faults.append(f"{response.status} for {asked.method} {asked.url}")
 
     def _asked(self, url: str) -> None:
         if not url.startswith((self.address, "data:", "blob:")):
