@@ -31,12 +31,13 @@ from insight_cloud.telemetry.joining import Asked, Joined
 from insight_cloud.telemetry.learning import Learnt, Taken, read_outcomes, store_outcomes
 from insight_cloud.telemetry.log import log_path, write_log
 from insight_cloud.telemetry.quarantine import Quarantined
-from insight_cloud.telemetry.reading import Reading, Values, outcome_row
+from insight_cloud.telemetry.reading import Message, Reading, Values, outcome_row
 from insight_cloud.telemetry.retention import Retention, let_go
 from insight_cloud.telemetry.rollups import Adding, Slot
 from insight_cloud.telemetry.rules import HOUR_S, Fate, FindBundle, Receipt, hour_of
 from insight_cloud.telemetry.samples import Sample, SampleState
 from insight_cloud.telemetry.segments import SEGMENT_ROWS, Segment
+from insight_cloud.telemetry.storing import SeenError
 from insight_cloud.telemetry.totals import Totals
 from insight_cloud.telemetry.windows import WindowFigures
 from insight_edge.documents.codec import digest, encode_json
@@ -86,8 +87,14 @@ class Telemetry:
             return []
         arrived_s = now.timestamp()
         read = [self._reading.read(topic, payload, arrived_s) for topic, payload in messages]
+        try:
+            return self._store(read, arrived_s, unseen=True)
+        except SeenError:
+            return self._store(read, arrived_s, unseen=False)
+
+    def _store(self, read: Sequence[Message], arrived_s: float, *, unseen: bool) -> list[Receipt]:
         with self._database.write() as session:
-            receipts, bad = taking.take(session, read)
+            receipts, bad = taking.take(session, read, unseen=unseen)
             suspects = [(m.topic, m.payload, taking.fault_of(m)) for m in bad]
             quarantine.put_away(session, suspects, arrived_s)
             fates = [(m.topic[:2], r.fate) for m, r in zip(read, receipts, strict=True)]

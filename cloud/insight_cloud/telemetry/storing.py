@@ -16,6 +16,11 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from insight_cloud.platform.schema import Row
 from insight_cloud.telemetry.rules import MAX_AHEAD_S, MAX_LATE_S
 
+
+class SeenError(Exception):
+    """Rows were thought to be new and are not; they are to be inserted with more care."""
+
+
 _DIALECTS: dict[str, Any] = {"sqlite": sqlite, "postgresql": postgresql}
 
 
@@ -48,24 +53,24 @@ def insert_new(
     ).all()
 
 
-def insert_unseen(session: Session, table: type[Row], rows: Sequence[dict[str, Any]]) -> bool:
-    """Insert the rows if no key of theirs is there yet, or else none, and return which.
+def insert_unseen(session: Session, table: type[Row], rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows of which no key is there yet.
 
-    It takes half the time of `insert_new`, since the driver gets the values as they are: the
-    table has no column whose type turns them into something else.
+    It takes a third of the time of `insert_new`, since the driver gets the values as they are:
+    the table has no column whose type turns them into something else.
+
+    Raises:
+        SeenError: some are there; the transaction cannot go on.
     """
     if not rows:
-        return True
+        return
     connection = session.connection()
     statement = _insertion(table, connection.dialect)
     ordered = sorted(rows, key=_key_of(table))
-    connection.exec_driver_sql("SAVEPOINT unseen")
     try:
         connection.exec_driver_sql(str(statement), _parameters(statement, ordered))
-    except IntegrityError:
-        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT unseen")
-        return False
-    return True
+    except IntegrityError as error:
+        raise SeenError from error
 
 
 def _key_of(table: type[Row]) -> Callable[[Any], Any]:
