@@ -200,7 +200,7 @@ def _cloud(broker: Broker, place: Path, *, tells: bool = False) -> Iterator[Serv
     adding = AddingUp(telemetry, _now)
 
     def take(messages: int, ready: Callable[[], None]) -> Burst:
-        subscriber = Subscriber(broker, name=name, group=name, kinds=STATES | COUNTED)
+        subscriber = Subscriber(broker, name=name, group=name, kinds=COUNTED, in_order=STATES)
         while not subscriber.connected:
             time.sleep(0.01)
         begin, came = _clocks(), 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Messages between the thread that receives them and the caller who commits them.
+"""Messages between the threads that receive them and the caller who commits them.
 
 Bounded: a broker that sends more is not read from until the caller has taken some.
 It knows neither MQTT nor what messages say.
@@ -55,7 +55,7 @@ class Batch:
 
 
 class Inbox:
-    """What has arrived and was not taken yet, and the receipts to give back.
+    """What has arrived by several lines and was not taken yet, and the receipts to give back.
 
     Args:
         most: messages.
@@ -68,10 +68,11 @@ class Inbox:
         self._changed = threading.Condition()
         self._queue: deque[Arrived] = deque()
         self._length_bytes = 0
-        self._connection = 0
+        self._connections: dict[int, int] = {}
+        self._opened = 0
         self._wanted = 1
         self._came = False
-        self._receipts: list[int] = []
+        self._receipts: dict[int, list[int]] = {}
         self._closed = False
 
     @property
@@ -80,16 +81,18 @@ class Inbox:
         with self._changed:
             return len(self._queue) < self._most and self._length_bytes < self._max_bytes
 
-    def renew(self) -> None:
-        """Begin another connection: receipts of earlier ones are not given back any more."""
+    def renew(self, line: int = 0) -> None:
+        """Begin another connection of a line: receipts of its earlier ones are not given back."""
         with self._changed:
-            self._connection += 1
-            self._receipts.clear()
+            self._receipts.pop(self._connections.get(line, 0), None)
+            self._opened += 1
+            self._connections[line] = self._opened
+            self._receipts[self._opened] = []
 
-    def put(self, receipt: int, topic: Topic | None, payload: bytes) -> None:
-        """Take what came by the connection of now."""
+    def put(self, receipt: int, topic: Topic | None, payload: bytes, line: int = 0) -> None:
+        """Take what came by the connection that a line has now."""
         with self._changed:
-            self._queue.append(Arrived(self._connection, receipt, topic, payload))
+            self._queue.append(Arrived(self._connections.get(line, 0), receipt, topic, payload))
             self._length_bytes += len(payload)
             self._came = True
             if len(self._queue) >= self._wanted:
@@ -126,16 +129,17 @@ class Inbox:
     def give_back(self, messages: Sequence[Arrived]) -> None:
         """Let the receipts of these be given back, in the order of the messages."""
         with self._changed:
-            self._receipts += [
-                one.receipt
-                for one in messages
-                if one.receipt and one.connection == self._connection
-            ]
+            for one in messages:
+                if one.receipt and one.connection in self._receipts:
+                    self._receipts[one.connection].append(one.receipt)
 
-    def receipts(self) -> list[int]:
-        """Return the receipts to give back now, once."""
+    def receipts(self, line: int = 0) -> list[int]:
+        """Return the receipts to give back now by a line, once."""
         with self._changed:
-            receipts, self._receipts = self._receipts, []
+            connection = self._connections.get(line, 0)
+            receipts = self._receipts.get(connection, [])
+            if receipts:
+                self._receipts[connection] = []
             return receipts
 
     def close(self) -> None:

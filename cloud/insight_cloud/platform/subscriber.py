@@ -8,7 +8,7 @@ docs/formats/fleet.md). It reads no payload.
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from insight_cloud.platform.inbox import MAX_BYTES, Arrived, Batch, Inbox
@@ -18,7 +18,10 @@ from insight_edge.documents.topics import Kind, Topic, parse_topic, subscription
 from insight_edge.errors import DocumentError
 
 RECEIVE_MAXIMUM: Final = 400
-"""Two batches, or an ingester waits for messages that are not sent; some brokers send fewer."""
+"""Two batches, or an ingester waits for messages that are not sent; that many on each line."""
+
+LINES: Final = 2
+"""Connections: rumqttd sends 100 messages ahead on each, and what a batch costs it costs once."""
 
 KNOWN_TOPICS: Final = 4096
 """Remembered; to parse one takes a quarter of what else is done with a message here."""
@@ -33,8 +36,9 @@ class Subscriber:
         broker: where to connect, and as whom.
         name: of this connection, unlike any other's at this broker.
         group: its members get each message once between them.
-        kinds: of messages.
-        receive_maximum: messages that the broker sends ahead of their acknowledgement.
+        kinds: of messages, in any order.
+        in_order: kinds of which each member of the group gets its share in order.
+        lines: connections that bring messages; what is in order comes by the first.
         max_bytes: of payloads that wait here.
         pace: how patient it is.
 
@@ -49,27 +53,30 @@ class Subscriber:
         name: str,
         group: str,
         kinds: Collection[Kind],
-        receive_maximum: int = RECEIVE_MAXIMUM,
+        in_order: Collection[Kind] = (),
+        lines: int = LINES,
         max_bytes: int = MAX_BYTES,
         pace: Pace | None = None,
     ) -> None:
         self._dropped = 0
-        self._inbox = Inbox(receive_maximum, max_bytes)
-        duties = Duties(
-            filters=_filters(kinds, group),
-            receive_maximum=receive_maximum,
-            has_room=lambda: self._inbox.has_room,
-            opened=lambda _: self._inbox.renew(),
-            came=self._came,
-            turn=self._give_back,
-        )
-        self._connection = Connection(broker, name, duties, pace or Pace())
-        self._connection.open()
+        self._inbox = Inbox(RECEIVE_MAXIMUM, max_bytes)
+        wanted = [{*kinds, *in_order}, *[kinds] * (lines - 1)]
+        self._connections = [
+            Connection(
+                broker,
+                f"{name}-{line}",
+                self._duties(line, _filters(some, group)),
+                pace or Pace(),
+            )
+            for line, some in enumerate(wanted)
+        ]
+        for connection in self._connections:
+            connection.open()
 
     @property
     def connected(self) -> bool:
-        """Whether the broker has let it in, and its subscriptions stand."""
-        return self._connection.connected
+        """Whether the broker has let it in by every line, and its subscriptions stand."""
+        return all(connection.connected for connection in self._connections)
 
     @property
     def dropped(self) -> int:
@@ -79,7 +86,7 @@ class Subscriber:
     def batches(self, max_rows: int = 200, wait_s: float = 0.05) -> Iterator[Batch]:
         """Yield messages as they come, until `close`.
 
-        A batch that was not acknowledged when the next is asked for costs the connection. Its
+        A batch that was not acknowledged when the next is asked for costs the connections. Its
         messages come again, from the broker or else from the devices.
 
         Args:
@@ -94,27 +101,40 @@ class Subscriber:
             else:
                 batch.acknowledge()
             if not batch.acknowledged:
-                self._connection.renew()
+                for connection in self._connections:
+                    connection.renew()
 
     def close(self) -> None:
         """Hang up, and end `batches`."""
         self._inbox.close()
-        self._connection.close()
+        for connection in self._connections:
+            connection.close()
 
     def _settle(self, arrived: Sequence[Arrived]) -> None:
         self._inbox.give_back(arrived)
-        self._connection.ring()
+        for connection in self._connections:
+            connection.ring()
 
-    def _came(self, receipt: int, text: str, payload: bytes) -> None:
+    def _duties(self, line: int, filters: Sequence[str]) -> Duties:
+        return Duties(
+            filters=filters,
+            receive_maximum=RECEIVE_MAXIMUM,
+            has_room=lambda: self._inbox.has_room,
+            opened=lambda _: self._inbox.renew(line),
+            came=partial(self._came, line),
+            turn=lambda: self._give_back(line),
+        )
+
+    def _came(self, line: int, receipt: int, text: str, payload: bytes) -> None:
         topic = _topic_of(text, len(payload))
         if topic is None:
             self._dropped += 1
             _log.warning("dropped %d bytes on %.200r", len(payload), text)
-        self._inbox.put(receipt, topic, b"" if topic is None else payload)
+        self._inbox.put(receipt, topic, b"" if topic is None else payload, line)
 
-    def _give_back(self) -> None:
-        if receipts := self._inbox.receipts():
-            self._connection.acknowledge(receipts)
+    def _give_back(self, line: int) -> None:
+        if receipts := self._inbox.receipts(line):
+            self._connections[line].acknowledge(receipts)
 
 
 def _filters(kinds: Collection[Kind], group: str) -> list[str]:

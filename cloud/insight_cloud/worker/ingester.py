@@ -33,7 +33,7 @@ def main() -> None:
     with open_installation(setup.settings()) as cloud:
         broker, name = setup.broker.for_cloud(), f"ingester-{os.getpid()}"
         publisher = Publisher(broker, name=f"{name}-ack")
-        subscriber = Subscriber(broker, name=name, group=GROUP, kinds=STATES | COUNTED)
+        subscriber = Subscriber(broker, name=name, group=GROUP, kinds=COUNTED, in_order=STATES)
 
         def end(*_: object) -> None:
             stop.set()

@@ -91,26 +91,35 @@ def test_batch_leaves_out_what_is_none_of_ours_and_settles_it_too() -> None:
     assert inbox.receipts() == [1, 2]
 
 
-@given(st.lists(st.sampled_from(["put", "take", "settle", "renew"])))
-def test_no_receipt_is_given_back_twice_or_to_another_connection(steps: list[str]) -> None:
-    inbox, connection, receipt = Inbox(10_000), 0, 0
-    untaken: dict[int, int] = {}
+STEPS = st.tuples(st.sampled_from(["put", "take", "settle", "renew"]), st.integers(0, 1))
+
+
+@given(st.lists(STEPS))
+def test_no_receipt_is_given_back_twice_or_to_another_connection(
+    steps: list[tuple[str, int]],
+) -> None:
+    """What is put says by which line and connection, and with which receipt it came."""
+    inbox, connections, receipt, waiting = Inbox(10_000), [0, 0], 0, 0
+    for line in (0, 1):
+        inbox.renew(line)
     taken: list[Batch] = []
-    for step in steps:
+    for step, line in steps:
         if step == "renew":
-            connection, receipt = connection + 1, 0
-            inbox.renew()
+            connections[line] += 1
+            inbox.renew(line)
         elif step == "put":
             receipt += 1
-            inbox.put(receipt, TOPIC, b"%d" % connection)
-            untaken[connection] = untaken.get(connection, 0) + 1
-        elif step == "take" and any(untaken.values()):
+            inbox.put(receipt, TOPIC, b"%d %d %d" % (line, connections[line], receipt), line)
+            waiting += 1
+        elif step == "take" and waiting:
             batch = Batch(inbox.take(3, 0.0), inbox.give_back)
+            waiting -= len(batch.messages)
             taken.append(batch)
-            for _, payload in batch.messages:
-                untaken[int(payload)] -= 1
         elif step == "settle" and taken:
             batch = taken.pop(0)
             batch.acknowledge()
-            mine = [payload for _, payload in batch.messages if int(payload) == connection]
-            assert len(inbox.receipts()) == len(mine)
+            came = [tuple(map(int, payload.split())) for _, payload in batch.messages]
+            for each in (0, 1):
+                mine = [r for at, of, r in came if (at, of) == (each, connections[each])]
+                assert inbox.receipts(each) == mine
+                assert inbox.receipts(each) == []
