@@ -10,9 +10,10 @@ import msgspec
 import numpy as np
 
 from insight_cloud.telemetry.batch import Batch
-from insight_cloud.telemetry.reported import batch_of, read_statistics
+from insight_cloud.telemetry.heads import ReportHead
+from insight_cloud.telemetry.reported import batch_of
 from insight_cloud.telemetry.rules import KnownBundle
-from insight_cloud.telemetry.totals import COUNTS, NOTHING, Totals, totals_from_report
+from insight_cloud.telemetry.totals import NOTHING, Totals, totals_from_report
 from insight_edge.documents.codec import Versioned, encode_wire, to_plain
 from insight_edge.documents.delivery import Outcome, Predictions, SampleOffer
 from insight_edge.documents.report import Counts, Report, Window
@@ -132,8 +133,8 @@ def merged(several: Sequence[Totals]) -> Totals:
 def batch(reports: Sequence[Report]) -> Batch:
     """Return reports as arrays."""
     payloads = [msgspec.msgpack.encode(to_plain(each)) for each in reports]
-    counts = [(1, *(getattr(each.counts, name) for name in COUNTS)) for each in reports]
-    return batch_of([read_statistics(payload) for payload in payloads], counts, KNOWN)
+    heads = [msgspec.msgpack.decode(payload, type=ReportHead) for payload in payloads]
+    return batch_of(heads, KNOWN)
 
 
 def _counted(grid: Grid, rows: Any) -> Any:

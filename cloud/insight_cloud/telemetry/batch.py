@@ -158,6 +158,8 @@ class Batch:
 
 def stacked(parts: Sequence[Batch]) -> Batch:
     """Return the totals of all parts, at least one, one after the other; all of one bundle."""
+    if len(parts) == 1:
+        return parts[0]
     return Batch(
         known=parts[0].known,
         reports=np.concatenate([part.reports for part in parts]),

@@ -4,112 +4,96 @@
 They are looked at together; only where something is wrong, smaller parts are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from insight_cloud.telemetry.batch import Batch, stacked
-from insight_cloud.telemetry.reported import Statistics, batch_of, read_statistics
+from insight_cloud.telemetry.heads import ReportHead
+from insight_cloud.telemetry.reading import Message, refused
+from insight_cloud.telemetry.reported import batch_of
 from insight_cloud.telemetry.rules import KnownBundle
-from insight_cloud.telemetry.tables import ReportRow
-from insight_cloud.telemetry.wire import Reader
+from insight_cloud.telemetry.tables import REFUSED
 from insight_edge.errors import DocumentError
-
-TOGETHER = 128
-"""Reports that are unpacked at a time: the lists of many more would be searched for garbage."""
-
-
-class Pending(NamedTuple):
-    """What is needed of a stored report to add it up."""
-
-    tenant: str
-    device: str
-    deployment: str
-    boot: int
-    sequence: int
-    bundle: str
-    hour: int
-    opened_s: float
-    closed_s: float
-    arrived_s: float
-    payload: bytes | None
-    asked: int
-    answered: int
-    failed: int
-    observed: int
-    flagged: int
-    broken: int
-
-    @property
-    def counts(self) -> tuple[int, ...]:
-        """One report, and its counts."""
-        return 1, self.asked, self.answered, self.failed, self.observed, self.flagged, self.broken
-
-
-PENDING = tuple(getattr(ReportRow, name) for name in Pending._fields)
-
-Refused = tuple[Pending, DocumentError]
 
 
 class Checked(NamedTuple):
     """Reports of one bundle.
 
     Attributes:
-        reports: those that are good.
-        batch: what they say, in their order; None where there is none.
-        refused: the others.
+        good: places of those that are good.
+        batch: what they say, in this order; None where there is none.
+        refused: why the others are, by place.
     """
 
-    reports: Sequence[Pending]
+    good: Sequence[int]
     batch: Batch | None
-    refused: Sequence[Refused]
+    refused: Mapping[int, DocumentError]
 
 
-def check(reader: Reader, reports: Sequence[Pending], known: KnownBundle) -> Checked:
+class Counted(NamedTuple):
+    """What one report says: one place of a batch."""
+
+    batch: Batch
+    place: int
+
+
+def check_all(messages: Sequence[Message]) -> tuple[list[Message], dict[str, Counted]]:
+    """Return messages with what no rows can have made refused, and what the others say.
+
+    What they say is found by the digest of the message; reports of unknown bundles are looked at
+    when their bundle is known. Of one that is refused the row stays: it is not missing.
+    """
+    groups: dict[str, list[int]] = {}
+    for index, message in enumerate(messages):
+        if message.known is not None and message.report is not None:
+            groups.setdefault(message.report.bundle, []).append(index)
+    checked = [*messages]
+    counted: dict[str, Counted] = {}
+    for indices in groups.values():
+        several = [messages[index] for index in indices]
+        reports = [message.report for message in several if message.report is not None]
+        good, batch, bad = check(reports, several[0].known or KnownBundle())
+        if batch is not None:
+            counted |= {several[at].digest: Counted(batch, n) for n, at in enumerate(good)}
+        for at, error in bad.items():
+            row = several[at].rows[0] | {"state": REFUSED}
+            checked[indices[at]] = replace(refused(several[at], error), rows=[row])
+    return checked, counted
+
+
+def check(reports: Sequence[ReportHead], known: KnownBundle) -> Checked:
     """Return what reports of one bundle say."""
-    parts = [
-        _read(reader, reports[begin : begin + TOGETHER], known)
-        for begin in range(0, len(reports), TOGETHER)
-    ]
-    return _joined(parts)
+    return _check(reports, range(len(reports)), known)
 
 
-def _read(reader: Reader, reports: Sequence[Pending], known: KnownBundle) -> Checked:
-    read: list[tuple[Pending, Statistics]] = []
-    refused: list[Refused] = []
-    for report in reports:
-        try:
-            read.append((report, read_statistics(reader.unpack(report.payload or b""))))
-        except DocumentError as error:
-            refused.append((report, error))
-    return _joined([Checked((), None, refused), *([_check(read, known)] if read else [])])
-
-
-def _check(read: Sequence[tuple[Pending, Statistics]], known: KnownBundle) -> Checked:
-    reports = [report for report, _ in read]
+def _check(reports: Sequence[ReportHead], places: Sequence[int], known: KnownBundle) -> Checked:
+    if not places:
+        return Checked((), None, {})
     try:
-        batch = batch_of(
-            [statistics for _, statistics in read], [each.counts for each in reports], known
-        )
+        batch = batch_of([reports[place] for place in places], known)
     except DocumentError as error:
-        if len(read) == 1:
-            return Checked((), None, [(reports[0], error)])
-        half = len(read) // 2
-        return _joined([_check(read[:half], known), _check(read[half:], known)])
+        if len(places) == 1:
+            return Checked((), None, {places[0]: error})
+        half = len(places) // 2
+        early, late = (_check(reports, part, known) for part in (places[:half], places[half:]))
+        return _joined(early, late)
     faults = batch.faults()
     if not faults:
-        return Checked(reports, batch, ())
-    good = [index for index in range(len(reports)) if index not in faults]
+        return Checked(places, batch, {})
+    good = [index for index in range(len(places)) if index not in faults]
     return Checked(
-        [reports[index] for index in good],
+        [places[index] for index in good],
         batch.taken(good) if good else None,
-        [(reports[index], DocumentError(reason)) for index, reason in sorted(faults.items())],
+        {places[index]: DocumentError(reason) for index, reason in faults.items()},
     )
 
 
-def _joined(parts: Sequence[Checked]) -> Checked:
-    batches = [part.batch for part in parts if part.batch is not None]
+def _joined(early: Checked, late: Checked) -> Checked:
+    batches = [part.batch for part in (early, late) if part.batch is not None]
     return Checked(
-        [report for part in parts for report in part.reports],
+        [*early.good, *late.good],
         stacked(batches) if batches else None,
-        [each for part in parts for each in part.refused],
+        {**early.refused, **late.refused},
     )

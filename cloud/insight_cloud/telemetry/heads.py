@@ -50,14 +50,14 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     format: Annotated[int, Meta(ge=1)] = 1
 
 
-class WindowHead(msgspec.Struct, frozen=True, kw_only=True):
+class WindowHead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """When a window was open, by the device's clock."""
 
     opened_s: float
     closed_s: float
 
 
-class CountsHead(msgspec.Struct, frozen=True, kw_only=True):
+class CountsHead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What happened in a window, within bounds."""
 
     asked: Calls = 0
@@ -68,7 +68,7 @@ class CountsHead(msgspec.Struct, frozen=True, kw_only=True):
     broken: Calls = 0
 
 
-class LatencyHead(msgspec.Struct, frozen=True, kw_only=True):
+class LatencyHead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The latency histogram of a window, within bounds."""
 
     buckets: Annotated[dict[str, Calls], Meta(max_length=MAX_BUCKETS)]
@@ -77,14 +77,23 @@ class LatencyHead(msgspec.Struct, frozen=True, kw_only=True):
     max_ns: Annotated[int, Meta(ge=0, le=MAX_LATENCY_NS)]
 
 
-class SummaryHead(msgspec.Struct, frozen=True, kw_only=True):
-    """What a summary was counted over, and of how many rows."""
+class SummaryHead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A summary; whether rows can have it is asked of many together."""
 
     grid: str
+    names: msgspec.Raw
     count: Annotated[int, Meta(ge=0, le=MAX_ROWS)]
+    missing: list[int]
+    below: list[int]
+    above: list[int]
+    bins: msgspec.Raw
+    sums: list[str]
+    squares: list[str]
+    minimum: list[float | None]
+    maximum: list[float | None]
 
 
-class ReportHead(Head, frozen=True, kw_only=True):
+class ReportHead(Head, frozen=True, kw_only=True, gc=False):
     """What is read of a report when it arrives."""
 
     device: str

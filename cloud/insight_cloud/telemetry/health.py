@@ -85,7 +85,7 @@ def healths(session: Session, tenant: str, device: str | None) -> dict[str, Heal
             func.count(),
             func.count(case((ReportRow.state == MERGED, 1))),
             func.count(case((ReportRow.state == WAITING, 1))),
-            func.avg(func.length(ReportRow.payload)),
+            func.avg(ReportRow.length_bytes),
             func.max(newest_s),
         )
         .where(*_chosen(wanted))

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from insight_cloud.telemetry.classes import labelled_class, predicted_class
 from insight_cloud.telemetry.heads import (
@@ -44,13 +45,17 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         rows: what is stored of it.
-        fault: why nothing is, and the class of the error; rows are empty then.
+        report: it, where it is one.
+        known: its bundle, where it is a report of a known one.
+        fault: why it is quarantined, and the class of the error.
     """
 
     topic: Topic
     payload: bytes
     digest: str
     rows: list[Values] = []
+    report: ReportHead | None = None
+    known: KnownBundle | None = None
     fault: tuple[str, str] | None = None
 
 
@@ -62,7 +67,7 @@ class Reading:
         self._find_bundle = find_bundle
         self._lock = threading.Lock()
         self._known: dict[str, KnownBundle] = {}
-        self._rows = {
+        self._readers = {
             Kind.REPORT: self._report,
             Kind.PREDICTION: self._predictions,
             Kind.SAMPLE: self._sample,
@@ -75,16 +80,14 @@ class Reading:
         Raises:
             ValueError: the topic is none of telemetry.
         """
-        rows = self._rows.get(topic.kind)
-        if rows is None:
+        read = self._readers.get(topic.kind)
+        if read is None:
             raise ValueError(f"{topic} is none of telemetry")
-        name = digest(payload)
+        came = Message(topic=topic, payload=payload, digest=digest(payload))
         try:
-            found = rows(topic, payload, name, arrived_s)
+            return read(came, arrived_s)
         except InsightEdgeError as error:
-            fault = (type(error).__name__, str(error))
-            return Message(topic=topic, payload=payload, digest=name, fault=fault)
-        return Message(topic=topic, payload=payload, digest=name, rows=found)
+            return refused(came, error)
 
     def bundle(self, name: str) -> KnownBundle | None:
         """Return what is known of a bundle."""
@@ -101,72 +104,83 @@ class Reading:
                 del self._known[next(iter(self._known))]
             self._known[name] = bundle
 
-    def _report(self, topic: Topic, payload: bytes, name: str, arrived_s: float) -> list[Values]:
-        head = self._reader.read(ReportHead, payload)
+    def _report(self, came: Message, arrived_s: float) -> Message:
+        unpacked = self._reader.unpack(came.payload)
+        head = self._reader.decode(ReportHead, unpacked)
         bundle = self.bundle(head.bundle)
-        check_report(topic, head, bundle)
-        counts, latency = head.counts, head.latency
-        return [
-            {
-                "tenant": topic.tenant,
-                "device": head.device,
-                "deployment": head.deployment,
-                "boot": head.boot,
-                "sequence": head.sequence,
-                "bundle": head.bundle,
-                "hour": hour_of(placed_s(head.window.closed_s, arrived_s)),
-                "state": WAITING if bundle is None else NEW,
-                "opened_s": head.window.opened_s,
-                "closed_s": head.window.closed_s,
-                "arrived_s": arrived_s,
-                "asked": counts.asked,
-                "answered": counts.answered,
-                "failed": counts.failed,
-                "observed": counts.observed,
-                "flagged": counts.flagged,
-                "broken": counts.broken,
-                "p99_ns": p99_ns(latency.buckets, latency.count, latency.max_ns),
-                "digest": name,
-                "payload": payload,
-            }
-        ]
+        check_report(came.topic, head, bundle)
+        row = _report_row(came.topic.tenant, head, arrived_s)
+        row |= {
+            "state": WAITING if bundle is None else NEW,
+            "digest": digest(unpacked),
+            "length_bytes": len(came.payload),
+        }
+        return replace(came, rows=[row], report=head, known=bundle)
 
-    def _predictions(self, topic: Topic, payload: bytes, _: str, arrived_s: float) -> list[Values]:
-        batch = self._reader.read(PredictionsHead, payload)
+    def _predictions(self, came: Message, arrived_s: float) -> Message:
+        batch, topic = self._reader.read(PredictionsHead, came.payload), came.topic
         check_speaker(topic, batch.device, batch.deployment)
         _check_columns(batch)
         origin = f"{batch.device}/{batch.deployment}"
-        return [
+        rows = [
             _prediction(topic.tenant, origin, batch, index, arrived_s)
             for index in range(len(batch.counters))
         ]
+        return replace(came, rows=rows)
 
-    def _sample(self, topic: Topic, payload: bytes, _: str, arrived_s: float) -> list[Values]:
-        offer = self._reader.read(SampleHead, payload)
+    def _sample(self, came: Message, arrived_s: float) -> Message:
+        offer, topic = self._reader.read(SampleHead, came.payload), came.topic
         check_speaker(topic, offer.device, offer.deployment)
         _check_result(topic, offer.id)
         if not (math.isfinite(offer.score) and math.isfinite(offer.at_s)):
             raise DocumentError("sample: its score or time is no number")
-        return [
-            {
-                "tenant": topic.tenant,
-                "device": offer.device,
-                "digest": offer.digest,
-                "deployment": offer.deployment,
-                "result": offer.id,
-                "bundle": offer.bundle,
-                "length_bytes": offer.length_bytes,
-                "reason": offer.reason,
-                "score": offer.score,
-                "outputs": msgspec.json.encode(offer.outputs).decode(),
-                "at_s": offer.at_s,
-                "arrived_s": arrived_s,
-            }
-        ]
+        row = {
+            "tenant": topic.tenant,
+            "device": offer.device,
+            "digest": offer.digest,
+            "deployment": offer.deployment,
+            "result": offer.id,
+            "bundle": offer.bundle,
+            "length_bytes": offer.length_bytes,
+            "reason": offer.reason,
+            "score": offer.score,
+            "outputs": msgspec.json.encode(offer.outputs).decode(),
+            "at_s": offer.at_s,
+            "arrived_s": arrived_s,
+        }
+        return replace(came, rows=[row])
 
-    def _outcome(self, topic: Topic, payload: bytes, name: str, arrived_s: float) -> list[Values]:
-        outcome = self._reader.read(OutcomeHead, payload)
-        return [outcome_row(topic, outcome, name, arrived_s)]
+    def _outcome(self, came: Message, arrived_s: float) -> Message:
+        outcome = self._reader.read(OutcomeHead, came.payload)
+        return replace(came, rows=[outcome_row(came.topic, outcome, came.digest, arrived_s)])
+
+
+def refused(message: Message, error: InsightEdgeError) -> Message:
+    """Return a message with why nothing of it is stored."""
+    return replace(message, rows=[], fault=(type(error).__name__, str(error)))
+
+
+def _report_row(tenant: str, head: ReportHead, arrived_s: float) -> Values:
+    counts, latency = head.counts, head.latency
+    return {
+        "tenant": tenant,
+        "device": head.device,
+        "deployment": head.deployment,
+        "boot": head.boot,
+        "sequence": head.sequence,
+        "bundle": head.bundle,
+        "hour": hour_of(placed_s(head.window.closed_s, arrived_s)),
+        "opened_s": head.window.opened_s,
+        "closed_s": head.window.closed_s,
+        "arrived_s": arrived_s,
+        "asked": counts.asked,
+        "answered": counts.answered,
+        "failed": counts.failed,
+        "observed": counts.observed,
+        "flagged": counts.flagged,
+        "broken": counts.broken,
+        "p99_ns": p99_ns(latency.buckets, latency.count, latency.max_ns),
+    }
 
 
 def outcome_row(topic: Topic, outcome: OutcomeHead, name: str, arrived_s: float) -> Values:

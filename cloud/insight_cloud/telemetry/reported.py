@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turn the statistics of many reports, as they came, into arrays.
+"""Turn many reports, as they came, into arrays.
 
 It asks only what arrays need: of one grid, so many features, within 64 bits. Whether
 rows can have them is asked of the `Batch`.
@@ -8,14 +8,16 @@ rows can have them is asked of the `Batch`.
 import math
 from collections.abc import Sequence
 from itertools import chain
+from operator import attrgetter
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from insight_cloud.telemetry.batch import Batch, Side
+from insight_cloud.telemetry.heads import LatencyHead, ReportHead, SummaryHead
 from insight_cloud.telemetry.rules import KnownBundle
-from insight_cloud.telemetry.totals import BUCKET_NAMES
+from insight_cloud.telemetry.totals import BUCKET_NAMES, COUNTS
 from insight_edge.errors import DocumentError
 from insight_edge.stats.columns import integers
 from insight_edge.stats.grid import Grid
@@ -23,81 +25,37 @@ from insight_edge.stats.latencies import Latencies
 from insight_edge.stats.summary import Columns
 
 
-class _Latency(msgspec.Struct, gc=False):
-    buckets: dict[str, int]
-    count: int
-    total_ns: int
-    max_ns: int
-
-
-class _Summary(msgspec.Struct, gc=False):
-    grid: str
-    names: msgspec.Raw
-    count: int
-    missing: list[int]
-    below: list[int]
-    above: list[int]
-    bins: msgspec.Raw
-    sums: list[str]
-    squares: list[str]
-    minimum: list[float | None]
-    maximum: list[float | None]
-
-
-class Statistics(msgspec.Struct, gc=False):
-    """What is added up of a report, but for its counts."""
-
-    latency: _Latency
-    inputs: _Summary | None = None
-    outputs: _Summary | None = None
-
-
-Counted = Sequence[Sequence[int]]
-"""Of each total: reports, then the counts in the order of `COUNTS`."""
-
-_decoder = msgspec.msgpack.Decoder(Statistics)
-
-
-def read_statistics(unpacked: bytes) -> Statistics:
-    """Return the statistics in the msgpack of a report.
-
-    Raises:
-        DocumentError: there are none.
-    """
-    try:
-        return _decoder.decode(unpacked)
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        raise DocumentError(str(error)) from error
-
-
-def batch_of(statistics: Sequence[Statistics], counts: Counted, known: KnownBundle) -> Batch:
-    """Return totals as arrays; whether rows can have them is asked of the batch.
+def batch_of(reports: Sequence[ReportHead], known: KnownBundle) -> Batch:
+    """Return reports as arrays; whether rows can have them is asked of the batch.
 
     Raises:
         DocumentError: one was counted over other grids, or has figures out of all bounds.
     """
-    figures = np.array(counts, np.int64)
     try:
         return Batch(
             known=known,
-            reports=figures[:, 0],
-            counts=figures[:, 1:],
-            latency=_latencies([each.latency for each in statistics]),
-            inputs=_side([each.inputs for each in statistics], known.inputs),
-            outputs=_side([each.outputs for each in statistics], known.outputs),
+            reports=np.ones(len(reports), np.int64),
+            counts=np.array([_counts_of(each.counts) for each in reports], np.int64),
+            latency=_latencies([each.latency for each in reports]),
+            inputs=_side([each.inputs for each in reports], known.inputs),
+            outputs=_side([each.outputs for each in reports], known.outputs),
         )
     except (ValueError, OverflowError) as error:
         raise DocumentError(f"statistics: {error}") from error
 
 
-def _latencies(documents: Sequence[_Latency]) -> Latencies:
+_counts_of = attrgetter(*COUNTS)
+
+
+def _latencies(documents: Sequence[LatencyHead]) -> Latencies:
     try:
-        names = [*map(BUCKET_NAMES.__getitem__, chain.from_iterable(d.buckets for d in documents))]
+        every = chain.from_iterable(each.buckets for each in documents)
+        indices = [*map(BUCKET_NAMES.__getitem__, every)]
     except KeyError as error:
         raise DocumentError(f"latency: there is no bucket {error}") from error
     found = Latencies.of(
         sizes=[len(each.buckets) for each in documents],
-        indices=names,
+        indices=indices,
         counts=[*chain.from_iterable(each.buckets.values() for each in documents)],
         total_ns=[each.total_ns for each in documents],
         max_ns=[each.max_ns for each in documents],
@@ -107,7 +65,7 @@ def _latencies(documents: Sequence[_Latency]) -> Latencies:
     return found
 
 
-def _side(documents: Sequence[_Summary | None], grid: Grid | None) -> Side | None:
+def _side(documents: Sequence[SummaryHead | None], grid: Grid | None) -> Side | None:
     present = [each for each in documents if each is not None]
     if grid is None:
         if present:
@@ -132,7 +90,7 @@ def _names(packed: bytes) -> tuple[str, ...]:
 _names_decoder = msgspec.msgpack.Decoder(tuple[str, ...])
 
 
-def _columns(documents: Sequence[_Summary], grid: Grid) -> Columns:
+def _columns(documents: Sequence[SummaryHead], grid: Grid) -> Columns:
     features = (len(documents), len(grid.names))
     columns = Columns(
         count=np.array([each.count for each in documents], np.int64),

@@ -3,11 +3,12 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, or_, update
+from sqlalchemy import delete, or_
 from sqlalchemy.orm import Session
 
 from insight_cloud.telemetry import samples, segmenting
 from insight_cloud.telemetry.health import forget_runs
+from insight_cloud.telemetry.pending import give_up
 from insight_cloud.telemetry.rules import HOUR_S
 from insight_cloud.telemetry.tables import (
     NEW,
@@ -26,7 +27,7 @@ class Retention:
     """How long what is kept, in seconds since it arrived.
 
     Attributes:
-        payloads_s: of a report that was added up; its figures stay.
+        waiting_s: of a report whose bundle is not known.
         keys_s: of a report: a copy that comes later would count twice.
         predictions_s: of a result that is in the log; outcomes join it until then.
         unlogged_s: of one that could not be logged.
@@ -36,7 +37,7 @@ class Retention:
         segments_s: of a segment; the newest of a bundle stays.
     """
 
-    payloads_s: float = 3 * DAY_S
+    waiting_s: float = 14 * DAY_S
     keys_s: float = 200 * DAY_S
     predictions_s: float = 60 * DAY_S
     unlogged_s: float = 120 * DAY_S
@@ -49,11 +50,7 @@ class Retention:
 def let_go(session: Session, keep: Retention, now_s: float) -> None:
     """Delete what is older than it is kept; what is not added up yet stays."""
     added = ReportRow.state != NEW
-    session.execute(
-        update(ReportRow)
-        .where(added, ReportRow.arrived_s < now_s - keep.payloads_s, ReportRow.payload.is_not(None))
-        .values(payload=None)
-    )
+    give_up(session, now_s - keep.waiting_s)
     forget_runs(session, now_s - keep.keys_s)
     session.execute(delete(ReportRow).where(added, ReportRow.arrived_s < now_s - keep.keys_s))
     session.execute(

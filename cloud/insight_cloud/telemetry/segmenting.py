@@ -8,7 +8,7 @@ segment of a bundle is kept, however old it is.
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Select, delete, func, select, update
+from sqlalchemy import Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
 from insight_cloud.telemetry.keeping import counts_of, pack, unpack
@@ -47,16 +47,13 @@ def add(
     following = [
         key | values | {"number": row.number + index} for index, values in enumerate(several[1:], 1)
     ]
-    insert_new(session, SegmentRow, following, [SegmentRow.number])
+    if following:  # under the lock of the open one, so that nobody else has these numbers
+        session.connection().execute(_APPEND, following)
 
 
 def close_old(session: Session, now_s: float) -> None:
     """Complete the segments that were begun a day ago."""
-    session.connection().execute(
-        update(SegmentRow)
-        .where(SegmentRow.complete.is_(False), SegmentRow.begun_s <= now_s - MAX_AGE_S)
-        .values(complete=True)
-    )
+    session.connection().execute(_CLOSE, {"before_s": now_s - MAX_AGE_S})
 
 
 def complete(
@@ -166,3 +163,11 @@ def _segment(row: SegmentRow, totals: Totals) -> Segment:
         devices=row.devices,
         totals=totals,
     )
+
+
+_APPEND = insert(SegmentRow)
+_CLOSE = (
+    update(SegmentRow)
+    .where(SegmentRow.complete.is_(False), SegmentRow.begun_s <= bindparam("before_s"))
+    .values(complete=True)
+)

@@ -6,7 +6,7 @@ acknowledges what is receipted, after `ingest` has returned and never before.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -18,13 +18,14 @@ from insight_cloud.telemetry import (
     claiming,
     health,
     joining,
+    pending,
     quarantine,
-    rollups,
     samples,
     segmenting,
     taking,
     windows,
 )
+from insight_cloud.telemetry.checking import Counted, check_all
 from insight_cloud.telemetry.heads import OutcomeHead
 from insight_cloud.telemetry.health import Health
 from insight_cloud.telemetry.joining import Asked, Joined
@@ -32,6 +33,7 @@ from insight_cloud.telemetry.learning import Learnt, Taken, read_outcomes, store
 from insight_cloud.telemetry.log import log_path, write_log
 from insight_cloud.telemetry.quarantine import Quarantined
 from insight_cloud.telemetry.reading import Message, Reading, Values, outcome_row
+from insight_cloud.telemetry.releasing import release
 from insight_cloud.telemetry.retention import Retention, let_go
 from insight_cloud.telemetry.rollups import Adding, Slot
 from insight_cloud.telemetry.rules import HOUR_S, Fate, FindBundle, Receipt, hour_of
@@ -87,14 +89,22 @@ class Telemetry:
             return []
         arrived_s = now.timestamp()
         read = [self._reading.read(topic, payload, arrived_s) for topic, payload in messages]
+        read, counted = check_all(read)
         try:
-            return self._store(read, arrived_s, unseen=True)
+            return self._store(read, counted, arrived_s, unseen=True)
         except SeenError:
-            return self._store(read, arrived_s, unseen=False)
+            return self._store(read, counted, arrived_s, unseen=False)
 
-    def _store(self, read: Sequence[Message], arrived_s: float, *, unseen: bool) -> list[Receipt]:
+    def _store(
+        self,
+        read: Sequence[Message],
+        counted: Mapping[str, Counted],
+        arrived_s: float,
+        *,
+        unseen: bool,
+    ) -> list[Receipt]:
         with self._database.write() as session:
-            receipts, bad = taking.take(session, read, unseen=unseen)
+            receipts, bad = taking.take(session, read, counted, unseen=unseen)
             suspects = [(m.topic, m.payload, taking.fault_of(m)) for m in bad]
             quarantine.put_away(session, suspects, arrived_s)
             fates = [(m.topic[:2], r.fate) for m, r in zip(read, receipts, strict=True)]
@@ -106,9 +116,10 @@ class Telemetry:
         return receipts
 
     def roll_up(self, now: datetime, *, limit: int = 256) -> int:
-        """Add up to `limit` reports that are not in the totals yet, and return how many.
+        """Add reports up that are not in the totals yet, and return how many.
 
-        Call it until it returns 0. Reports that no rows can have made are quarantined here.
+        They are at most `limit`, or one batch of more. Call it until it returns 0. Reports that
+        an hour cannot hold any more are quarantined here.
         """
         with self._database.write() as session:
             return self._adding.merge_new(session, limit, now.timestamp())
@@ -128,7 +139,7 @@ class Telemetry:
         The hours are whole ones, from that of `since` to the last that began before `until`.
         """
         named = {"tenant": tenant, "bundle": bundle, "device": device, "deployment": deployment}
-        chosen = [(name, value) for name, value in named.items() if value is not None]
+        chosen = {name: value for name, value in named.items() if value is not None}
         last = hour_of(until.timestamp() - 1e-6)
         with self._database.read() as session:
             return self._adding.totals(session, chosen, hour_of(since.timestamp()), last + 1)
@@ -158,18 +169,24 @@ class Telemetry:
         with self._database.read() as session:
             return windows.latest(session, tenant, device, deployment, max(0, limit))
 
-    def bundle_known(self, bundle: str, *, tenant: str = TENANT) -> None:
-        """Let reports of a bundle be added up that came before it was known."""
-        with self._database.write() as session:
-            rollups.release_waiting(session, tenant, bundle)
+    def bundle_known(self, bundle: str, now: datetime, *, tenant: str = TENANT) -> None:
+        """Let reports of a bundle be added up that came before it was known.
 
-    def release_waiting(self) -> int:
+        Those that no rows can have made are quarantined.
+        """
+        known = self._reading.bundle(bundle)
+        is_more = known is not None
+        while known is not None and is_more:
+            with self._database.write() as session:
+                is_more = release(session, (tenant, bundle), known, now.timestamp())
+
+    def release_waiting(self, now: datetime) -> int:
         """Let reports be added up whose bundle has become known, and return of how many bundles."""
         with self._database.read() as session:
-            waiting = rollups.waiting_bundles(session)
+            waiting = pending.waiting_bundles(session)
         found = [whose for whose in waiting if self._reading.bundle(whose[1]) is not None]
         for tenant, bundle in found:
-            self.bundle_known(bundle, tenant=tenant)
+            self.bundle_known(bundle, now, tenant=tenant)
         return len(found)
 
     def quarantined(

@@ -15,6 +15,7 @@ NEW, MERGED, WAITING, REFUSED = "new", "merged", "waiting", "refused"
 
 
 IS_NEW, IS_WAITING = text("state = 'new'"), text("state = 'waiting'")
+HAS_BATCH = text("batch IS NOT NULL")
 """As conditions of queries: one with a parameter is not known to be that of an index."""
 
 
@@ -24,13 +25,16 @@ def _few(condition: TextClause, *columns: str) -> Index:
 
 
 class ReportRow(Row):
-    """One window, as it arrived and with what is asked of it most.
+    """One window, with what is asked of it most; its key tells a copy that comes later.
 
-    Once merged its payload goes; the key stays for as long as a copy may still come.
+    Attributes:
+        digest: of what it says; a copy may be packed otherwise.
+        length_bytes: on the wire.
+        batch: that holds what is to be added up of it; None when nothing is any more.
     """
 
     __tablename__ = "telemetry_report"
-    __table_args__ = (_few(IS_NEW, "hour", "device"), _few(IS_WAITING, "tenant", "bundle"))
+    __table_args__ = (_few(HAS_BATCH, "batch"),)
 
     device: Mapped[str] = mapped_column(primary_key=True)
     deployment: Mapped[str] = mapped_column(primary_key=True)
@@ -50,7 +54,28 @@ class ReportRow(Row):
     broken: Mapped[int] = mapped_column(BigInteger)
     p99_ns: Mapped[int | None] = mapped_column(BigInteger)
     digest: Mapped[str]
-    payload: Mapped[bytes | None]
+    length_bytes: Mapped[int | None] = mapped_column(Integer)
+    batch: Mapped[str | None]
+
+
+class PendingRow(Row):
+    """Reports of one bundle that came together and are not added up yet.
+
+    Attributes:
+        id: sorts by time.
+        reports: how many.
+        packed: they, in msgpack.
+    """
+
+    __tablename__ = "telemetry_pending"
+    __table_args__ = (_few(IS_NEW, "id"), _few(IS_WAITING, "tenant", "bundle"))
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    bundle: Mapped[str]
+    state: Mapped[str]
+    arrived_s: Mapped[float]
+    reports: Mapped[int] = mapped_column(Integer)
+    packed: Mapped[bytes]
 
 
 class TotalsRow(Row):

@@ -5,19 +5,20 @@ What makes two messages the same is the key of their rows, never the moment or
 the batch they came in; so it does not matter how often they come.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import select, tuple_, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from insight_cloud.platform.schema import Row
+from insight_cloud.telemetry import pending
+from insight_cloud.telemetry.checking import Counted
 from insight_cloud.telemetry.reading import Message, Values
 from insight_cloud.telemetry.rules import Fate, Receipt
 from insight_cloud.telemetry.samples import keep_offers
 from insight_cloud.telemetry.storing import insert_new, insert_unseen
 from insight_cloud.telemetry.tables import OutcomeRow, PredictionRow, ReportRow
-from insight_cloud.telemetry.wire import Reader
 from insight_edge.documents.topics import Kind
 
 Key = tuple[Any, ...]
@@ -33,15 +34,17 @@ CONFLICT = ("ConflictError", "another report has this number")
 
 
 def take(
-    session: Session, messages: Sequence[Message], *, unseen: bool
+    session: Session, messages: Sequence[Message], counted: Mapping[str, Counted], *, unseen: bool
 ) -> tuple[list[Receipt], list[Message]]:
     """Store messages and return a receipt for each, and those to be quarantined.
 
-    A message that was read has no fault; those that came with one are receipted too.
+    A message that was read has no fault; those that came with one are receipted too. Of a report
+    that was read and cannot be believed the row is stored, so that a copy is known for one.
 
     Args:
         session: of the transaction.
         messages: that came.
+        counted: what reports of known bundles say, by digest of the message.
         unseen: whether all reports are thought to be new, which most are: it takes half the time.
 
     Raises:
@@ -49,13 +52,14 @@ def take(
     """
     of_kind: dict[Kind, list[Message]] = {}
     for message in messages:
-        if message.fault is None:
+        if message.fault is None or message.rows:
             of_kind.setdefault(message.topic.kind, []).append(message)
     fates: dict[int, Fate] = {}
-    stores = _STORES | {Kind.REPORT: _keep_unseen} if unseen else _STORES
-    for kind, store in stores.items():
+    for kind, store in _STORES.items():
         several = of_kind.get(kind, [])
         fates |= zip(map(id, several), store(session, several), strict=True)
+    reports = of_kind.get(Kind.REPORT, [])
+    fates |= zip(map(id, reports), _keep_reports(session, reports, counted, unseen), strict=True)
     bad = [m for m in messages if fates.get(id(m), Fate.QUARANTINED) is Fate.QUARANTINED]
     receipts = [_receipt(m, fates.get(id(m), Fate.QUARANTINED)) for m in messages]
     return receipts, bad
@@ -85,24 +89,44 @@ def _keep_outcome(session: Session, row: Values) -> Fate:
     return Fate.STORED
 
 
-def _keep_unseen(session: Session, messages: Sequence[Message]) -> list[Fate]:
-    insert_unseen(session, ReportRow, [message.rows[0] for message in messages])
-    return [Fate.STORED] * len(messages)
-
-
-def _keep_reports(session: Session, messages: Sequence[Message]) -> list[Fate]:
+def _keep_reports(
+    session: Session, messages: Sequence[Message], counted: Mapping[str, Counted], unseen: bool
+) -> list[Fate]:
     rows = [message.rows[0] for message in messages]
+    pending.name_batches(rows)
+    if unseen:
+        insert_unseen(session, ReportRow, rows)
+        fates = [Fate.STORED] * len(rows)
+    else:
+        fates = _keep_rows(session, messages, rows)
+    pending.keep(
+        session,
+        [
+            pending.Stored(row, message.payload, counted.get(message.digest))
+            for row, message, fate in zip(rows, messages, fates, strict=True)
+            if fate is Fate.STORED and message.fault is None
+        ],
+    )
+    return [
+        Fate.QUARANTINED if fate is Fate.STORED and message.fault else fate
+        for message, fate in zip(messages, fates, strict=True)
+    ]
+
+
+def _keep_rows(session: Session, messages: Sequence[Message], rows: Sequence[Values]) -> list[Fate]:
     made = {digest for (digest,) in insert_new(session, ReportRow, rows, [ReportRow.digest])}
     second: list[tuple[int, Key]] = []
-    for index, message in enumerate(messages):
-        if message.digest in made:
-            made.discard(message.digest)
+    for index, row in enumerate(rows):
+        if row["digest"] in made:
+            made.discard(row["digest"])
         else:
-            second.append((index, tuple(rows[index][column.key] for column in REPORT_KEY)))
+            second.append((index, tuple(row[column.key] for column in REPORT_KEY)))
     fates = [Fate.STORED] * len(messages)
     kept = _kept(session, [key for _, key in second])
     for index, key in second:
-        fates[index] = _second(session, messages[index], key, kept[key])
+        # Earlier releases kept the digest of the bytes on the wire.
+        same = kept[key] in {rows[index]["digest"], messages[index].digest}
+        fates[index] = Fate.DUPLICATE if same else Fate.QUARANTINED
     return fates
 
 
@@ -112,15 +136,6 @@ def _kept(session: Session, keys: Sequence[Key]) -> dict[Key, str]:
         return {}
     query = select(*REPORT_KEY, ReportRow.digest).where(tuple_(*REPORT_KEY).in_(keys))
     return {tuple(found[:-1]): found[-1] for found in session.execute(query)}
-
-
-def _second(session: Session, message: Message, key: Key, kept: str) -> Fate:
-    """Return what becomes of a message whose report is stored: it may say something else."""
-    if kept == message.digest:
-        return Fate.DUPLICATE
-    payload, reader = session.get_one(ReportRow, key).payload, Reader()
-    same = payload is not None and reader.unpack(payload) == reader.unpack(message.payload)
-    return Fate.DUPLICATE if same else Fate.QUARANTINED
 
 
 def _keep_predictions(session: Session, messages: Sequence[Message]) -> list[Fate]:
@@ -157,7 +172,6 @@ def _receipt(message: Message, fate: Fate) -> Receipt:
 
 
 _STORES = {
-    Kind.REPORT: _keep_reports,
     Kind.PREDICTION: _keep_predictions,
     Kind.SAMPLE: _keep_samples,
     Kind.OUTCOME: _keep_outcomes,

@@ -89,17 +89,15 @@ def p99_ns(buckets: Mapping[str, int], count: int, max_ns: int) -> int | None:
     Raises:
         DocumentError: a bucket does not exist, or the count is not that of the buckets.
     """
-    try:
-        indices = [*map(BUCKET_NAMES.__getitem__, buckets)]
-    except KeyError as error:
-        raise DocumentError(f"latency: there is no bucket {error}") from error
+    if not buckets.keys() <= BUCKET_NAMES.keys():
+        unknown = min(buckets.keys() - BUCKET_NAMES.keys())
+        raise DocumentError(f"latency: there is no bucket '{unknown[:20]}'")
     if sum(buckets.values()) != count:
         raise DocumentError(f"latency: {count} counted, others in the buckets")
-    if not count:
-        return None
     longer = count - math.ceil(0.99 * count)
     if not longer:
-        return min(upper_edge(max(indices)), max_ns)
+        return max_ns if count else None
+    indices = map(BUCKET_NAMES.__getitem__, buckets)
     for index, held in sorted(zip(indices, buckets.values(), strict=True), reverse=True):
         if longer < held:
             return min(upper_edge(index), max_ns)

@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session
 
 from insight_cloud.telemetry.tables import REFUSED, ReportRow
 from insight_cloud.telemetry.totals import COUNTS
@@ -37,7 +37,6 @@ def latest(
     """Return the latest windows, the newest first by boot and sequence; no clock is asked."""
     query = (
         select(ReportRow)
-        .options(defer(ReportRow.payload))
         .filter_by(tenant=tenant, device=device, deployment=deployment)
         .where(ReportRow.state != REFUSED)
         .order_by(ReportRow.boot.desc(), ReportRow.sequence.desc())

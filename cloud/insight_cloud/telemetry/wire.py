@@ -38,11 +38,15 @@ class Reader:
             UnsupportedVersionError: its format is newer than this release reads.
             DocumentError: anything else that is wrong with it.
         """
+        return self.decode(kind, self.unpack(payload))
+
+    def decode(self, kind: type[T], unpacked: bytes) -> T:
+        """Return the msgpack in a payload as `kind`; raises as `read`."""
         decoder = self._decoders.get(kind)
         if decoder is None:
             decoder = self._decoders[kind] = msgspec.msgpack.Decoder(kind)
         try:
-            found: T = decoder.decode(self.unpack(payload))
+            found: T = decoder.decode(unpacked)
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             raise DocumentError(str(error)) from error
         if found.format > 1:

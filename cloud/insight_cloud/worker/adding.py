@@ -48,7 +48,7 @@ class AddingUp:
         begin_s = time.monotonic()
         if begin_s >= self._look_s:
             self._look_s = begin_s + LOOK_S
-            self._telemetry.release_waiting()
+            self._telemetry.release_waiting(self._clock())
         merged = 0
         while some := self._telemetry.roll_up(self._clock(), limit=AT_ONCE):
             merged += some

@@ -13,19 +13,18 @@ from hypothesis import strategies as st
 
 from insight_cloud.telemetry import hours
 from insight_cloud.telemetry.batch import Batch, stacked
-from insight_cloud.telemetry.checking import Pending, check
+from insight_cloud.telemetry.checking import check
+from insight_cloud.telemetry.heads import ReportHead
 from insight_cloud.telemetry.keeping import NO_COUNTS, pack, unpack
+from insight_cloud.telemetry.packing import PackedBatch, pack_batch, unpack_batch
 from insight_cloud.telemetry.reported import _bins
 from insight_cloud.telemetry.rules import KnownBundle
-from insight_cloud.telemetry.totals import COUNTS, NOTHING, totals_from_report
-from insight_cloud.telemetry.wire import Reader
-from insight_edge.documents.codec import encode_wire
+from insight_cloud.telemetry.totals import NOTHING, totals_from_report
+from insight_edge.documents.codec import to_plain
 from insight_edge.documents.report import Report
 from insight_edge.errors import DocumentError
 from insight_edge.stats.latency import BUCKETS, lower_edge
-from tests.fakes.telemetry import KNOWN, NOW_S, batch, merged, report, sum_of
-
-READER = Reader()
+from tests.fakes.telemetry import KNOWN, batch, merged, report, sum_of
 
 
 def odd(seed: int, shape: int) -> Report:
@@ -132,22 +131,8 @@ def test_bins_of_another_shape_and_the_same_length_are_not_taken_for_others(
         _bins(packed, (2, 4))
 
 
-def pending(each: Report, payload: bytes | None = None) -> Pending:
-    counts = {name: getattr(each.counts, name) for name in COUNTS}
-    return Pending(
-        tenant="default",
-        device=each.device,
-        deployment=each.deployment,
-        boot=each.boot,
-        sequence=each.sequence,
-        bundle=each.bundle,
-        hour=0,
-        opened_s=each.window.opened_s,
-        closed_s=each.window.closed_s,
-        arrived_s=NOW_S,
-        payload=encode_wire(each) if payload is None else payload,
-        **counts,
-    )
+def head(each: Report) -> ReportHead:
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(to_plain(each)), type=ReportHead)
 
 
 def spoiled(sequence: int, **changes: Any) -> Report:
@@ -157,32 +142,27 @@ def spoiled(sequence: int, **changes: Any) -> Report:
 
 
 BAD = [
-    lambda n: pending(spoiled(n, bins=((2**64 - 1, 0, 0, 0), (5, 0, 0, 0)))),
-    lambda n: pending(spoiled(n, bins=((5, 0, 0, 0),))),
-    lambda n: pending(spoiled(n, bins=((5, 0, 0), (5, 0, 0, 0)))),
-    lambda n: pending(spoiled(n, sums=("x", "0"))),
-    lambda n: pending(spoiled(n, sums=("1" * 4000, "0"))),
-    lambda n: pending(spoiled(n, missing=(1, 0))),
-    lambda n: pending(spoiled(n, names=("a",))),
-    lambda n: pending(report(n, latency=msgspec.structs.replace(report().latency, total_ns=1))),
-    lambda n: pending(report(n, latency=msgspec.structs.replace(report().latency, count=4))),
-    lambda n: pending(report(n), b""),
-    lambda n: pending(report(n), b"x" * 50),
+    lambda n: head(spoiled(n, bins=((2**64 - 1, 0, 0, 0), (5, 0, 0, 0)))),
+    lambda n: head(spoiled(n, bins=((5, 0, 0, 0),))),
+    lambda n: head(spoiled(n, bins=((5, 0, 0), (5, 0, 0, 0)))),
+    lambda n: head(spoiled(n, sums=("x", "0"))),
+    lambda n: head(spoiled(n, sums=("1" * 4000, "0"))),
+    lambda n: head(spoiled(n, missing=(1, 0))),
+    lambda n: head(spoiled(n, names=("a",))),
+    lambda n: head(report(n, latency=msgspec.structs.replace(report().latency, total_ns=1))),
+    lambda n: head(report(n, latency=msgspec.structs.replace(report().latency, count=4))),
 ]
 
 
 @given(st.lists(st.none() | st.sampled_from(BAD), max_size=24))
 def test_the_good_are_told_from_the_bad_wherever_they_stand(kinds: list[Any]) -> None:
     several = [
-        pending(report(number)) if kind is None else kind(number)
-        for number, kind in enumerate(kinds)
+        head(report(number)) if kind is None else kind(number) for number, kind in enumerate(kinds)
     ]
-    found = check(READER, several, KNOWN)
+    found = check(several, KNOWN)
     good = [number for number, kind in enumerate(kinds) if kind is None]
-    assert [each.sequence for each in found.reports] == good
-    assert sorted(each.sequence for each, _ in found.refused) == sorted(
-        set(range(len(kinds))) - set(good)
-    )
+    assert [*found.good] == good
+    assert found.refused.keys() == set(range(len(kinds))) - set(good)
     if found.batch is None:
         assert not good
     else:
@@ -192,10 +172,41 @@ def test_the_good_are_told_from_the_bad_wherever_they_stand(kinds: list[Any]) ->
 
 
 def test_a_bundle_that_counts_nothing_has_no_statistics() -> None:
-    several = [pending(report(0)), pending(report(1, inputs=None, outputs=None))]
-    found = check(READER, several, KnownBundle())
-    assert [each.sequence for each in found.reports] == [1]
-    assert str(found.refused[0][1]) == "summary: the bundle counts nothing there"
+    found = check([head(report(0)), head(report(1, inputs=None, outputs=None))], KnownBundle())
+    assert [*found.good] == [1]
+    assert str(found.refused[0]) == "summary: the bundle counts nothing there"
+
+
+@given(REPORTS)
+def test_a_batch_comes_back_as_it_was_packed(reports: list[Report]) -> None:
+    packed = msgspec.msgpack.encode(pack_batch(batch(reports)))
+    found = unpack_batch(msgspec.msgpack.decode(packed, type=PackedBatch), KNOWN)
+    assert [found.totals(index) for index in range(len(reports))] == [
+        totals_from_report(each, KNOWN) for each in reports
+    ]
+
+
+@given(st.integers(-(2**70), 2**70), st.integers(0, 2**63 - 1))
+def test_integers_of_any_size_come_back_as_they_were_packed(total: int, count: int) -> None:
+    held = batch([report(1), report(2)])
+    assert held.inputs is not None
+    held.counts[0, 0] = count
+    squares = held.inputs.columns.squares.astype(np.object_)
+    squares[1, 0] = total
+    columns = replace(held.inputs.columns, squares=squares)
+    found = unpack_batch(
+        pack_batch(replace(held, inputs=replace(held.inputs, columns=columns))), KNOWN
+    )
+    assert found.inputs is not None
+    assert found.inputs.columns.squares.tolist() == squares.tolist()
+    assert found.counts.tolist() == held.counts.tolist()
+
+
+def test_a_batch_of_another_grid_is_not_unpacked() -> None:
+    packed = pack_batch(batch([report()]))
+    for known in (KnownBundle(), KnownBundle(inputs=KNOWN.outputs, outputs=KNOWN.outputs)):
+        with pytest.raises(DocumentError, match="another grid"):
+            unpack_batch(packed, known)
 
 
 def long_ones(count: int) -> Batch:

@@ -15,7 +15,7 @@ from insight_cloud.platform.database import Database
 from insight_cloud.telemetry import quarantine, tables
 from insight_cloud.telemetry.retention import Retention
 from insight_cloud.telemetry.rollups import Slot
-from insight_cloud.telemetry.rules import Fate
+from insight_cloud.telemetry.rules import Fate, KnownBundle
 from insight_cloud.telemetry.service import Telemetry
 from insight_cloud.telemetry.totals import Totals
 from insight_edge.documents.codec import Versioned, digest, encode_wire, to_plain
@@ -40,7 +40,7 @@ from tests.fakes.telemetry import (
     sum_of,
 )
 
-TABLES = (tables.ReportRow, tables.TotalsRow, tables.QuarantineRow)
+TABLES = (tables.ReportRow, tables.PendingRow, tables.TotalsRow, tables.QuarantineRow)
 REPORTS = [
     report(sequence, device=f"camera-{sequence % 2}", bundle=bundle, window=window)
     for sequence, bundle, window in [
@@ -104,7 +104,7 @@ def test_totals_are_exact_before_and_after_they_are_rolled_up(telemetry: Telemet
     assert set(fates(telemetry, *REPORTS)) == {Fate.STORED}
     before = totals(telemetry)
     assert before == expected(REPORTS)
-    assert telemetry.roll_up(NOW, limit=3) == 3
+    assert telemetry.roll_up(NOW, limit=3) == 8, "a batch, of one bundle, is added up whole"
     assert totals(telemetry) == before
     rolled_up(telemetry)
     assert totals(telemetry) == before
@@ -274,14 +274,32 @@ def spoiled(**changes: Any) -> Report:
     ],
 )
 def test_what_no_rows_can_have_made_is_never_added_up(telemetry: Telemetry, bad: Report) -> None:
-    """These are only seen when they are added up: until then nobody counts them either."""
-    assert fates(telemetry, bad, report(1)) == [Fate.STORED, Fate.STORED]
+    assert fates(telemetry, bad, report(1)) == [Fate.QUARANTINED, Fate.STORED]
     assert totals(telemetry) == expected([report(1)])
     rolled_up(telemetry)
     assert totals(telemetry) == expected([report(1)])
     assert faults(telemetry) == ["DocumentError"]
     assert fates(telemetry, bad) == [Fate.DUPLICATE]
+    assert telemetry.health()["camera-1"].missing == 0, "it came, whatever it says"
     assert telemetry.roll_up(NOW) == 0
+
+
+@pytest.mark.parametrize("bad", [spoiled(missing=(-1, 0)), spoiled(sums=("x", "0"))])
+def test_what_no_rows_can_have_made_is_put_away_once_its_bundle_is_known(
+    database: Database, tmp_path: Path, bad: Report
+) -> None:
+    known: dict[str, KnownBundle] = {}
+    telemetry = Telemetry(database, known.get, tmp_path)
+    assert fates(telemetry, bad, report(1)) == [Fate.STORED, Fate.STORED]
+    assert telemetry.release_waiting(NOW) == 0
+    known[BUNDLE] = KNOWN
+    assert telemetry.release_waiting(NOW) == 1
+    assert totals(telemetry) == expected([report(1)])
+    rolled_up(telemetry)
+    assert totals(telemetry) == expected([report(1)])
+    assert [found.payload for found in telemetry.quarantined()] == [message(bad)[1]]
+    found = telemetry.health()["camera-1"]
+    assert (found.reports, found.merged, found.waiting, found.missing) == (2, 1, 0, 0)
 
 
 def test_extreme_values_that_rows_can_have_are_added_up(telemetry: Telemetry) -> None:
@@ -387,7 +405,7 @@ def test_reports_of_a_bundle_that_is_not_known_wait_for_it(
     rolled_up(telemetry)
     assert totals(telemetry) == expected([several[2]])
     known[UNKNOWN] = KNOWN
-    telemetry.bundle_known(UNKNOWN)
+    telemetry.bundle_known(UNKNOWN, NOW)
     assert totals(telemetry) == expected(several)
     rolled_up(telemetry)
     assert totals(telemetry) == expected(several)
@@ -403,18 +421,31 @@ def test_a_bundle_that_is_forgotten_stops_no_other(database: Database, tmp_path:
     assert totals(telemetry) == expected([report(1)])
 
 
-def test_old_payloads_go_and_copies_still_do_not_count(
+def test_what_was_added_up_is_not_kept_and_copies_still_do_not_count(
     telemetry: Telemetry, database: Database
 ) -> None:
     fates(telemetry, report(0), report(1))
-    telemetry.forget(NOW + timedelta(days=4))
     rolled_up(telemetry)
-    telemetry.forget(NOW + timedelta(days=4))
     with database.read() as session:
-        kept = session.scalars(select(tables.ReportRow.payload)).all()
-    assert list(kept) == [None, None]
+        assert session.scalars(select(tables.PendingRow.id)).all() == []
+        assert list(session.scalars(select(tables.ReportRow.batch))) == [None, None]
     assert fates(telemetry, report(0), report(0, seed=9)) == [Fate.DUPLICATE, Fate.QUARANTINED]
     assert totals(telemetry) == expected([report(0), report(1)])
+
+
+def test_a_bundle_that_never_becomes_known_is_given_up(
+    telemetry: Telemetry, database: Database
+) -> None:
+    fates(telemetry, report(0, bundle=UNKNOWN), report(1))
+    telemetry.forget(NOW + timedelta(days=13))
+    assert telemetry.health()["camera-1"].waiting == 1
+    telemetry.forget(NOW + timedelta(days=15))
+    found = telemetry.health()["camera-1"]
+    assert (found.reports, found.waiting, found.missing) == (2, 0, 0)
+    with database.read() as session:
+        states = session.execute(select(tables.ReportRow.sequence, tables.ReportRow.state))
+        assert dict(states.all()) == {0: "refused", 1: "new"}
+    assert fates(telemetry, report(0, bundle=UNKNOWN)) == [Fate.DUPLICATE]
 
 
 def test_what_is_old_enough_goes(telemetry: Telemetry, database: Database) -> None:
