@@ -63,9 +63,8 @@ class Adding:
     def merge_new(self, session: Session, limit: int, now_s: float) -> int:
         """Merge reports that are not in the totals yet, and return how many.
 
-        They are at most `limit`, or one batch of more.
-
-        Those that their hour cannot hold are refused and quarantined; they are counted too.
+        They are at most `limit`, or one batch of more. Those that their hour cannot hold are
+        refused and quarantined; they are counted too.
         """
         segmenting.close_old(session, now_s)
         batches = _grouped(pending.take(session, limit), attrgetter("whose"))
@@ -76,7 +75,8 @@ class Adding:
                 pending.wait(session, several)
             else:
                 pending.added(session, several)
-                refused += self._merge(session, (tenant, name), _read(several, known), now_s)
+                new = _joined([_read(each, known) for each in several])
+                refused += self._merge(session, (tenant, name), new, now_s)
         refuse(session, refused, now_s)
         return sum(len(batch.reports) for several in batches.values() for batch in several)
 
@@ -91,14 +91,9 @@ class Adding:
         for whose in {**rows, **batches}:
             known = self._reading.bundle(whose[1])
             if known is not None:
-                new = _read(batches.get(whose, []), known)
-                some = [
-                    index
-                    for index, report in enumerate(new.reports)
-                    if since <= report.hour < until
-                    and all(getattr(report, name) == value for name, value in chosen.items())
-                ]
-                found |= _sum(rows.get(whose, []), new.taken(some), known)
+                new = [_read(each, known) for each in batches.get(whose, [])]
+                some = [each.taken(_within(each.reports, chosen, since, until)) for each in new]
+                found |= _sum(rows.get(whose, []), _joined(some), known)
         return dict(sorted(found.items()))
 
     def _merge(self, session: Session, whose: Whose, new: "_New", now_s: float) -> list[Refused]:
@@ -113,8 +108,7 @@ class Adding:
         keys, places = _places(new.reports)
         total, left_out = hours.add(hours.locked(session, keys, new.batch.known), places, new.batch)
         hours.keep(session, keys, total)
-        out = set(left_out)
-        inside = new.taken([at for at in range(len(reports)) if at not in out])
+        inside = new.without(left_out)
         if inside.batch is not None:
             segmenting.add(
                 session,
@@ -138,11 +132,33 @@ class _New(NamedTuple):
             return _New((), None)
         return _New([self.reports[at] for at in places], self.batch.taken(places))
 
+    def without(self, places: Sequence[int]) -> "_New":
+        """Return all but some of them."""
+        out = set(places)
+        return self.taken([at for at in range(len(self.reports)) if at not in out]) if out else self
 
-def _read(batches: Sequence[PendingBatch], known: KnownBundle) -> _New:
-    parts = [unpack_batch(each.counted, known) for each in batches if each.counted is not None]
-    reports = [report for batch in batches for report in batch.reports]
-    return _New(reports, stacked(parts) if parts else None)
+
+def _read(batch: PendingBatch, known: KnownBundle) -> _New:
+    counted = batch.counted
+    return _New(batch.reports, None if counted is None else unpack_batch(counted, known))
+
+
+def _joined(parts: Sequence[_New]) -> _New:
+    batches = [part.batch for part in parts if part.batch is not None]
+    reports = [report for part in parts for report in part.reports]
+    return _New(reports, stacked(batches) if batches else None)
+
+
+def _within(
+    reports: Sequence[Pending], chosen: Mapping[str, str], since: int, until: int
+) -> list[int]:
+    """Return the places of the reports of some hours that have these values."""
+    return [
+        place
+        for place, report in enumerate(reports)
+        if since <= report.hour < until
+        and all(getattr(report, name) == value for name, value in chosen.items())
+    ]
 
 
 def _sum(rows: Sequence[TotalsRow], new: _New, known: KnownBundle) -> dict[Slot, Totals]:
