@@ -110,12 +110,17 @@ class Reading:
         bundle = self.bundle(head.bundle)
         check_report(came.topic, head, bundle)
         row = _report_row(came.topic.tenant, head, arrived_s)
-        row |= {
-            "state": WAITING if bundle is None else NEW,
-            "digest": digest(unpacked),
-            "length_bytes": len(came.payload),
-        }
-        return replace(came, rows=[row], report=head, known=bundle)
+        row["state"] = WAITING if bundle is None else NEW
+        row["digest"] = digest(unpacked)
+        row["length_bytes"] = len(came.payload)
+        return Message(
+            topic=came.topic,
+            payload=came.payload,
+            digest=came.digest,
+            rows=[row],
+            report=head,
+            known=bundle,
+        )
 
     def _predictions(self, came: Message, arrived_s: float) -> Message:
         batch, topic = self._reader.read(PredictionsHead, came.payload), came.topic

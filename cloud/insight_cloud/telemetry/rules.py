@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from insight_cloud.telemetry.heads import ReportHead, SummaryHead
 from insight_edge.documents.manifest import Manifest, Reference
 from insight_edge.documents.statistics import GridDocument, grid_from_document
@@ -36,8 +38,7 @@ class Fate(StrEnum):
     QUARANTINED = "quarantined"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message that is committed.
 
     Attributes:

@@ -107,7 +107,11 @@ class Telemetry:
             receipts, bad = taking.take(session, read, counted, unseen=unseen)
             suspects = [(m.topic, m.payload, taking.fault_of(m)) for m in bad]
             quarantine.put_away(session, suspects, arrived_s)
-            fates = [(m.topic[:2], r.fate) for m, r in zip(read, receipts, strict=True)]
+            fates = [
+                (message.topic[:2], receipt.fate)
+                for message, receipt in zip(read, receipts, strict=True)
+                if receipt.fate is not Fate.STORED
+            ]
             health.count_in(
                 session,
                 duplicates=Counter(whose for whose, fate in fates if fate is Fate.DUPLICATE),

@@ -60,9 +60,9 @@ def take(
         fates |= zip(map(id, several), store(session, several), strict=True)
     reports = of_kind.get(Kind.REPORT, [])
     fates |= zip(map(id, reports), _keep_reports(session, reports, counted, unseen), strict=True)
-    bad = [m for m in messages if fates.get(id(m), Fate.QUARANTINED) is Fate.QUARANTINED]
     receipts = [_receipt(m, fates.get(id(m), Fate.QUARANTINED)) for m in messages]
-    return receipts, bad
+    pairs = zip(messages, receipts, strict=True)
+    return receipts, [m for m, receipt in pairs if receipt.fate is Fate.QUARANTINED]
 
 
 def fault_of(message: Message) -> tuple[str, str]:

@@ -84,20 +84,21 @@ def totals_from_report(report: Report, bundle: KnownBundle) -> Totals:
 def p99_ns(buckets: Mapping[str, int], count: int, max_ns: int) -> int | None:
     """Return the 99th percentile of a latency histogram, as `LatencyHistogram.quantile` has it.
 
-    It is read off the longest durations, without making the histogram; None where there is none.
+    It is read off the longest durations, without making the histogram; of fewer than 100 it is
+    the longest. None where there is none.
 
     Raises:
-        DocumentError: a bucket does not exist, or the count is not that of the buckets.
+        DocumentError: the count is not that of the buckets, or a bucket is looked at and is none.
     """
-    if not buckets.keys() <= BUCKET_NAMES.keys():
-        unknown = min(buckets.keys() - BUCKET_NAMES.keys())
-        raise DocumentError(f"latency: there is no bucket '{unknown[:20]}'")
     if sum(buckets.values()) != count:
         raise DocumentError(f"latency: {count} counted, others in the buckets")
     longer = count - math.ceil(0.99 * count)
     if not longer:
         return max_ns if count else None
-    indices = map(BUCKET_NAMES.__getitem__, buckets)
+    try:
+        indices = [*map(BUCKET_NAMES.__getitem__, buckets)]
+    except KeyError as error:
+        raise DocumentError(f"latency: there is no bucket {error}") from error
     for index, held in sorted(zip(indices, buckets.values(), strict=True), reverse=True):
         if longer < held:
             return min(upper_edge(index), max_ns)

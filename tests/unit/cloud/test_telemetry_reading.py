@@ -122,7 +122,14 @@ def test_p99_is_that_of_the_histogram(durations_ns: list[int]) -> None:
 
 @pytest.mark.parametrize(
     ("buckets", "count"),
-    [({"5": 1}, 2), ({"05": 1}, 1), ({"-1": 1}, 1), ({"1216": 1}, 1), ({"x": 1}, 1), ({}, 1)],
+    [
+        ({"5": 1}, 2),
+        ({"05": 100}, 100),
+        ({"-1": 100}, 100),
+        ({"1216": 100}, 100),
+        ({"x": 100}, 100),
+        ({}, 1),
+    ],
 )
 def test_buckets_that_are_none_have_no_p99(buckets: dict[str, int], count: int) -> None:
     with pytest.raises(DocumentError, match="latency"):
