@@ -34,7 +34,7 @@ class Subscriber:
 
     Args:
         broker: where to connect, and as whom.
-        name: of this connection, unlike any other's at this broker.
+        name: of its connections, with a number; unlike any other's at this broker.
         group: its members get each message once between them.
         kinds: of messages, in any order.
         in_order: kinds of which each member of the group gets its share in order.

@@ -45,22 +45,29 @@ def check_all(messages: Sequence[Message]) -> tuple[list[Message], dict[str, Cou
     What they say is found by the digest of the message; reports of unknown bundles are looked at
     when their bundle is known. Of one that is refused the row stays: it is not missing.
     """
-    groups: dict[str, list[int]] = {}
+    groups: dict[str, tuple[KnownBundle, list[int], list[ReportHead]]] = {}
     for index, message in enumerate(messages):
         if message.known is not None and message.report is not None:
-            groups.setdefault(message.report.bundle, []).append(index)
+            group = groups.setdefault(message.report.bundle, (message.known, [], []))
+            group[1].append(index)
+            group[2].append(message.report)
     checked = [*messages]
     counted: dict[str, Counted] = {}
-    for indices in groups.values():
-        several = [messages[index] for index in indices]
-        reports = [message.report for message in several if message.report is not None]
-        good, batch, bad = check(reports, several[0].known or KnownBundle())
+    for known, indices, reports in groups.values():
+        good, batch, bad = check(reports, known)
         if batch is not None:
-            counted |= {several[at].digest: Counted(batch, n) for n, at in enumerate(good)}
+            counted |= {
+                messages[indices[at]].digest: Counted(batch, n) for n, at in enumerate(good)
+            }
         for at, error in bad.items():
-            row = several[at].rows[0] | {"state": REFUSED}
-            checked[indices[at]] = replace(refused(several[at], error), rows=[row])
+            checked[indices[at]] = _kept(messages[indices[at]], error)
     return checked, counted
+
+
+def _kept(message: Message, error: DocumentError) -> Message:
+    """Return a report that is refused, with its row."""
+    row = message.rows[0] | {"state": REFUSED}
+    return replace(refused(message, error), rows=[row])
 
 
 def check(reports: Sequence[ReportHead], known: KnownBundle) -> Checked:
