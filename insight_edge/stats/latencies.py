@@ -83,6 +83,13 @@ class Latencies:
         """Return i8[n], durations."""
         return np.asarray(self.buckets.sum(axis=1))
 
+    def quantile(self, share: float) -> Counts:
+        """Return i8[n], of each what `LatencyHistogram.quantile` returns; 0 for one of none."""
+        ranks = np.maximum(1, np.ceil(share * self.count))
+        places = (self.buckets.cumsum(axis=1) < ranks[:, None]).sum(axis=1)
+        found = np.minimum(_UPPER[np.minimum(self.first + places, BUCKETS - 1)], self.max_ns)
+        return np.where(self.count > 0, found, 0)
+
     def impossible(self) -> NDArray[np.bool_]:
         """Return b1[n], which histograms no durations can have."""
         held = slice(self.first, self.first + self.buckets.shape[1])

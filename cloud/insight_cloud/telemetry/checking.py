@@ -4,7 +4,7 @@
 They are looked at together; only where something is wrong, smaller parts are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -12,10 +12,11 @@ from msgspec.structs import replace
 from insight_cloud.telemetry.batch import Batch, stacked
 from insight_cloud.telemetry.heads import ReportHead
 from insight_cloud.telemetry.reading import Message, refused
-from insight_cloud.telemetry.reported import batch_of
+from insight_cloud.telemetry.reported import batch_of, latencies_of
 from insight_cloud.telemetry.rules import KnownBundle
 from insight_cloud.telemetry.tables import REFUSED
 from insight_edge.errors import DocumentError
+from insight_edge.stats.latencies import Latencies
 
 
 class Checked(NamedTuple):
@@ -43,25 +44,47 @@ def check_all(messages: Sequence[Message]) -> tuple[list[Message], dict[str, Cou
     """Return messages with what no rows can have made refused, and what the others say.
 
     What they say is found by the digest of the message; reports of unknown bundles are looked at
-    when their bundle is known. Of one that is refused the row stays: it is not missing.
+    when their bundle is known, but for their latency. Of one that is refused the row stays: it is
+    not missing. The rows of the others are completed.
     """
+    checked = [*messages]
+    counted: dict[str, Counted] = {}
+    for known, indices, reports in _by_bundle(messages):
+        good, batch, bad = check(reports, known)
+        if batch is not None:
+            _complete([messages[indices[at]] for at in good], batch.latency)
+            counted |= {
+                messages[indices[at]].digest: Counted(batch, n) for n, at in enumerate(good)
+            }
+        for at, error in bad.items():
+            checked[indices[at]] = _kept(messages[indices[at]], error)
+    for index, message in enumerate(messages):
+        if message.known is None and message.report is not None:
+            try:
+                _complete([message], latencies_of([message.report.latency]))
+            except DocumentError as error:
+                checked[index] = _kept(message, error)
+    return checked, counted
+
+
+def _by_bundle(
+    messages: Sequence[Message],
+) -> Iterable[tuple[KnownBundle, list[int], list[ReportHead]]]:
+    """Return bundle, places and reports, by known bundle."""
     groups: dict[str, tuple[KnownBundle, list[int], list[ReportHead]]] = {}
     for index, message in enumerate(messages):
         if message.known is not None and message.report is not None:
             group = groups.setdefault(message.report.bundle, (message.known, [], []))
             group[1].append(index)
             group[2].append(message.report)
-    checked = [*messages]
-    counted: dict[str, Counted] = {}
-    for known, indices, reports in groups.values():
-        good, batch, bad = check(reports, known)
-        if batch is not None:
-            counted |= {
-                messages[indices[at]].digest: Counted(batch, n) for n, at in enumerate(good)
-            }
-        for at, error in bad.items():
-            checked[indices[at]] = _kept(messages[indices[at]], error)
-    return checked, counted
+    return groups.values()
+
+
+def _complete(messages: Sequence[Message], latency: Latencies) -> None:
+    """Fill in what is found of many reports together."""
+    quantiles = latency.quantile(0.99).tolist()
+    for message, count, p99_ns in zip(messages, latency.count.tolist(), quantiles, strict=True):
+        message.rows[0]["p99_ns"] = p99_ns if count else None
 
 
 def _kept(message: Message, error: DocumentError) -> Message:

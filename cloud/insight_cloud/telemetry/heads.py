@@ -12,7 +12,6 @@ import msgspec
 from msgspec import Meta
 
 from insight_edge.documents.delivery import MAX_SAMPLE_BYTES
-from insight_edge.stats.latency import OCTAVES, SUB_BUCKETS
 from insight_edge.stats.tally import MAX_ROWS
 
 MAX_CALLS = 2**32
@@ -24,7 +23,6 @@ MAX_NUMBER = 2**53
 MAX_LATENCY_NS = 2**53
 """Of all calls in one window together, 104 days."""
 
-MAX_BUCKETS = SUB_BUCKETS * OCTAVES
 MAX_VARIANT_LENGTH = 100
 MAX_RESULTS = 4096
 """In one batch of predictions; an agent takes 256 at a time from a host."""
@@ -69,28 +67,28 @@ class CountsHead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LatencyHead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The latency histogram of a window, within bounds."""
+    """The latency histogram of a window, within bounds but for its buckets."""
 
-    buckets: Annotated[dict[str, Calls], Meta(max_length=MAX_BUCKETS)]
+    buckets: msgspec.Raw
     count: Calls
     total_ns: Annotated[int, Meta(ge=0, le=MAX_LATENCY_NS)]
     max_ns: Annotated[int, Meta(ge=0, le=MAX_LATENCY_NS)]
 
 
 class SummaryHead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A summary; whether rows can have it is asked of many together."""
+    """A summary; its arrays are read, and believed, of many together."""
 
     grid: str
     names: msgspec.Raw
     count: Annotated[int, Meta(ge=0, le=MAX_ROWS)]
-    missing: list[int]
-    below: list[int]
-    above: list[int]
+    missing: msgspec.Raw
+    below: msgspec.Raw
+    above: msgspec.Raw
     bins: msgspec.Raw
-    sums: list[str]
-    squares: list[str]
-    minimum: list[float | None]
-    maximum: list[float | None]
+    sums: msgspec.Raw
+    squares: msgspec.Raw
+    minimum: msgspec.Raw
+    maximum: msgspec.Raw
 
 
 class ReportHead(Head, frozen=True, kw_only=True, gc=False):

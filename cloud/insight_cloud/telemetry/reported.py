@@ -7,7 +7,6 @@ rows can have them is asked of the `Batch`.
 
 import math
 from collections.abc import Sequence
-from itertools import chain
 from operator import attrgetter
 
 import msgspec
@@ -15,14 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insight_cloud.telemetry.batch import Batch, Side
-from insight_cloud.telemetry.heads import LatencyHead, ReportHead, SummaryHead
+from insight_cloud.telemetry.heads import MAX_CALLS, LatencyHead, ReportHead, SummaryHead
+from insight_cloud.telemetry.parts import Parts, buckets, decimals, floats, integers
 from insight_cloud.telemetry.rules import KnownBundle
-from insight_cloud.telemetry.totals import BUCKET_NAMES, COUNTS
+from insight_cloud.telemetry.totals import COUNTS
 from insight_edge.errors import DocumentError
-from insight_edge.stats.columns import integers
 from insight_edge.stats.grid import Grid
 from insight_edge.stats.latencies import Latencies
+from insight_edge.stats.latency import BUCKETS
 from insight_edge.stats.summary import Columns
+
+_BUCKETS = {str(index): index for index in range(BUCKETS)}
+"""A third of the time of `int`, and it knows where they end."""
 
 
 def batch_of(reports: Sequence[ReportHead], known: KnownBundle) -> Batch:
@@ -36,7 +39,7 @@ def batch_of(reports: Sequence[ReportHead], known: KnownBundle) -> Batch:
             known=known,
             reports=np.ones(len(reports), np.int64),
             counts=np.array([_counts_of(each.counts) for each in reports], np.int64),
-            latency=_latencies([each.latency for each in reports]),
+            latency=latencies_of([each.latency for each in reports]),
             inputs=_side([each.inputs for each in reports], known.inputs),
             outputs=_side([each.outputs for each in reports], known.outputs),
         )
@@ -47,20 +50,25 @@ def batch_of(reports: Sequence[ReportHead], known: KnownBundle) -> Batch:
 _counts_of = attrgetter(*COUNTS)
 
 
-def _latencies(documents: Sequence[LatencyHead]) -> Latencies:
+def latencies_of(documents: Sequence[LatencyHead]) -> Latencies:
+    """Return the latencies of reports.
+
+    Raises:
+        DocumentError: one counts other durations than its buckets, or a bucket is none.
+    """
     try:
-        every = chain.from_iterable(each.buckets for each in documents)
-        indices = [*map(BUCKET_NAMES.__getitem__, every)]
-    except KeyError as error:
-        raise DocumentError(f"latency: there is no bucket {error}") from error
-    found = Latencies.of(
-        sizes=[len(each.buckets) for each in documents],
-        indices=indices,
-        counts=[*chain.from_iterable(each.buckets.values() for each in documents)],
-        total_ns=[each.total_ns for each in documents],
-        max_ns=[each.max_ns for each in documents],
-    )
-    if (found.count != [each.count for each in documents]).any():
+        sizes, indices, counts = buckets([each.buckets for each in documents], _BUCKETS)
+        found = Latencies.of(
+            sizes=sizes,
+            indices=indices,
+            counts=counts,
+            total_ns=[each.total_ns for each in documents],
+            max_ns=[each.max_ns for each in documents],
+        )
+    except (KeyError, OverflowError, ValueError) as error:
+        raise DocumentError(f"latency: there is no such bucket: {error}") from error
+    is_other = found.count != [each.count for each in documents]
+    if is_other.any() or counts.max(initial=0) > MAX_CALLS:
         raise DocumentError("latency: others counted than in the buckets")
     return found
 
@@ -91,61 +99,25 @@ _names_decoder = msgspec.msgpack.Decoder(tuple[str, ...])
 
 
 def _columns(documents: Sequence[SummaryHead], grid: Grid) -> Columns:
-    features = (len(documents), len(grid.names))
+    features, cells = (len(grid.names),), (len(grid.names), grid.bins)
     columns = Columns(
         count=np.array([each.count for each in documents], np.int64),
-        missing=np.array([each.missing for each in documents], np.int64),
-        below=np.array([each.below for each in documents], np.int64),
-        above=np.array([each.above for each in documents], np.int64),
-        bins=_bins([bytes(each.bins) for each in documents], (len(grid.names), grid.bins)),
-        sums=integers([list(map(int, each.sums)) for each in documents]),
-        squares=integers([list(map(int, each.squares)) for each in documents]),
-        minimum=_extremes([each.minimum for each in documents], math.inf),
-        maximum=_extremes([each.maximum for each in documents], -math.inf),
+        missing=integers([each.missing for each in documents], features),
+        below=integers([each.below for each in documents], features),
+        above=integers([each.above for each in documents], features),
+        bins=integers([each.bins for each in documents], cells),
+        sums=decimals([each.sums for each in documents], *features),
+        squares=decimals([each.squares for each in documents], *features),
+        minimum=_extremes([each.minimum for each in documents], *features, math.inf),
+        maximum=_extremes([each.maximum for each in documents], *features, -math.inf),
     )
-    for name in ("missing", "below", "above", "sums", "squares", "minimum", "maximum"):
-        if getattr(columns, name).shape != features:
-            raise DocumentError(f"summary: {name} of other features than the grid's")
-    if columns.bins.shape != (*features, grid.bins):
-        raise DocumentError("summary: other bins than the grid's")
+    for name in ("missing", "below", "above", "bins", "sums", "squares", "minimum", "maximum"):
+        expected = cells if name == "bins" else features
+        if getattr(columns, name).shape[1:] != expected:
+            raise DocumentError(f"summary: {name} of another shape than the grid's")
     return columns
 
 
-def _bins(packed: Sequence[bytes], shape: tuple[int, int]) -> NDArray[np.int64]:
-    """Return the bins of summaries from their msgpack.
-
-    A count below 128 is a byte of msgpack; where all are, the bytes are the numbers.
-    """
-    outer, inner = map(_array_head, shape)
-    width = len(inner) + shape[1]
-    length = len(outer) + shape[0] * width
-    if all(len(each) == length for each in packed):
-        table = np.frombuffer(b"".join(packed), np.uint8).reshape(-1, length)
-        rows = table[:, len(outer) :].reshape(-1, shape[0], width)
-        counts = rows[:, :, len(inner) :]
-        heads = (table[:, : len(outer)], rows[:, :, : len(inner)])
-        expected = (np.frombuffer(outer, np.uint8), np.frombuffer(inner, np.uint8))
-        if counts.max(initial=0) < 128 and all(map(_all_same, heads, expected)):
-            return counts.astype(np.int64)
-    try:
-        return np.array([_bins_decoder.decode(each) for each in packed], np.int64)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        raise DocumentError(f"summary: bins: {error}") from error
-
-
-_bins_decoder = msgspec.msgpack.Decoder(list[list[int]])
-
-
-def _array_head(length: int) -> bytes:
-    """Return what msgpack writes before the elements of an array."""
-    return bytes([0x90 | length]) if length < 16 else b"\xdc" + length.to_bytes(2)
-
-
-def _all_same(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> bool:
-    return bool((found == expected).all())
-
-
-def _extremes(rows: Sequence[Sequence[float | None]], absent: float) -> NDArray[np.float64]:
+def _extremes(parts: Parts, features: int, absent: float) -> NDArray[np.float64]:
     # Adding 0 makes -0.0 into 0.0, as a tally does.
-    filled = [[absent if value is None else value for value in row] for row in rows]
-    return np.array(filled, np.float64) + 0.0
+    return floats(parts, features, absent) + 0.0

@@ -5,11 +5,8 @@ Counts are integers and summaries merge exactly (rule S9 in
 docs/formats/statistics.md), so totals are compared with `==`.
 """
 
-import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from insight_cloud.telemetry.heads import MAX_BUCKETS
 from insight_cloud.telemetry.rules import KnownBundle
 from insight_edge.documents.report import Counts, Report
 from insight_edge.documents.statistics import (
@@ -19,11 +16,8 @@ from insight_edge.documents.statistics import (
 )
 from insight_edge.errors import DocumentError
 from insight_edge.stats.grid import Grid
-from insight_edge.stats.latency import LatencyHistogram, upper_edge
+from insight_edge.stats.latency import LatencyHistogram
 from insight_edge.stats.summary import Summary
-
-BUCKET_NAMES = {str(index): index for index in range(MAX_BUCKETS)}
-"""A third of the time of `int`, and it knows where they end."""
 
 COUNTS = ("asked", "answered", "failed", "observed", "flagged", "broken")
 
@@ -79,31 +73,6 @@ def totals_from_report(report: Report, bundle: KnownBundle) -> Totals:
         inputs=_summary(report.inputs, bundle.inputs),
         outputs=_summary(report.outputs, bundle.outputs),
     )
-
-
-def p99_ns(buckets: Mapping[str, int], count: int, max_ns: int) -> int | None:
-    """Return the 99th percentile of a latency histogram, as `LatencyHistogram.quantile` has it.
-
-    It is read off the longest durations, without making the histogram; of fewer than 100 it is
-    the longest. None where there is none.
-
-    Raises:
-        DocumentError: the count is not that of the buckets, or a bucket is looked at and is none.
-    """
-    if sum(buckets.values()) != count:
-        raise DocumentError(f"latency: {count} counted, others in the buckets")
-    longer = count - math.ceil(0.99 * count)
-    if not longer:
-        return max_ns if count else None
-    try:
-        indices = [*map(BUCKET_NAMES.__getitem__, buckets)]
-    except KeyError as error:
-        raise DocumentError(f"latency: there is no bucket {error}") from error
-    for index, held in sorted(zip(indices, buckets.values(), strict=True), reverse=True):
-        if longer < held:
-            return min(upper_edge(index), max_ns)
-        longer -= held
-    return None
 
 
 def _summary(document: SummaryDocument | None, grid: Grid | None) -> Summary | None:

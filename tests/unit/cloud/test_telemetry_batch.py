@@ -17,7 +17,6 @@ from insight_cloud.telemetry.checking import check
 from insight_cloud.telemetry.heads import ReportHead
 from insight_cloud.telemetry.keeping import NO_COUNTS, pack, unpack
 from insight_cloud.telemetry.packing import PackedBatch, pack_batch, unpack_batch
-from insight_cloud.telemetry.reported import _bins
 from insight_cloud.telemetry.rules import KnownBundle
 from insight_cloud.telemetry.totals import NOTHING, totals_from_report
 from insight_edge.documents.codec import to_plain
@@ -103,32 +102,6 @@ def test_totals_of_another_grid_are_not_read() -> None:
     for known in (KnownBundle(), KnownBundle(inputs=KNOWN.outputs, outputs=KNOWN.outputs)):
         with pytest.raises(DocumentError, match="another grid"):
             unpack(packed, [NO_COUNTS], known)
-
-
-COUNTED = st.integers(0, 127) | st.integers(-40, 2**40)
-
-
-@given(
-    st.integers(1, 20),
-    st.integers(1, 20),
-    st.lists(st.lists(COUNTED, min_size=400, max_size=400), min_size=1, max_size=3),
-)
-def test_bins_are_read_from_bytes_as_the_decoder_reads_them(
-    features: int, bins: int, several: list[list[int]]
-) -> None:
-    tables = [np.array(each[: features * bins]).reshape(features, bins) for each in several]
-    packed = [msgspec.msgpack.encode(each.tolist()) for each in tables]
-    assert _bins(packed, (features, bins)).tolist() == [each.tolist() for each in tables]
-
-
-@pytest.mark.parametrize("odd", [[[200, 0, 0], [0] * 4], [[0, 0, 200], [0] * 4]])
-def test_bins_of_another_shape_and_the_same_length_are_not_taken_for_others(
-    odd: list[list[int]],
-) -> None:
-    packed = [msgspec.msgpack.encode(each) for each in ([[0] * 4] * 2, odd)]
-    assert len({len(each) for each in packed}) == 1
-    with pytest.raises(ValueError, match="inhomogeneous"):
-        _bins(packed, (2, 4))
 
 
 def head(each: Report) -> ReportHead:

@@ -19,7 +19,6 @@ from insight_cloud.telemetry.rules import (
 )
 from insight_cloud.telemetry.totals import (
     NOTHING,
-    p99_ns,
 )
 from insight_cloud.telemetry.wire import Reader
 from insight_edge.documents.codec import decode_wire, encode_wire, to_plain
@@ -27,7 +26,6 @@ from insight_edge.documents.manifest import Manifest, Reference
 from insight_edge.documents.report import Report
 from insight_edge.documents.statistics import (
     document_from_grid,
-    document_from_latency,
     document_from_summary,
 )
 from insight_edge.documents.steps import Feature, Observe
@@ -109,31 +107,6 @@ def test_nesting_does_not_exhaust_the_stack() -> None:
 def test_a_newer_format_is_named() -> None:
     with pytest.raises(UnsupportedVersionError, match="format 2"):
         READER.read(ReportHead, wire(to_plain(report()) | {"format": 2}))
-
-
-@given(st.lists(st.integers(0, 10**13), max_size=400))
-def test_p99_is_that_of_the_histogram(durations_ns: list[int]) -> None:
-    histogram = LatencyHistogram()
-    histogram.observe_ns(np.array(durations_ns, np.int64))
-    document = document_from_latency(histogram)
-    found = p99_ns(document.buckets, document.count, document.max_ns)
-    assert found == (histogram.quantile(0.99) if durations_ns else None)
-
-
-@pytest.mark.parametrize(
-    ("buckets", "count"),
-    [
-        ({"5": 1}, 2),
-        ({"05": 100}, 100),
-        ({"-1": 100}, 100),
-        ({"1216": 100}, 100),
-        ({"x": 100}, 100),
-        ({}, 1),
-    ],
-)
-def test_buckets_that_are_none_have_no_p99(buckets: dict[str, int], count: int) -> None:
-    with pytest.raises(DocumentError, match="latency"):
-        p99_ns(buckets, count, 5)
 
 
 @given(st.lists(st.integers(0, 50), min_size=2, max_size=6), st.integers(0, 6))

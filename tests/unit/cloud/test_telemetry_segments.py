@@ -12,12 +12,11 @@ from sqlalchemy import delete, select
 
 from insight_cloud.platform.database import Database
 from insight_cloud.telemetry import tables
-from insight_cloud.telemetry.heads import MAX_BUCKETS
 from insight_cloud.telemetry.retention import Retention
 from insight_cloud.telemetry.segments import Segment, Stretches, cut, grow, stacked
 from insight_cloud.telemetry.service import Telemetry
 from insight_edge.documents.report import Report, Window
-from insight_edge.stats.latency import lower_edge
+from insight_edge.stats.latency import BUCKETS, lower_edge
 from tests.fakes.telemetry import (
     BUNDLE,
     NOW,
@@ -162,7 +161,7 @@ def stretches(*rows: int) -> Stretches:
 def test_a_segment_that_cannot_be_counted_further_is_complete(
     long_ones: tuple[int, ...], rows: int, sizes: list[int]
 ) -> None:
-    long_ns = lower_edge(MAX_BUCKETS - 1)
+    long_ns = lower_edge(BUCKETS - 1)
     pieces = stretches(5, 5, 5, 5)
     total_ns, max_ns = (getattr(pieces.batch.latency, name) for name in ("total_ns", "max_ns"))
     for index in long_ones:

@@ -154,6 +154,13 @@ def held(several: list[LatencyHistogram]) -> Latencies:
     )
 
 
+@given(st.lists(DURATIONS, min_size=1, max_size=4), st.floats(0.0, 1.0))
+def test_quantiles_of_many_are_those_of_each(several: list[list[int]], share: float) -> None:
+    each = [histogram(one) for one in several]
+    expected = [one.quantile(share) if one.count else 0 for one in each]
+    assert held(each).quantile(share).tolist() == expected
+
+
 @given(st.lists(st.lists(DURATIONS, min_size=1, max_size=4), min_size=1, max_size=4))
 def test_histograms_added_at_once_are_those_added_one_by_one(
     groups: list[list[list[int]]],
