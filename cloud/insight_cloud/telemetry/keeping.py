@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Totals between arrays and the bytes of a table's column.
 
-This room writes and reads them, nobody else. All numbers are little-endian and of 64
-bits, but for counts that all fit 16, a quarter of the work to compress, and for sums that
-have outgrown 64: they are in decimal.
+This room writes and reads them, nobody else. Numbers are little-endian: counts of as many
+bytes as the largest needs, all others of 64 bits, but for sums that have outgrown these: they
+are in decimal. What earlier releases compressed is read too; it took half of the time of
+adding a report for a fifth less bytes.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby, repeat
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 
 import msgspec
 import numpy as np
@@ -17,7 +18,6 @@ from numpy.typing import NDArray
 
 from insight_cloud.telemetry.batch import Batch, Side
 from insight_cloud.telemetry.rules import KnownBundle
-from insight_cloud.telemetry.tables import SegmentRow, TotalsRow
 from insight_cloud.telemetry.totals import COUNTS
 from insight_edge.errors import DocumentError
 from insight_edge.stats.columns import integers
@@ -26,7 +26,11 @@ from insight_edge.stats.latencies import Latencies
 from insight_edge.stats.summary import Columns
 
 NO_COUNTS = (0,) * (1 + len(COUNTS))
-LEVEL = 3
+_COMPRESSED = (0xFD2FB528).to_bytes(4, "little")
+"""What a frame of zstd begins with (RFC 8878), and MessagePack of a struct never."""
+
+_KINDS = {1: "u1", 2: "<i2", 4: "<i4", 8: "<i8"}
+"""Types of counts, by their bytes."""
 
 
 class _Side(msgspec.Struct, gc=False):
@@ -66,17 +70,16 @@ class _Kept(msgspec.Struct, gc=False):
 _decoder = msgspec.msgpack.Decoder(_Kept)
 
 
-def counts_of(row: TotalsRow | SegmentRow) -> tuple[int, ...]:
-    """Return reports and counts of a row of totals."""
-    return row.reports, *(getattr(row, name) for name in COUNTS)
+counts_of = attrgetter("reports", *COUNTS)
+"""Returns reports and counts of a row of totals."""
 
 
 def pack(batch: Batch) -> list[bytes]:
     """Return the statistics of each of the totals as they are kept."""
-    zstd, encoder = zstandard.ZstdCompressor(level=LEVEL), msgspec.msgpack.Encoder()
+    encoder = msgspec.msgpack.Encoder()
     sides = (_sides(batch.inputs, len(batch)), _sides(batch.outputs, len(batch)))
     kept = map(_Kept, *zip(*_latencies(batch.latency), strict=True), *sides)
-    return [zstd.compress(encoder.encode(each)) for each in kept]
+    return [encoder.encode(each) for each in kept]
 
 
 def unpack(packed: Sequence[bytes], counts: Sequence[Sequence[int]], known: KnownBundle) -> Batch:
@@ -91,7 +94,8 @@ def unpack(packed: Sequence[bytes], counts: Sequence[Sequence[int]], known: Know
         DocumentError: they are of a bundle with other grids.
     """
     zstd = zstandard.ZstdDecompressor()
-    kept = [_decoder.decode(zstd.decompress(each)) if each else _Kept() for each in packed]
+    plain = [zstd.decompress(one) if one.startswith(_COMPRESSED) else one for one in packed]
+    kept = [_decoder.decode(each) if each else _Kept() for each in plain]
     figures = np.array(counts, np.int64)
     return Batch(
         known=known,
@@ -112,7 +116,7 @@ def unpack(packed: Sequence[bytes], counts: Sequence[Sequence[int]], known: Know
 def _latencies(latency: Latencies) -> Iterator[tuple[bytes, bytes, int, int, int]]:
     sizes, *flat = latency.held()
     width = _width(*flat)
-    indices, counts = (each.astype(f"<i{width}").tobytes() for each in flat)
+    indices, counts = (each.astype(_KINDS[width]).tobytes() for each in flat)
     ends = (width * sizes.cumsum()).tolist()
     figures = zip(latency.total_ns.tolist(), latency.max_ns.tolist(), strict=True)
     for begin, end, (total_ns, max_ns) in zip([0, *ends], ends, figures, strict=False):
@@ -127,32 +131,37 @@ def _sides(side: Side | None, length: int) -> Iterator[_Side | None]:
     counts = (own.count[:, None], own.missing, own.below, own.above, own.bins)
     numbers = np.concatenate([each.reshape(length, -1) for each in counts], axis=1)
     width = _width(numbers)
-    numbers = numbers.astype(f"<i{width}")
-    moments = np.concatenate([own.sums, own.squares], axis=1)
-    extremes = np.concatenate([own.minimum, own.maximum], axis=1).astype("<f8")
-    for index, counted in enumerate(side.counted.tolist()):
-        yield (
-            _Side(
-                grid=side.grid.digest,
-                numbers=numbers[index].tobytes(),
-                moments=_moments(moments[index]),
-                extremes=extremes[index].tobytes(),
-                width=width,
-            )
-            if counted
-            else None
-        )
+    parts = zip(
+        side.counted.tolist(),
+        _rows(numbers.astype(_KINDS[width])),
+        _moments(np.concatenate([own.sums, own.squares], axis=1)),
+        _rows(np.concatenate([own.minimum, own.maximum], axis=1).astype("<f8")),
+        strict=True,
+    )
+    for counted, held, moments, extremes in parts:
+        yield _Side(side.grid.digest, held, moments, extremes, width) if counted else None
+
+
+def _rows(table: NDArray[np.generic]) -> list[bytes]:
+    """Return the bytes of each row."""
+    data, width = table.tobytes(), table.shape[1] * table.itemsize
+    return [data[begin : begin + width] for begin in range(0, len(table) * width, width)]
 
 
 def _width(*counts: NDArray[np.int64]) -> int:
-    """Return the bytes that each of some counts needs."""
-    return 2 if all(each.max(initial=0) < 2**15 for each in counts) else 8
+    """Return the bytes that each of some counts, none below 0, needs."""
+    most = max(int(each.max(initial=0)) for each in counts)
+    return next(width for width, kind in _KINDS.items() if most <= np.iinfo(kind).max)
 
 
-def _moments(values: NDArray[np.generic]) -> bytes | list[str]:
-    exact = values.tolist()
-    if values.dtype == np.object_:
-        values = integers([exact])[0]
+def _moments(table: NDArray[np.generic]) -> Sequence[bytes | list[str]]:
+    if table.dtype != np.object_:
+        return _rows(table.astype("<i8"))
+    return [_moments_of(row) for row in table.tolist()]
+
+
+def _moments_of(exact: Sequence[int]) -> bytes | list[str]:
+    values = integers([exact])
     return [*map(str, exact)] if values.dtype == np.object_ else values.astype("<i8").tobytes()
 
 
@@ -203,7 +212,7 @@ def _all_moments(kept: Sequence[bytes | list[str]]) -> NDArray[np.generic]:
 def _numbers(kept: Sequence[tuple[bytes, int]]) -> NDArray[np.int64]:
     """Return the numbers in bytes, of which each has so many, one after the other."""
     parts = [
-        np.frombuffer(b"".join(each for each, _ in several), f"<i{width}")
+        np.frombuffer(b"".join(each for each, _ in several), _KINDS[width])
         for width, several in groupby(kept, key=itemgetter(1))
     ]
     return np.concatenate(parts or [np.empty(0)]).astype(np.int64)

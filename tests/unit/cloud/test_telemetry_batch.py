@@ -73,13 +73,17 @@ def test_sums_beyond_64_bits_come_back_beside_short_ones() -> None:
     assert len(pack(large)[0]) < 1000
 
 
-def test_counts_of_many_bits_come_back_beside_short_ones_and_as_they_were_kept_before() -> None:
+@pytest.mark.parametrize("more", [0, 2**7, 2**8, 2**15, 2**16, 2**31, 2**32, 2**62])
+def test_counts_of_many_bits_come_back_beside_short_ones_and_as_they_were_kept_before(
+    more: int,
+) -> None:
     short, busy = batch([report(1)]), batch([report(2), report(3)])
     assert busy.inputs is not None
-    bins = busy.inputs.columns.bins + 2**15
+    bins = busy.inputs.columns.bins + more
     columns = replace(busy.inputs.columns, bins=bins)
     wide = replace(busy, inputs=replace(busy.inputs, columns=columns))
-    kept = unpack([*pack(short), *map(before_widths, pack(wide))], [NO_COUNTS] * 3, KNOWN)
+    packed = [*pack(short), pack(wide)[0], before_widths(pack(wide)[1])]
+    kept = unpack(packed, [NO_COUNTS] * 3, KNOWN)
     assert kept.inputs is not None
     assert kept.inputs.columns.bins[1:].tolist() == bins.tolist()
     assert kept.latency.held_by(0) == short.latency.held_by(0)
@@ -88,12 +92,12 @@ def test_counts_of_many_bits_come_back_beside_short_ones_and_as_they_were_kept_b
 
 def before_widths(packed: bytes) -> bytes:
     """Return totals as they were kept when all counts had 64 bits."""
-    plain = msgspec.msgpack.decode(zstandard.decompress(packed))
-    for name in ("indices", "counts"):
-        short = np.frombuffer(plain[name], f"<i{plain['width']}")
-        plain[name] = short.astype("<i8").tobytes()
-    del plain["width"]
-    assert plain["inputs"].pop("width") == 8
+    plain = msgspec.msgpack.decode(packed)
+    sides = [plain[name] for name in ("inputs", "outputs") if plain[name]]
+    for part, names in [(plain, ("indices", "counts")), *((side, ("numbers",)) for side in sides)]:
+        width = part.pop("width")
+        for name in names:
+            part[name] = np.frombuffer(part[name], f"<u{width}").astype("<i8").tobytes()
     return zstandard.compress(msgspec.msgpack.encode(plain))
 
 
