@@ -5,15 +5,18 @@ Inside a transaction of the service's.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, groupby
+from operator import itemgetter
+from typing import Any
 
-from sqlalchemy import bindparam, select, tuple_, update
+from sqlalchemy import Row as Found
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from insight_cloud.telemetry.batch import Batch, stacked
-from insight_cloud.telemetry.keeping import NO_COUNTS, counts_of, pack, unpack
+from insight_cloud.telemetry.keeping import NO_COUNTS, pack, unpack
 from insight_cloud.telemetry.rules import KnownBundle
-from insight_cloud.telemetry.storing import insert_new
+from insight_cloud.telemetry.storing import execute_plain, insert_new
 from insight_cloud.telemetry.tables import TotalsRow
 from insight_cloud.telemetry.totals import COUNTS
 from insight_edge.errors import DocumentError
@@ -29,6 +32,7 @@ KEY = (
     TotalsRow.hour,
 )
 KEPT = ("reports", *COUNTS, "statistics")
+COLUMNS = (*KEY, *(getattr(TotalsRow, name) for name in KEPT))
 
 
 def add(held: Batch, places: Sequence[int], added: Batch) -> tuple[Batch, list[int]]:
@@ -64,18 +68,17 @@ def locked(session: Session, keys: Sequence[Key], known: KnownBundle) -> Batch:
     return of(found, keys, known)
 
 
-def of(rows: Mapping[Key, TotalsRow], keys: Sequence[Key], known: KnownBundle) -> Batch:
+def of(rows: Mapping[Key, Found[Any]], keys: Sequence[Key], known: KnownBundle) -> Batch:
     """Return totals of one bundle in the order of keys: of no report where there is no row."""
-    kept = [rows.get(key) for key in keys]
-    statistics = [b"" if row is None else row.statistics for row in kept]
-    counts = [NO_COUNTS if row is None else counts_of(row) for row in kept]
-    return unpack(statistics, counts, known)
+    kept: list[Sequence[Any]] = [rows.get(key, _EMPTY) for key in keys]
+    return unpack([row[-1] for row in kept], [row[len(KEY) : -1] for row in kept], known)
 
 
 def keep(session: Session, keys: Sequence[Key], batch: Batch) -> None:
     """Store totals that were locked."""
     values = zip(keys, batch.reports.tolist(), batch.counts.tolist(), pack(batch), strict=True)
-    session.connection().execute(
+    execute_plain(
+        session,
         _KEEP,
         [
             dict(zip(_PARAMETERS, (*key, reports, *counts, statistics), strict=True))
@@ -84,20 +87,44 @@ def keep(session: Session, keys: Sequence[Key], batch: Batch) -> None:
     )
 
 
-def key_of(row: TotalsRow) -> Key:
-    """Return what totals are of."""
-    return row.tenant, row.device, row.deployment, row.bundle, row.hour
+def key_of(row: Found[Any]) -> Key:
+    """Return what a row of `COLUMNS` is of."""
+    key: Key = row[: len(KEY)]
+    return key
 
 
-def _locked(session: Session, keys: Sequence[Key]) -> dict[Key, TotalsRow]:
-    query = select(TotalsRow).where(tuple_(*KEY).in_(keys)).order_by(*KEY).with_for_update()
-    return {key_of(row): row for row in session.scalars(query)}
+def _locked(session: Session, keys: Sequence[Key]) -> dict[Key, Found[Any]]:
+    """Return the rows of totals of one bundle, hour by hour.
+
+    SQLite reads the whole table for keys that are asked for as tuples.
+    """
+    found: dict[Key, Found[Any]] = {}
+    in_order = sorted(keys, key=itemgetter(4))
+    for (tenant, bundle, hour), several in groupby(in_order, key=itemgetter(0, 3, 4)):
+        _, devices, deployments, *_ = zip(*several, strict=True)
+        chosen = {"tenant": tenant, "bundle": bundle, "hour": hour}
+        chosen |= {"devices": sorted({*devices}), "deployments": sorted({*deployments})}
+        found |= {key_of(row): row for row in session.connection().execute(_LOCK, chosen)}
+    return found
 
 
+_EMPTY = (None,) * len(KEY) + (*NO_COUNTS, b"")
 _SLOT = tuple(column.key for column in KEY)
 _PARAMETERS = tuple(f"{name}_" for name in (*_SLOT, *KEPT))
 _KEEP = (
     update(TotalsRow)
     .where(*(column == bindparam(f"{column.key}_") for column in KEY))
     .values({name: bindparam(f"{name}_") for name in KEPT})
+)
+_LOCK = (
+    select(*COLUMNS)
+    .where(
+        TotalsRow.tenant == bindparam("tenant"),
+        TotalsRow.bundle == bindparam("bundle"),
+        TotalsRow.hour == bindparam("hour"),
+        TotalsRow.device.in_(bindparam("devices", expanding=True)),
+        TotalsRow.deployment.in_(bindparam("deployments", expanding=True)),
+    )
+    .order_by(*KEY)
+    .with_for_update()
 )

@@ -9,10 +9,11 @@ any moment.
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from sqlalchemy import ColumnElement, select
+from sqlalchemy import Row as Found
 from sqlalchemy.orm import Session
 
 from insight_cloud.telemetry import hours, pending, segmenting
@@ -84,7 +85,7 @@ class Adding:
         self, session: Session, chosen: Mapping[str, str], since: int, until: int
     ) -> dict[Slot, Totals]:
         """Return the totals of the hours from `since` to before `until`, by what they are of."""
-        kept = session.scalars(select(TotalsRow).where(*_where(chosen, since, until)))
+        kept = session.execute(select(*hours.COLUMNS).where(*_where(chosen, since, until)))
         rows = _grouped(kept, lambda row: (row.tenant, row.bundle))
         batches = _grouped(pending.listed(session, chosen), attrgetter("whose"))
         found: dict[Slot, Totals] = {}
@@ -161,7 +162,7 @@ def _within(
     ]
 
 
-def _sum(rows: Sequence[TotalsRow], new: _New, known: KnownBundle) -> dict[Slot, Totals]:
+def _sum(rows: Sequence[Found[Any]], new: _New, known: KnownBundle) -> dict[Slot, Totals]:
     """Return totals of one bundle together with the reports that are not in them yet."""
     kept = {hours.key_of(row): row for row in rows}
     keys, places = _places(new.reports, kept)

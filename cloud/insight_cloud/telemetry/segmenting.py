@@ -104,14 +104,17 @@ def _of(whose: tuple[str, str]) -> Select[SegmentRow]:
 
 
 def _open_row(session: Session, whose: tuple[str, str], now_s: float) -> SegmentRow:
-    """Return the open segment, which nobody else adds to until the transaction ends."""
-    query = _of(whose).filter_by(complete=False).with_for_update()
-    while (found := session.scalars(query).one_or_none()) is None:
-        last = session.scalar(_of(whose).with_only_columns(func.max(SegmentRow.number)))
+    """Return the open segment, which nobody else adds to until the transaction ends.
+
+    It is the newest: those before it are not looked at, however many there are.
+    """
+    query = _of(whose).order_by(SegmentRow.number.desc()).limit(1).with_for_update()
+    while (found := session.scalars(query).one_or_none()) is None or found.complete:
         empty: dict[str, Any] = dict.fromkeys((*COUNTS, "reports", "rows"), 0)
         empty |= {"opened_s": now_s, "closed_s": now_s, "begun_s": now_s}
         empty |= {"devices": {}, "complete": False, "statistics": b""}
-        key = {"tenant": whose[0], "bundle": whose[1], "number": (last or 0) + 1}
+        number = 1 if found is None else found.number + 1
+        key = {"tenant": whose[0], "bundle": whose[1], "number": number}
         insert_new(session, SegmentRow, [key | empty], [SegmentRow.number])
     return found
 

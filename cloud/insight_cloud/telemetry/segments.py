@@ -6,7 +6,6 @@ long each device's windows are. How a segment is kept is the business of
 `segmenting`.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -135,7 +134,8 @@ def _cut_early(pieces: Stretches, segment_rows: int) -> list[int]:
 
 
 def _sum(devices: Sequence[Mapping[str, int]]) -> Mapping[str, int]:
-    rows: Counter[str] = Counter()
+    held: dict[str, int] = {}
     for each in devices:
-        rows.update(each)
-    return rows
+        for name, rows in each.items():
+            held[name] = held.get(name, 0) + rows
+    return held

@@ -6,7 +6,7 @@ from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Compiled, Dialect, case
+from sqlalchemy import ColumnElement, Compiled, Dialect, UpdateBase, case
 from sqlalchemy import Row as Found
 from sqlalchemy import insert as insert_into
 from sqlalchemy.dialects import postgresql, sqlite
@@ -56,21 +56,28 @@ def insert_new(
 def insert_unseen(session: Session, table: type[Row], rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows of which no key is there yet.
 
-    It takes a third of the time of `insert_new`, since the driver gets the values as they are:
-    the table has no column whose type turns them into something else.
+    It takes a third of the time of `insert_new`; see `execute_plain`.
 
     Raises:
         SeenError: some are there; the transaction cannot go on.
     """
+    try:
+        execute_plain(session, _insertion(table), sorted(rows, key=_key_of(table)))
+    except IntegrityError as error:
+        raise SeenError from error
+
+
+def execute_plain(session: Session, statement: UpdateBase, rows: Sequence[dict[str, Any]]) -> None:
+    """Execute a statement for each of some rows, which the driver gets as they are.
+
+    SQLAlchemy takes longer to look at a row than SQLite to write it. It is for tables with no
+    column whose type turns values into something else.
+    """
     if not rows:
         return
     connection = session.connection()
-    statement = _insertion(table, connection.dialect)
-    ordered = sorted(rows, key=_key_of(table))
-    try:
-        connection.exec_driver_sql(str(statement), _parameters(statement, ordered))
-    except IntegrityError as error:
-        raise SeenError from error
+    compiled = _compiled(statement, connection.dialect)
+    connection.exec_driver_sql(str(compiled), _parameters(compiled, rows))
 
 
 def _key_of(table: type[Row]) -> Callable[[Any], Any]:
@@ -78,8 +85,13 @@ def _key_of(table: type[Row]) -> Callable[[Any], Any]:
 
 
 @lru_cache
-def _insertion(table: type[Row], dialect: Dialect) -> Compiled:
-    return insert_into(table).compile(dialect=dialect)
+def _insertion(table: type[Row]) -> UpdateBase:
+    return insert_into(table)
+
+
+@lru_cache
+def _compiled(statement: UpdateBase, dialect: Dialect) -> Compiled:
+    return statement.compile(dialect=dialect)
 
 
 def _parameters(statement: Any, rows: Sequence[dict[str, Any]]) -> list[Any]:

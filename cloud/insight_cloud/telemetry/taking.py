@@ -6,9 +6,11 @@ the batch they came in; so it does not matter how often they come.
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import select, tuple_, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from insight_cloud.platform.schema import Row
@@ -131,11 +133,16 @@ def _keep_rows(session: Session, messages: Sequence[Message], rows: Sequence[Val
 
 
 def _kept(session: Session, keys: Sequence[Key]) -> dict[Key, str]:
-    """Return the digests of the reports that are stored under keys."""
-    if not keys:
-        return {}
-    query = select(*REPORT_KEY, ReportRow.digest).where(tuple_(*REPORT_KEY).in_(keys))
-    return {tuple(found[:-1]): found[-1] for found in session.execute(query)}
+    """Return the digests of the reports that are stored under keys, boot by boot.
+
+    SQLite reads the whole table for keys that are asked for as tuples.
+    """
+    found: dict[Key, str] = {}
+    for run, several in groupby(sorted(keys), key=itemgetter(slice(-1))):
+        chosen = dict(zip(_RUN, run, strict=True)) | {"sequences": [key[-1] for key in several]}
+        rows = session.connection().execute(_DIGESTS, chosen)
+        found |= {(*run, sequence): digest for sequence, digest in rows}
+    return found
 
 
 def _keep_predictions(session: Session, messages: Sequence[Message]) -> list[Fate]:
@@ -171,6 +178,11 @@ def _receipt(message: Message, fate: Fate) -> Receipt:
     return Receipt(digest=message.digest, fate=fate, reason=reason)
 
 
+_RUN = tuple(column.key for column in REPORT_KEY[:-1])
+_DIGESTS = select(ReportRow.sequence, ReportRow.digest).where(
+    *(column == bindparam(column.key) for column in REPORT_KEY[:-1]),
+    ReportRow.sequence.in_(bindparam("sequences", expanding=True)),
+)
 _STORES = {
     Kind.PREDICTION: _keep_predictions,
     Kind.SAMPLE: _keep_samples,
