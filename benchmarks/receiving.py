@@ -66,7 +66,8 @@ class Receiver:
     """A running receiver; a context manager that leaves no process behind.
 
     Args:
-        opening: `bare`, `cloud`, or `telling`, which is the cloud that tells devices.
+        opening: `bare`, `cloud`, `fleet`, which is another cloud, or `telling`, one that tells
+            devices.
         broker: to connect to.
         place: a folder of its own.
 
@@ -131,8 +132,9 @@ class Receiver:
 def _serve(opening: str, broker: Broker, place: Path, line: Connection) -> None:
     openings: dict[str, Opening] = {
         "bare": _bare,
-        "cloud": _cloud,
-        "telling": partial(_cloud, tells=True),
+        "cloud": partial(_cloud, name="cloud"),
+        "fleet": partial(_cloud, name="fleet"),
+        "telling": partial(_cloud, name="telling", tells=True),
     }
     with openings[opening](broker, place) as (take, totals):
         gc.collect()
@@ -189,8 +191,7 @@ def _bare(broker: Broker, place: Path) -> Iterator[Serving]:
 
 
 @contextmanager
-def _cloud(broker: Broker, place: Path, *, tells: bool = False) -> Iterator[Serving]:
-    name = f"ingest-{tells}"
+def _cloud(broker: Broker, place: Path, *, name: str, tells: bool = False) -> Iterator[Serving]:
     database = open_database(place / name / "cloud.sqlite")
     ensure_current(database)
     known = known_bundle()

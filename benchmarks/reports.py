@@ -6,6 +6,7 @@ Six features of the image, four of the class probabilities, 16 bins each.
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from itertools import count
 
 import msgspec
 import numpy as np
@@ -26,7 +27,6 @@ from insight_edge.stats.tally import Tally
 from insight_edge.transforms.features import IMAGE_MEASURES, PROBABILITY_MEASURES
 
 BUNDLE = "sha256:" + "b" * 64
-DEVICES = 20
 ROWS = 60
 WINDOW_S = 60.0
 LATENCY_NS = (200_000, 900_000)
@@ -48,19 +48,17 @@ def known_bundle() -> KnownBundle:
     )
 
 
-def messages() -> Iterator[tuple[Topic, bytes]]:
-    """Yield reports as they arrive, without end: of one device after the other, none twice."""
+def messages(devices: int) -> Iterator[tuple[Topic, bytes]]:
+    """Yield reports as they arrive, without end: one of each device, in any order, and again."""
     known = known_bundle()
     kinds = [_report(known, seed) for seed in range(KINDS)]
-    sequence = 0
-    while True:
-        for number in range(DEVICES):
+    for sequence in count():
+        for number in np.random.default_rng(sequence).permutation(devices).tolist():
             device = f"camera-{number}"
             report = msgspec.structs.replace(
-                kinds[(sequence * DEVICES + number) % KINDS], device=device, sequence=sequence
+                kinds[(sequence * devices + number) % KINDS], device=device, sequence=sequence
             )
             yield Topic(TENANT, device, Kind.REPORT), encode_wire(report)
-        sequence += 1
 
 
 def _report(known: KnownBundle, seed: int) -> Report:

@@ -67,13 +67,43 @@ def add_groups(columns: Columns, starts: Counts) -> Columns:
     )
 
 
+def plus(one: Columns, other: Columns) -> Columns:
+    """Return the sums of summaries that rows can have, each with the other's at its place.
+
+    Raises:
+        ValueError: one has more rows than a summary may have.
+    """
+    if (one.count.astype(np.float64) + other.count > MAX_COUNT).any():
+        raise ValueError(f"more than {MAX_COUNT} rows")
+    return Columns(
+        count=one.count + other.count,
+        missing=one.missing + other.missing,
+        below=one.below + other.below,
+        above=one.above + other.above,
+        bins=one.bins + other.bins,
+        sums=plus_exactly(one.sums, other.sums),
+        squares=plus_exactly(one.squares, other.squares),
+        minimum=np.minimum(one.minimum, other.minimum),
+        maximum=np.maximum(one.maximum, other.maximum),
+    )
+
+
+def plus_exactly(one: NDArray[Any], other: NDArray[Any]) -> NDArray[Any]:
+    """Return the sums of integers: of 64 bits while they fit, of any size beyond."""
+    if np.object_ not in (one.dtype, other.dtype) and _furthest(one) + _furthest(other) >= _ROOM:
+        one = one.astype(np.object_)
+    return np.asarray(one + other)
+
+
 def add_exactly(values: NDArray[Any], starts: Counts) -> NDArray[Any]:
     """Return the sums of groups of integers: of 64 bits while they fit, of any size beyond."""
-    if values.dtype != np.object_:
-        furthest = np.abs(values.astype(np.float64)).max(initial=0.0)
-        if furthest * len(values) >= _ROOM:
-            values = values.astype(np.object_)
+    if values.dtype != np.object_ and _furthest(values) * len(values) >= _ROOM:
+        values = values.astype(np.object_)
     return np.asarray(np.add.reduceat(values, starts, axis=0))
+
+
+def _furthest(values: NDArray[np.int64]) -> float:
+    return float(np.abs(values.astype(np.float64)).max(initial=0.0))
 
 
 def integers(values: Sequence[Sequence[int]]) -> NDArray[Any]:

@@ -20,8 +20,9 @@ from insight_edge.errors import StorageError
 BUSY_TIMEOUT_S = 30
 """How long a transaction waits for another process's write."""
 
-PAGE_BYTES = 16 * 1024
-"""Of a new file: indices are lower; a half or a quarter of it costs reports as much."""
+PAGE_BYTES = 8 * 1024
+"""Of a new file. A report of each of many devices costs a page of an index; with a million
+reports kept, one of 16 KiB takes a fifth longer to store and one of 4 KiB as long."""
 
 CACHE_BYTES = 16 * 1024 * 1024
 """Of a connection, where it needs so many: a thousand reports are added up in half of it."""

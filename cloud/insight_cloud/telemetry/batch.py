@@ -68,6 +68,14 @@ class Side:
             columns=summaries.add_groups(self.columns, starts),
         )
 
+    def plus(self, other: "Side") -> "Side":
+        """Return sums, each with the other's at its place; raises as `columns.plus`."""
+        return Side(
+            grid=self.grid,
+            counted=self.counted | other.counted,
+            columns=summaries.plus(self.columns, other.columns),
+        )
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
@@ -110,9 +118,9 @@ class Batch:
             found.setdefault(index, "latency: no durations in these buckets have these figures")
         return found
 
-    def taken(self, rows: Sequence[int] | slice) -> Self:
+    def taken(self, rows: Sequence[int] | Integers | slice) -> Self:
         """Return some of the totals, in the order asked for."""
-        chosen = rows if isinstance(rows, slice) else np.array(rows, np.int64)
+        chosen = rows if isinstance(rows, slice) else np.asarray(rows, np.int64)
         return type(self)(
             known=self.known,
             reports=self.reports[chosen],
@@ -122,7 +130,7 @@ class Batch:
             outputs=self.outputs and self.outputs.taken(chosen),
         )
 
-    def add_groups(self, starts: Sequence[int]) -> Self:
+    def add_groups(self, starts: Sequence[int] | Integers) -> Self:
         """Return a total for each group of consecutive ones.
 
         Args:
@@ -131,7 +139,7 @@ class Batch:
         Raises:
             DocumentError: more was counted than is ever added up.
         """
-        begins = np.array(starts, np.int64)
+        begins = np.asarray(starts, np.int64)
         try:
             return type(self)(
                 known=self.known,
@@ -140,6 +148,24 @@ class Batch:
                 latency=self.latency.add_groups(begins),
                 inputs=self.inputs and self.inputs.add_groups(begins),
                 outputs=self.outputs and self.outputs.add_groups(begins),
+            )
+        except (OverflowError, ValueError) as error:
+            raise DocumentError(f"does not add up: {error}") from error
+
+    def plus(self, other: "Batch") -> Self:
+        """Return sums, each with the other's at its place.
+
+        Raises:
+            DocumentError: more was counted than is ever added up.
+        """
+        try:
+            return type(self)(
+                known=self.known,
+                reports=self.reports + other.reports,
+                counts=self.counts + other.counts,
+                latency=self.latency.plus(other.latency),
+                inputs=self.inputs and other.inputs and self.inputs.plus(other.inputs),
+                outputs=self.outputs and other.outputs and self.outputs.plus(other.outputs),
             )
         except (OverflowError, ValueError) as error:
             raise DocumentError(f"does not add up: {error}") from error

@@ -5,10 +5,12 @@ Inside a transaction of the service's.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate, groupby
+from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Row as Found
 from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
@@ -41,13 +43,8 @@ def add(held: Batch, places: Sequence[int], added: Batch) -> tuple[Batch, list[i
     Returns:
         The totals, and which reports were left out because their total cannot hold them.
     """
-    groups = [[index] for index in range(len(held))]
-    for index, place in enumerate(places, len(held)):
-        groups[place].append(index)
-    starts = [0, *accumulate(map(len, groups[:-1]))]
     try:
-        order = [index for group in groups for index in group]
-        return stacked([held, added]).taken(order).add_groups(starts), []
+        return _added(held, np.array(places, np.int64), added), []
     except DocumentError:
         if len(added) == 1:
             return held, [0]
@@ -55,6 +52,19 @@ def add(held: Batch, places: Sequence[int], added: Batch) -> tuple[Batch, list[i
     held, early = add(held, places[:half], added.taken(slice(0, half)))
     held, late = add(held, places[half:], added.taken(slice(half, None)))
     return held, early + [half + index for index in late]
+
+
+def _added(held: Batch, places: NDArray[np.int64], added: Batch) -> Batch:
+    order = np.argsort(places, kind="stable")
+    starts = np.flatnonzero(np.diff(places[order], prepend=-1))
+    mine = places[order][starts]
+    if len(starts) < len(places) or (order[1:] < order[:-1]).any():
+        added = added.taken(order).add_groups(starts)
+    if len(mine) == len(held):
+        return held.plus(added)
+    others = np.setdiff1d(np.arange(len(held)), mine)
+    both = stacked([held.taken(mine).plus(added), held.taken(others)])
+    return both.taken(np.argsort(np.concatenate([mine, others])))
 
 
 def locked(session: Session, keys: Sequence[Key], known: KnownBundle) -> Batch:
@@ -104,7 +114,8 @@ def _locked(session: Session, keys: Sequence[Key]) -> dict[Key, Found[Any]]:
         _, devices, deployments, *_ = zip(*several, strict=True)
         chosen = {"tenant": tenant, "bundle": bundle, "hour": hour}
         chosen |= {"devices": sorted({*devices}), "deployments": sorted({*deployments})}
-        found |= {key_of(row): row for row in session.connection().execute(_LOCK, chosen)}
+        rows = session.connection().execute(_LOCK, chosen).all()
+        found |= {key_of(row): row for row in rows}
     return found
 
 

@@ -7,6 +7,7 @@ segment of a bundle is kept, however old it is.
 
 from typing import Any
 
+import msgspec
 import numpy as np
 from sqlalchemy import Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session, aliased
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session, aliased
 from insight_cloud.telemetry.keeping import counts_of, pack, unpack
 from insight_cloud.telemetry.rules import KnownBundle
 from insight_cloud.telemetry.segments import MAX_AGE_S, Segment, Stretches, grow
-from insight_cloud.telemetry.storing import insert_new
+from insight_cloud.telemetry.storing import execute_plain, insert_new
 from insight_cloud.telemetry.tables import SegmentRow
 from insight_cloud.telemetry.totals import COUNTS, Totals
 
@@ -45,10 +46,11 @@ def add(
         setattr(row, name, value)
     key = {"tenant": whose[0], "bundle": whose[1], "begun_s": now_s}
     following = [
-        key | values | {"number": row.number + index} for index, values in enumerate(several[1:], 1)
+        {**key, **values, "number": row.number + index, "devices": _json(values["devices"])}
+        for index, values in enumerate(several[1:], 1)
     ]
-    if following:  # under the lock of the open one, so that nobody else has these numbers
-        session.connection().execute(_APPEND, following)
+    # Under the lock of the open one, so that nobody else has these numbers.
+    execute_plain(session, _APPEND, following)
 
 
 def close_old(session: Session, now_s: float) -> None:
@@ -144,6 +146,10 @@ def _values(stretches: Stretches) -> list[dict[str, Any]]:
         }
         for opened_s, closed_s, devices, rows, reports, counts, statistics in columns
     ]
+
+
+def _json(devices: dict[str, int]) -> str:
+    return msgspec.json.encode(devices).decode()
 
 
 def _stretches(row: SegmentRow, known: KnownBundle) -> Stretches:

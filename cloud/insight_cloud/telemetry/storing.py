@@ -70,8 +70,8 @@ def insert_unseen(session: Session, table: type[Row], rows: Sequence[dict[str, A
 def execute_plain(session: Session, statement: UpdateBase, rows: Sequence[dict[str, Any]]) -> None:
     """Execute a statement for each of some rows, which the driver gets as they are.
 
-    SQLAlchemy takes longer to look at a row than SQLite to write it. It is for tables with no
-    column whose type turns values into something else.
+    SQLAlchemy takes longer to look at a row than SQLite to write it. No value is turned into
+    what its column's type keeps: one of JSON is given as text.
     """
     if not rows:
         return

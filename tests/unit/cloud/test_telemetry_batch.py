@@ -208,6 +208,23 @@ def test_a_total_that_can_hold_no_more_leaves_reports_out(
         assert total.reports[place] == 1 + sum(places[index] == place for index in kept)
 
 
+@given(REPORTS, REPORTS, st.data())
+def test_reports_are_added_each_to_its_total(
+    kept: list[Report], new: list[Report], data: st.DataObject
+) -> None:
+    place = st.integers(0, len(kept) - 1)
+    places = data.draw(
+        st.permutations(range(len(kept))).map(lambda order: order[: len(new)])
+        if len(new) <= len(kept) and data.draw(st.booleans())
+        else st.lists(place, min_size=len(new), max_size=len(new))
+    )
+    total, left_out = hours.add(batch(kept), places, batch(new))
+    assert left_out == []
+    for index, one in enumerate(kept):
+        mine = [each for each, at in zip(new, places, strict=True) if at == index]
+        assert total.totals(index) == sum_of([one, *mine])
+
+
 def test_parts_with_other_latencies_stack() -> None:
     one, two = batch([report(1), report(2)]), batch([report(3, rows=0)])
     both = stacked([one, two, one])

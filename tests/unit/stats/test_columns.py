@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from insight_edge.stats import columns, latencies
-from insight_edge.stats.columns import add_exactly, add_groups, integers, summary_at, taken
+from insight_edge.stats.columns import (
+    add_exactly,
+    add_groups,
+    integers,
+    plus_exactly,
+    summary_at,
+    taken,
+)
 from insight_edge.stats.grid import grid_from_rows
 from insight_edge.stats.latencies import Latencies
 from insight_edge.stats.latency import (
@@ -56,6 +63,27 @@ def test_summaries_added_at_once_are_those_added_one_by_one(
     assert summary_at(backwards, 0, GRID) == summary_at(every, last, GRID)
 
 
+@given(st.lists(st.tuples(ROWS, ROWS), min_size=1, max_size=4))
+def test_summaries_are_added_each_to_the_one_at_its_place(
+    pairs: list[tuple[list[tuple[float, float]], list[tuple[float, float]]]],
+) -> None:
+    ones, others = ([counted(rows) for rows in side] for side in zip(*pairs, strict=True))
+    found = columns.plus(*(columns.stacked([s.columns() for s in side]) for side in (ones, others)))
+    for index, (one, other) in enumerate(zip(ones, others, strict=True)):
+        assert summary_at(found, index, GRID) == one.merge(other)
+
+
+LARGE = st.integers(-(2**70), 2**70) | st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 5)
+
+
+@given(st.lists(st.tuples(LARGE, LARGE), min_size=1, max_size=8))
+def test_integers_of_any_size_are_added_exactly_each_to_its_own(
+    pairs: list[tuple[int, int]],
+) -> None:
+    ones, others = (integers([[value] for value in side]) for side in zip(*pairs, strict=True))
+    assert [int(each) for each in plus_exactly(ones, others)[:, 0]] == [a + b for a, b in pairs]
+
+
 @given(
     st.lists(st.integers(-(2**70), 2**70) | st.integers(-5, 5), min_size=1, max_size=20),
     st.sets(st.integers(1, 19)),
@@ -80,6 +108,8 @@ def test_more_rows_than_one_summary_may_have_are_not_added() -> None:
     full.count[0] = MAX_COUNT
     with pytest.raises(ValueError, match="rows"):
         add_groups(columns.stacked([full, full]), np.array([0]))
+    with pytest.raises(ValueError, match="rows"):
+        columns.plus(full, full)
 
 
 def of_moments(present: int, total: int, square: int) -> Columns:
@@ -184,6 +214,17 @@ def test_histograms_added_at_once_are_those_added_one_by_one(
     ]
 
 
+@given(st.lists(st.tuples(DURATIONS, DURATIONS), min_size=1, max_size=4))
+def test_histograms_are_added_each_to_the_one_at_its_place(
+    pairs: list[tuple[list[int], list[int]]],
+) -> None:
+    ones, others = ([histogram(each) for each in side] for side in zip(*pairs, strict=True))
+    found = held(ones).plus(held(others))
+    assert [found.histogram(index) for index in range(len(pairs))] == [
+        one.merge(other) for one, other in zip(ones, others, strict=True)
+    ]
+
+
 @given(
     st.dictionaries(st.integers(0, BUCKETS - 1), st.integers(1, 2**40), max_size=4),
     st.integers(-2, 2),
@@ -248,3 +289,7 @@ def test_durations_of_centuries_do_not_add_up() -> None:
     assert held([one, one]).add_groups(np.array([0])).histogram(0) == one.merge(one)
     with pytest.raises(OverflowError):
         held([one, one, one]).add_groups(np.array([0]))
+    two = held([one.merge(one)])
+    assert held([one]).plus(held([one])).histogram(0) == one.merge(one)
+    with pytest.raises(OverflowError):
+        two.plus(held([one]))
