@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENGINES := onnxruntime openvino tflite tvm
 TOOLCHAINS := tflite tvm
-MORE_TOOLCHAINS := tensorrt trees tensorflow
+MORE_TOOLCHAINS := tensorrt trees tensorflow litert
 STAMP := $(VENV)/.installed
 
 # Hundreds of processes would each compile this project anew.
@@ -35,7 +35,7 @@ up: setup  ## a cloud on this machine
 test: setup  ## every suite that needs no special hardware, on every core
 	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
-conformance: setup arm-root  ## every plug-in, with the toolchains that few need (1.5 GB more)
+conformance: setup arm-root  ## every plug-in, with the toolchains that few need (3.6 GB more)
 	$(BIN)/insight-edge toolchain install $(MORE_TOOLCHAINS:%=toolchain-%)
 	$(BIN)/pytest --long tests/conformance tests/integration
 	$(BIN)/python -m conformance --backend onnxruntime --backend openvino

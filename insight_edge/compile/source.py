@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A source model: checked ONNX, what it asks of hardware, and the description beside it.
 
-Importers make one from a framework's file with `source_from_onnx`. `read_source`
-is the public side: it picks the importer, wraps what a plug-in raises and joins
-the description. It compiles nothing.
+Importers make one from a framework's file with `source_from_onnx`; which importer
+does is for `reading` to say. It compiles nothing.
 """
 
 from dataclasses import dataclass, replace

@@ -7,25 +7,16 @@ measured. A file for one row can be resized where its operators let it be;
 whether they do is asked of the file (`tflite_faces`), never assumed.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from insight_edge.compile.backends.tflite_names import plain_names
 from insight_edge.errors import BuildFailedError
 
 if TYPE_CHECKING:
     import onnx
 
 STEM = "model"
-
-
-def plain_names(inputs: Iterable[str], outputs: Iterable[str]) -> dict[str, str]:
-    """Return what a model's inputs and outputs are called in its files, by their own names.
-
-    The converter changes names that have characters it does not like, and not always alike.
-    """
-    names = {name: f"model_output_{place}" for place, name in enumerate(outputs)}
-    return names | {name: f"model_input_{place}" for place, name in enumerate(inputs)}
 
 
 def convert(model: Path, scratch: Path) -> Path:

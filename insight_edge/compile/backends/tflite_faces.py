@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from insight_edge.compile.backends.tflite_convert import plain_names
+from insight_edge.compile.backends.tflite_names import came_as_tflite, converted_names
 from insight_edge.compile.calibration import calibration_feeds
 from insight_edge.compile.job import BuildJob
 from insight_edge.documents.tensors import TensorSpec
@@ -77,8 +77,9 @@ def _named(job: BuildJob, file: Path, inputs: Specs, outputs: Specs) -> dict[str
     """Return what the file calls the tensors: a converted one has them in its signature."""
     called = {spec.name: spec.name for spec in (*inputs, *outputs)}
     sides = all_names(file)
-    if job.original is None:
-        called = plain_names((spec.name for spec in inputs), (spec.name for spec in outputs))
+    if not came_as_tflite(job):
+        own = [spec.name for spec in inputs], [spec.name for spec in outputs]
+        called = converted_names(file, *own)
         sides = signature_names(file)
     settings: dict[str, str] = {}
     for side, specs, names in zip(("input", "output"), (inputs, outputs), sides, strict=True):

@@ -16,15 +16,20 @@ DTYPES = frozenset({"float32", "int64", "int32", "int8", "uint8", "bool"})
 INSTEAD = "tflite:int8+dynamic keeps them"
 
 
-def refusal(workload: Workload, *, int8: bool, static: bool) -> str | None:
+def refusal(
+    workload: Workload, *, int8: bool, static: bool, is_program: bool = False
+) -> str | None:
     """Return why a model is not converted or not quantised, or None.
 
     Args:
         workload: of the model.
         int8: whether weights are to have 8 bits.
         static: whether activations are, too.
+        is_program: whether it is converted from PyTorch, not from ONNX and its operators.
     """
-    return _unconvertible(workload) or loss_refusal(workload, int8=int8, static=static)
+    unread = None if is_program else _unread(workload)
+    unfit = unread or _unfit(workload)
+    return unfit or loss_refusal(workload, int8=int8, static=static)
 
 
 def loss_refusal(workload: Workload, *, int8: bool, static: bool) -> str | None:
@@ -33,10 +38,7 @@ def loss_refusal(workload: Workload, *, int8: bool, static: bool) -> str | None:
     return _ruined(workload) if reason is None and static else reason
 
 
-def _unconvertible(workload: Workload) -> str | None:
-    unread = _unread(workload)
-    if unread is not None:
-        return unread
+def _unfit(workload: Workload) -> str | None:
     if workload.parameter_bytes > MAX_PARAMETER_BYTES:
         return f"{workload.parameter_bytes} bytes of weights, a file holds less than 2 GiB"
     return _face_refusal(workload)

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from insight_edge.compile.backends.tflite_convert import plain_names
+from insight_edge.compile.backends.tflite_names import came_as_tflite, converted_names
 from insight_edge.compile.calibration import Arrays, calibration_feeds
 from insight_edge.compile.job import BuildJob
 from insight_edge.errors import BuildFailedError
@@ -67,25 +67,25 @@ def _static(job: BuildJob, full: Path, alone: tuple[str, ...]) -> bytes:
     ]
     static = quantizer.Quantizer(str(full), rules)
     key, statistics = signature_key(full), None
-    for feeds in _blocks(_plain_feeds(job)):
+    for feeds in _blocks(_named_feeds(job, full)):
         statistics = static.calibrate(
             {key: feeds}, previous_calibration_result=statistics, num_threads=1
         )
     return _bytes(static, statistics)
 
 
-def _plain_feeds(job: BuildJob) -> Iterator[Arrays]:
+def _named_feeds(job: BuildJob, full: Path) -> Iterator[Arrays]:
     """Return the calibration rows by what the file calls its inputs."""
-    if job.original is not None:
+    if came_as_tflite(job):
         return calibration_feeds(job)
     import onnx
 
     from insight_edge.compile.shapes import input_values
 
     values = input_values(onnx.load(job.model, load_external_data=False).graph)
-    plain = plain_names((value.name for value in values), ())
+    called = converted_names(full, [value.name for value in values], ())
     feeds = calibration_feeds(job)
-    return ({plain[name]: rows for name, rows in feed.items()} for feed in feeds)
+    return ({called[name]: rows for name, rows in feed.items()} for feed in feeds)
 
 
 def _blocks(feeds: Iterator[Arrays]) -> Iterator[list[Arrays]]:

@@ -10,6 +10,7 @@ import logging
 import math
 import warnings
 import zipfile
+from dataclasses import replace
 from fnmatch import fnmatch
 from io import BytesIO
 from pathlib import Path
@@ -21,12 +22,13 @@ from numpy.typing import NDArray
 
 from insight_edge.compile.check import MAX_MODEL_BYTES
 from insight_edge.compile.parity import refuse_disagreement
-from insight_edge.compile.source import SourceModel, source_from_onnx
+from insight_edge.compile.source import Original, SourceModel, source_from_onnx
 from insight_edge.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
 
+FORM = "torch"
 OPSET = 18
 """Exported without down-conversion, and read by every compiler tried (17 silently becomes 18)."""
 
@@ -58,10 +60,10 @@ class TorchImporter:
             warnings.simplefilter("ignore")
             program = _load(path)
             data = _export(program)
-            source = source_from_onnx(data, name=path.stem, importer="torch")
+            source = source_from_onnx(data, name=path.stem, importer=FORM)
             _refuse_opset(source)
             _refuse_disagreement(program, source)
-        return source
+        return replace(source, original=Original(form=FORM, data=path.read_bytes()))
 
 
 def _check_archive(path: Path, *, trust_pickle: bool) -> None:

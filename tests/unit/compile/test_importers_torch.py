@@ -72,6 +72,12 @@ def rewritten(saved: Path, path: Path, ending: str, data: bytes) -> Path:
     return path
 
 
+def test_the_program_stays_beside_what_it_became(saved: Path) -> None:
+    original = read_source(saved).original
+    assert original is not None
+    assert (original.form, original.data) == ("torch", saved.read_bytes())
+
+
 def refused(path: Path) -> ModelError:
     with pytest.raises(ModelError) as caught:
         read_source(path)
