@@ -28,6 +28,7 @@ from insight_cloud.worker.rolling import Rolling
 
 MINUTE_S = 60.0
 HOUR_S = 3600.0
+DAY_S = 24 * HOUR_S
 
 
 def lanes(
@@ -52,7 +53,8 @@ def lanes(
         "monitoring": [Duty("monitoring", 1.0, lambda: cloud.monitoring.run(now()))],
         "keeping": [
             Duty("signing", HOUR_S, lambda: releases.renew(now=now())),
-            Duty("letting go", HOUR_S, lambda: telemetry.forget(now())),
+            # It reads whole tables, and nothing is kept for less than days.
+            Duty("letting go", DAY_S, lambda: telemetry.forget(now())),
         ],
     }
 
