@@ -17,7 +17,8 @@ in a batch.
 
 Expected: 45 µs bare where system calls are quick and 66 in the cloud: 8 to receive, since it
 reads many packets with one system call and makes no object of them, 38 to read, check and
-store, 20 to add up; 36 of a thousand devices. Some 15 to tell devices.
+store, 20 to add up, 36 of a thousand devices; 15 to tell devices. Beside broker and devices it
+came out 10 above that, of a thousand devices 20.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
