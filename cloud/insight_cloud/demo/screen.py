@@ -40,7 +40,7 @@ def show(story: Story, address: str, folder: Path) -> None:
     out.print(_service(story.devices))
     out.print(_bytes(story.devices))
     out.print(
-        f"{story.wall_s:.0f} s; console {address} (the first password is in "
+        f"{story.wall_s:.0f} s; console {address} (as admin; the first password is in "
         f"{folder / 'cloud' / 'first-password'})\n",
         soft_wrap=True,
     )

@@ -2,8 +2,9 @@
 """What is read of messages when they arrive, and within which bounds.
 
 They are views of the documents in `insight_edge.documents`: fewer fields, and
-nothing a device could say to fill a table, overflow a column or stop a merge.
-What a newer device has added is passed over and stays in the bytes kept.
+nothing a device could say to fill a table, overflow a column or stop a merge;
+for the arrays of reports `reported` and `checking` see to that. What a newer
+device has added is passed over.
 """
 
 from typing import Annotated, Literal

@@ -2,7 +2,7 @@
 """What is believed of a message, and when it happened. Pure.
 
 A report that arrives is checked here as far as its head goes; whether rows can
-have its statistics is seen when it is added up (`totals`).
+have its statistics is asked of many together (`checking`).
 """
 
 import math

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the queries of telemetry share: inserting what may be there already, believing a time."""
+"""What the queries of telemetry share: writing many rows, some there already; believing a time."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache

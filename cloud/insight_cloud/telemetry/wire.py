@@ -2,8 +2,8 @@
 """Read messages of devices fast.
 
 `documents.codec` keeps the fields that it does not know, which takes it ten times
-as long; here they are passed over, and stay in the bytes that are kept. All
-else that it refuses is refused here too.
+as long; here they are passed over. All else that it refuses is refused here too,
+but for the arrays of reports: they are read of many together (`parts`).
 """
 
 import threading
