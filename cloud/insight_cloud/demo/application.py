@@ -3,7 +3,8 @@
 
 `python -m insight_cloud.demo.application` reads its setup from the first line of
 standard input. After that, `shift` lets the world look different, `stop` ends the
-stream; at the end of standard input it closes.
+stream; after that `stay` lets it go on until it is killed, and the end of standard
+input closes it.
 Of some results it learns later what was true, and says so. It knows nothing of
 models, updates or monitoring: they happen to it.
 """
@@ -107,12 +108,7 @@ def main() -> None:
         time.sleep(POLL_S)
     journal = Journal(Path(f"{setup.record}.{time.time_ns()}"), setup.callers)
     with Runtime.attach(Path(setup.state), threads=1) as runtime:
-        threads = [
-            threading.Thread(target=classify, args=(runtime, world, setup, number, journal))
-            for number in range(setup.callers)
-        ]
-        for thread in threads:
-            thread.start()
+        threads = _asking(runtime, world, setup, journal)
         _say("serving")
         for line in sys.stdin:
             if line.strip() == "shift":
@@ -123,7 +119,23 @@ def main() -> None:
         for thread in threads:
             thread.join()
         _say("stopped")
-        sys.stdin.read()
+        if sys.stdin.readline().strip() == "stay":
+            world.stop.clear()
+            for thread in _asking(runtime, world, setup, journal):
+                thread.join()
+
+
+def _asking(
+    runtime: Runtime, world: World, setup: Setup, journal: Journal
+) -> list[threading.Thread]:
+    """Return the threads that ask, started."""
+    threads = [
+        threading.Thread(target=classify, args=(runtime, world, setup, number, journal))
+        for number in range(setup.callers)
+    ]
+    for thread in threads:
+        thread.start()
+    return threads
 
 
 def _say(word: str) -> None:

@@ -155,7 +155,8 @@ def agent(folder: Path, device: str, window_s: float, probation_s: float) -> Pro
 
 def customer(folder: Path, device: str, setup: application.Setup) -> Process:
     """Return the application of a device, started and told what to do."""
-    command = [sys.executable, "-m", "insight_cloud.demo.application"]
+    # It reads no arguments: whoever ends what was left running finds it by its folder.
+    command = [sys.executable, "-m", "insight_cloud.demo.application", str(folder / device)]
     made = Process(f"the application of {device}", command, folder / "logs" / f"{device}-app.log")
     made.start()
     made.tell(msgspec.json.encode(setup).decode())

@@ -67,7 +67,7 @@ def show_stay(address: str, folder: Path) -> None:
     """Say what goes on running, and how it is ended."""
     out.print(
         f"Everything goes on running. Console: {address}, as admin with the password in "
-        f"{folder / 'cloud' / 'first-password'}. End it all with: pkill -f {folder.name}",
+        f"{folder / 'cloud' / 'first-password'}. End it all with: pkill -f {folder}",
         soft_wrap=True,
     )
 

@@ -114,6 +114,8 @@ class Stage:
     def __exit__(self, kind: object, *_: object) -> None:
         """End everything, the devices first, unless it is to stay."""
         if self.stay and kind is None:
+            for device in self.devices:
+                device.application.tell("stay")
             return
         for device in self.devices:
             device.application.end()
