@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The claim on a state directory: one runtime host, and one agent, at a time.
+"""The claim on a directory: one runtime host, one agent, one builder of it at a time.
 
 Held by a lock that the kernel frees when the process ends, however it ends.
 """
@@ -11,11 +11,11 @@ from typing import Literal
 
 from insight_edge.errors import ConfigurationError, StorageError
 
-Who = Literal["host", "agent"]
+Who = Literal["host", "agent", "builder"]
 
 
 class Claim:
-    """Holds the state directory until `release`.
+    """Holds the directory until `release`.
 
     Raises:
         ConfigurationError: another one holds it.
@@ -35,7 +35,7 @@ class Claim:
             os.close(self._fd)
             raise ConfigurationError(
                 f"{state_dir}: another {'runtime host' if who == 'host' else who} is using it",
-                hint="stop it, or give this one a state directory of its own",
+                hint="stop it, or give this one a directory of its own",
             ) from error
 
     def release(self) -> None:

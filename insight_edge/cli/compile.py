@@ -33,6 +33,7 @@ def compile_(
     trust_pickle: Annotated[bool, Parameter(negative="")] = False,
     explain_miss: Annotated[bool, Parameter(negative="")] = False,
     keep: Path | None = None,
+    builder: Path | None = None,
     format: Format = "table",  # noqa: A002 - the flag is --format
 ) -> None:
     """Compile a model: build every target, prove and measure each, ship the best.
@@ -59,6 +60,8 @@ def compile_(
         explain_miss: say for each target whether a kept build is taken and what differs if not;
             with --cache.
         keep: new directory for all that is made on the way, failed trials too; builds anew.
+        builder: folder shared with a machine that runs `insight-edge toolchain work FOLDER`, and
+            builds there what cannot be built here.
         format: how to print the trials.
     """
     from insight_edge.compile.compiler import compile_model
@@ -80,6 +83,7 @@ def compile_(
         cache=cache,
         tuning_s=tuning,
         trust_pickle=trust_pickle,
+        builder=builder,
         explain=_say if explain_miss else None,
     )
     profiles = [find_profile(name) for name in profile]

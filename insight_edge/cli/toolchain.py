@@ -2,9 +2,14 @@
 """Verb `toolchain`: the environments that engines and compilers have to themselves."""
 
 import os
+import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
+from rich.markup import escape
 
 from insight_edge.cli.screen import Format, emit, err
 from insight_edge.compile.environments import (
@@ -46,6 +51,35 @@ def install(*names: str) -> None:
     ):
         for name, _ in zip(missing, pool.map(install_environment, missing), strict=True):
             err.print(f"{name}: installed")
+
+
+@app.command
+def work(
+    folder: Path,
+    *,
+    once: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Build what compilations on other machines hand to a folder, until stopped (SIGTERM, Ctrl-C).
+
+    Whoever may write to the folder can have models compiled here, by the backends and within the
+    limits of this machine.
+
+    Args:
+        folder: that both can reach; `insight-edge compile --builder` names it there.
+        once: do one job, and end.
+    """
+    from insight_edge.compile.builder import Builder
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    builder = Builder(folder=folder, stop=stop, tell=_say)
+    _say(f"{folder}: waiting for jobs")
+    builder.work(once=once)
+
+
+def _say(words: str) -> None:
+    err.print(escape(words), soft_wrap=True)
 
 
 def _row(name: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ disk that one of them meets, ends them all at once and leaves no process behind.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from insight_edge.compile.discovery import backends
 from insight_edge.compile.durations import Duration, add_durations, read_durations
 from insight_edge.compile.job import BuildJob
 from insight_edge.compile.kept import traces_place
+from insight_edge.compile.location import Site
 from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built
 from insight_edge.compile.progress import Step, Watch, watch_nothing
 from insight_edge.compile.seam import TUNING, Tuning
@@ -44,6 +45,7 @@ def build_all(
     settings: Settings,
     tell: Callable[[str], None] = lambda _: None,
     watch: Watch = watch_nothing,
+    sites: Mapping[str, Site] | None = None,
 ) -> Outcomes:
     """Return what became of each job.
 
@@ -53,13 +55,14 @@ def build_all(
         settings: how many at once, and within which limits.
         tell: called with a few words whenever a build begins.
         watch: called with where each target has got to, from several threads.
+        sites: where the builds of a backend run, by its token; all of them here for None.
 
     Raises:
         StorageError: the disk is full or cannot be written.
     """
     with storing(cache):
         cache.mkdir(parents=True, exist_ok=True)
-    found = toolchains({job.target.backend for job in jobs})
+    found = sites_here({job.target.backend for job in jobs}) if sites is None else sites
     stop = threading.Event()
     steps = {job.target.token: _waiting(job, cache, settings.limits) for job in jobs}
     for step in steps.values():
@@ -69,13 +72,19 @@ def build_all(
         step = steps[job.target.token]
         tell(f"building {job.target.token}")
         watch(replace(step, state="building"))
-        toolchain = found.get(job.target.backend, Toolchain(versions={}))
+        site = found.get(job.target.backend, Site(toolchain=Toolchain(versions={})))
         traces = traces_place(settings.keep, job.target) if settings.keep else None
         if settings.explain is not None:
-            why = BUILT_ANEW if traces else explain_miss(job, cache, toolchain)
+            why = BUILT_ANEW if traces else explain_miss(job, cache, site.toolchain)
             settings.explain(f"{job.target.token}: {why}")
         outcome = build_once(
-            job, cache, toolchain, limits=settings.limits, stop=stop, traces=traces
+            job,
+            cache,
+            site.toolchain,
+            limits=settings.limits,
+            stop=stop,
+            location=site.location,
+            traces=traces,
         )
         watch(_ended(step, outcome))
         return outcome
@@ -157,8 +166,8 @@ def _durations(jobs: Sequence[BuildJob], outcomes: Outcomes) -> dict[str, Durati
     }
 
 
-def toolchains(tokens: set[str]) -> dict[str, Toolchain]:
-    """Return what the builds of each backend run in; one that is missing has no entry."""
+def sites_here(tokens: Collection[str]) -> dict[str, Site]:
+    """Return where each backend builds on this machine; none where its toolchain is missing."""
     known = ((token, backends().get(token)) for token in sorted(tokens))
     asked = {t: b.toolchain() for t, b in known if b is not None and not isinstance(b, Missing)}
-    return {token: found for token, found in asked.items() if isinstance(found, Toolchain)}
+    return {t: Site(toolchain=found) for t, found in asked.items() if isinstance(found, Toolchain)}

@@ -17,20 +17,22 @@ import msgspec
 from insight_edge.bench.machine import machine_facts
 from insight_edge.bundle.open import open_manifest
 from insight_edge.compile.abroad import ASKING_S, abroad
-from insight_edge.compile.builds import build_all
+from insight_edge.compile.announcement import find_builder
+from insight_edge.compile.builds import build_all, sites_here
 from insight_edge.compile.cache import forgotten_if_damaged
 from insight_edge.compile.calibration import Calibration, write_calibration
 from insight_edge.compile.choose import Choice, choose
 from insight_edge.compile.choose_predicted import choose_predicted
 from insight_edge.compile.examine import Conditions, Finding, device_python, examine
 from insight_edge.compile.kept import keep_question, workplace
+from insight_edge.compile.location import Site
 from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built
 from insight_edge.compile.package import Part, Role, package
 from insight_edge.compile.plan import Planned, needs_rows
 from insight_edge.compile.planning import plan_here
 from insight_edge.compile.preparation import prepare_job
 from insight_edge.compile.progress import Watch, watch_nothing
-from insight_edge.compile.provenance import provenance_of
+from insight_edge.compile.provenance import processor_of, provenance_of
 from insight_edge.compile.question import Question, ask
 from insight_edge.compile.reading import read_source
 from insight_edge.compile.repair import Mended, Repair
@@ -43,6 +45,8 @@ from insight_edge.compile.settings import (
     Settings,
 )
 from insight_edge.compile.source import SourceModel
+from insight_edge.compile.spool import Spool
+from insight_edge.compile.toolchain import Toolchain
 from insight_edge.compile.trial import make_trial
 from insight_edge.documents.evidence import Evidence, Trial
 from insight_edge.documents.facts import Facts
@@ -85,7 +89,8 @@ def compile_model(
     Raises:
         ModelError: the model cannot be read, or does not run.
         ConfigurationError: this machine cannot stand in for the profile, the samples cannot be
-            used, a target asked for does not exist, or something else lies at `output`.
+            used, a target asked for does not exist, no builder works where one is named, or
+            something else lies at `output`.
         ToolchainMissingError: nothing could be tried because something is not installed.
         NothingShippableError: no trial survived; it carries the trials.
         StorageError: the disk is full or cannot be written; no bundle is left half-written.
@@ -141,7 +146,9 @@ class _Compiler:
         self._command = command
         self._tell = tell
         self._watch = watch
+        self._builder = None if settings.builder is None else find_builder(settings.builder)
         self._calibration: Calibration | None = None
+        self._sites: dict[str, Site] = {}
         self._created = datetime.now(UTC).isoformat(timespec="seconds")
 
     def run(self, rows: Samples | None, output: Path) -> Compilation:
@@ -177,11 +184,33 @@ class _Compiler:
 
     def _plan(self, rows: Samples | None) -> tuple[Planned, ...]:
         planned = plan_here(
-            self._source, self._profile, self._settings, rows, facts=self._facts, away=self._abroad
+            self._source,
+            self._profile,
+            self._settings,
+            rows,
+            facts=self._facts,
+            away=self._abroad,
+            builder=self._builder,
         )
-        if all(p.refusal is not None for p in planned):
+        able = [p for p in planned if p.refusal is None]
+        if not able:
             self._refuse_all(planned)
+        self._sites = self._sites_of(able)
         return planned
+
+    def _sites_of(self, planned: Sequence[Planned]) -> dict[str, Site]:
+        """Return where the builds of each backend run: here, or at the builder."""
+        found = sites_here({p.target.backend for p in planned if not p.elsewhere})
+        folder, builder = self._settings.builder, self._builder
+        if folder is None or builder is None:
+            return found
+        there = {p.target.backend for p in planned if p.elsewhere}
+        asked = {token: builder.toolchain(token) for token in sorted(there)}
+        return found | {
+            token: Site(toolchain=toolchain, location=Spool(folder=folder))
+            for token, toolchain in asked.items()
+            if isinstance(toolchain, Toolchain)
+        }
 
     def _refuse_all(self, planned: Sequence[Planned]) -> None:
         """Say why nothing can be tried.
@@ -214,7 +243,7 @@ class _Compiler:
             for target in targets
         ]
         cache = settings.cache or place / "cache"
-        return build_all(jobs, cache, settings, self._tell, self._watch)
+        return build_all(jobs, cache, settings, self._tell, self._watch, self._sites)
 
     def _repair(self, outcomes: Mapping[str, BuildOutcome]) -> Repair:
         """Return what repairs INT8 that fails its proof, where all was built within its time."""
@@ -232,7 +261,8 @@ class _Compiler:
         """Return the trial of a repair; the command of what was repaired does it again."""
         plain = Target(backend=one.target.backend, precision=one.target.precision)
         reproduce = self._command.trial(plain)
-        return make_trial(Planned(target=one.target), one.outcome, finding, reproduce)
+        trial = make_trial(Planned(target=one.target), one.outcome, finding, reproduce)
+        return self._with_builder(trial)
 
     def _examine(
         self, question: Question, outcomes: Mapping[str, BuildOutcome], repair: Repair
@@ -278,7 +308,14 @@ class _Compiler:
         # Asked for by name, what was held back would be built.
         held = planned.held is not None and outcome is None
         reproduce = self._command.whole() if held else self._command.trial(planned.target)
-        return make_trial(planned, outcome, finding, reproduce)
+        return self._with_builder(make_trial(planned, outcome, finding, reproduce))
+
+    def _with_builder(self, trial: Trial) -> Trial:
+        """Return a trial with the machine that built it, where that was another."""
+        site = self._sites.get(trial.target.backend)
+        if trial.build_s is None or site is None or site.location is None or not self._builder:
+            return trial
+        return msgspec.structs.replace(trial, built_on=processor_of(self._builder.facts))
 
     def _evidence(self, trials: tuple[Trial, ...], findings: Mapping[str, Finding]) -> Evidence:
         return Evidence(
@@ -296,7 +333,7 @@ class _Compiler:
         )
 
     def _provenance(self, parts: Sequence[Part]) -> Provenance:
-        used = {part.target.backend for part in parts}
+        used = {part.target.backend: self._sites[part.target.backend] for part in parts}
         found = provenance_of(
             self._command.model, self._source, used, self._calibration, self._facts
         )

@@ -42,12 +42,13 @@ class Ingredients(Document, frozen=True, kw_only=True):
 
 
 def ingredients_of(job: BuildJob, toolchain: Toolchain) -> Ingredients:
-    """Return what a build of a job in a toolchain on this machine depends on."""
+    """Return what a build of a job in a toolchain, on the machine that has it, depends on."""
     plain = to_plain(job)
+    here = (platform.machine(), *sorted(isa_extensions()))
     return Ingredients(
         job={name: plain[name] for name in plain if name not in NO_INGREDIENTS},
         toolchain=dict(toolchain.versions),
         lock=toolchain.lock,
-        code=code_digest(job.plugin),
-        machine=(platform.machine(), *sorted(isa_extensions())),
+        code=code_digest(job.plugin) if toolchain.code is None else toolchain.code,
+        machine=here if toolchain.machine is None else toolchain.machine,
     )

@@ -15,6 +15,7 @@ from typing import Protocol
 from insight_edge.compile.build import build
 from insight_edge.compile.job import BuildJob
 from insight_edge.compile.outcome import BuildLimits, BuildOutcome
+from insight_edge.compile.toolchain import Toolchain
 
 
 class BuildLocation(Protocol):
@@ -63,3 +64,16 @@ class Here:
     ) -> BuildOutcome:
         """Build in a child process; see `compile.build`."""
         return build(job, directory, limits=limits, python=self.python, stop=stop)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """Where the builds of one backend run, and what with.
+
+    Attributes:
+        toolchain: there.
+        location: None for a child process here.
+    """
+
+    toolchain: Toolchain
+    location: BuildLocation | None = None

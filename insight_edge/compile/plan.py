@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TypeAlias
 
-from insight_edge.compile.refusal import Refusal
+from insight_edge.compile.elsewhere import Elsewhere, lacking, refused_there
+from insight_edge.compile.refusal import OnDeviceOnly, Refusal
 from insight_edge.compile.seam import Backend, Sparing
 from insight_edge.compile.source import SourceModel
 from insight_edge.compile.toolchain import Toolchain
@@ -37,6 +38,7 @@ class Planned:
         held: why it is built only where it is asked for by name; None where it is built anyway.
         unexecuted: why what is built of it cannot run on this machine; None where it can.
         hint: what to change in the model, where the backend that refuses it knows.
+        elsewhere: it is built by the builder, not here.
     """
 
     target: Target
@@ -45,6 +47,7 @@ class Planned:
     held: str | None = None
     unexecuted: str | None = None
     hint: str | None = None
+    elsewhere: bool = False
 
 
 def offers(
@@ -52,6 +55,7 @@ def offers(
     source: SourceModel,
     profile: HardwareProfile,
     toolchains: Mapping[str, Asked] | None = None,
+    builder: Elsewhere | None = None,
 ) -> tuple[Planned, ...]:
     """Return every target of every backend with the backend's own refusal.
 
@@ -62,10 +66,11 @@ def offers(
         source: the model.
         profile: what it is for.
         toolchains: what `ask_toolchains` returned, where it was asked already.
+        builder: that builds what cannot be built here, where there is one.
     """
     asked = ask_toolchains(backends) if toolchains is None else toolchains
     return tuple(
-        _offer(backend, asked[token], source, target, profile)
+        _offer(backend, asked[token], source, target, profile, builder)
         for token, backend in backends.items()
         if not isinstance(backend, Missing)
         for target in backend.targets()
@@ -128,12 +133,14 @@ def _offer(
     source: SourceModel,
     target: Target,
     profile: HardwareProfile,
+    builder: Elsewhere | None,
 ) -> Planned:
-    if isinstance(toolchain, Missing):
-        reason = f"toolchain missing: {toolchain.reason}"
-        return Planned(target=target, refusal=reason, toolchain_missing=True)
     if isinstance(toolchain, str):
         return Planned(target=target, refusal=toolchain)
+    lack = lacking(toolchain, target.backend, builder)
+    if lack is not None:
+        return Planned(target=target, refusal=lack, toolchain_missing=True)
+    elsewhere = isinstance(toolchain, Missing)
     try:
         held = None
         if isinstance(backend, Sparing):
@@ -141,8 +148,16 @@ def _offer(
         refusal = backend.refuse(source, target, profile)
     except Exception as error:  # noqa: BLE001 (a plug-in may raise anything; it becomes data)
         return Planned(target=target, refusal=_failed(error))
+    if isinstance(refusal, OnDeviceOnly) and builder is not None:
+        refusal, elsewhere = refused_there(refusal, target.backend, builder), True
     hint = refusal.hint if isinstance(refusal, Refusal) else None
-    return Planned(target=target, refusal=refusal and str(refusal), held=held, hint=hint)
+    return Planned(
+        target=target,
+        refusal=refusal and str(refusal),
+        held=held,
+        hint=hint,
+        elsewhere=elsewhere and refusal is None,
+    )
 
 
 def _failed(error: Exception) -> str:

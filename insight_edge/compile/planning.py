@@ -12,6 +12,7 @@ import msgspec
 
 from insight_edge.compile.abroad import Abroad
 from insight_edge.compile.discovery import backends
+from insight_edge.compile.elsewhere import Elsewhere
 from insight_edge.compile.environments import environment_python
 from insight_edge.compile.plan import Planned, needs_rows, offers, plan
 from insight_edge.compile.samples import Samples
@@ -31,6 +32,7 @@ def plan_here(
     *,
     facts: Facts,
     away: Abroad | None,
+    builder: Elsewhere | None = None,
 ) -> tuple[Planned, ...]:
     """Return every target that was asked for, with why it is not built or cannot run here.
 
@@ -41,13 +43,14 @@ def plan_here(
         rows: to calibrate with and to prove on.
         facts: of this machine.
         away: what there is of the profile's architecture, where it is another one.
+        builder: that builds what cannot be built here, where there is one.
 
     Raises:
         ConfigurationError: a target asked for does not exist, or none is left but such as the
             rows cannot make.
     """
     calibrated = rows is not None and bool((~rows.verification).any())
-    offered = offers(backends(), source, profile)
+    offered = offers(backends(), source, profile, builder=builder)
     found = plan(offered, profile, calibrated=calibrated, only=settings.only)
     placed: Callable[[Planned], Planned] = _with_environment if away is None else away.settled
     planned = tuple(

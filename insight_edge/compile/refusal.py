@@ -28,6 +28,23 @@ class Refusal(str):
         return made
 
 
+class OnDeviceOnly(Refusal):
+    """Why a target is not built here, where all else is well: a device of the profile builds it.
+
+    Attributes:
+        accelerator: that the device has, by its model.
+    """
+
+    __slots__ = ("accelerator",)
+    accelerator: str
+
+    def __new__(cls, reason: str, *, hint: str, accelerator: str) -> Self:
+        """Return the reason with its hint and what builds it."""
+        made = super().__new__(cls, reason, hint=hint)
+        made.accelerator = accelerator
+        return made
+
+
 def operator_refusal(workload: Workload, refused: Collection[str], reason: str) -> Refusal | None:
     """Return the refusal of a model that has any of these operators.
 

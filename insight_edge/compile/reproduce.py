@@ -56,6 +56,7 @@ class Reproduce:
             words += ["--rounds", str(settings.rounds)]
         if settings.repair_s != usual.repair_s:
             words += ["--repair", f"{settings.repair_s:g}"]
+        words += ["--builder", str(settings.builder)] if settings.builder else []
         words += ["--accept-unproven"] if settings.accept_unproven else []
         words += ["--trust-pickle"] if settings.trust_pickle else []
         if settings.tuning_s:

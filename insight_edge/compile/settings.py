@@ -37,6 +37,7 @@ class Settings:
         repair_s: spent on repairing INT8 that fails its proof; 0 for no repair.
         keep: new or empty directory in which all that is made on the way stays; everything is
             then built anew. None for nowhere.
+        builder: folder of a machine that builds what cannot be built here (`compile.builder`).
         explain: told for every target whether a kept build is taken, and why not; called from
             several threads.
 
@@ -56,6 +57,7 @@ class Settings:
     repair_s: float = 180.0
     tuning_s: float = 0.0
     keep: Path | None = None
+    builder: Path | None = None
     explain: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:

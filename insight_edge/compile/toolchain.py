@@ -27,11 +27,15 @@ class Toolchain:
         python: interpreter that can import them.
         lock: digest of the lock that the interpreter's environment was made from; empty where it
             is the workshop's own, which has none.
+        code: digest of our own code that builds with it; None for the code here.
+        machine: architecture and extensions of the machine that has it; None for this one.
     """
 
     versions: dict[str, str]
     python: str = sys.executable
     lock: str = ""
+    code: str | None = None
+    machine: tuple[str, ...] | None = None
 
 
 def toolchain_here(name: str, distributions: Sequence[str]) -> Toolchain | Missing:

@@ -201,6 +201,7 @@ class Trial(Document, frozen=True, kw_only=True):
         emulated: what an artifact of another architecture was asked in, e.g. `qemu-aarch64 7.2.22
             as cortex-a72`; empty where it ran on the machine itself, or not at all.
         prediction: in place of a measurement, of an artifact that was emulated.
+        built_on: the machine that built it, where that was another than this compilation's.
         build_s: wall time of the build.
         artifact_bytes: of its files.
         log: the last lines of its child process.
@@ -226,6 +227,7 @@ class Trial(Document, frozen=True, kw_only=True):
     reproduce: str = ""
     against_fp32: Interval | None = None
     float_layers: tuple[FloatLayer, ...] = ()
+    built_on: str = ""
 
 
 class Evidence(Versioned, frozen=True, kw_only=True):

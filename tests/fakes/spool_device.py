@@ -1,23 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process in the role of a device: it does one job of a spool, and may lie about it.
+"""A process in the role of a device: a builder that does one job, and may lie about it.
 
-`python -m tests.fakes.spool_device FOLDER SCRATCH LIE`
+`python -m tests.fakes.spool_device FOLDER LIE`
 """
 
 import dataclasses
-import os
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from insight_edge.compile.builder import Builder
 from insight_edge.compile.job import Artifact, BuildJob
 from insight_edge.compile.location import Here
 from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built
-from insight_edge.compile.spool import take_one
 
 
 def other_bytes(built: Built) -> Built:
@@ -67,7 +65,4 @@ class Lying:
 
 
 if __name__ == "__main__":
-    folder, scratch, lie = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
-    parent = os.getppid()
-    while not take_one(folder, Lying(lie=lie), scratch) and os.getppid() == parent:
-        time.sleep(0.01)
+    Builder(folder=Path(sys.argv[1]), location=Lying(lie=sys.argv[2])).work(once=True)

@@ -16,7 +16,8 @@ from insight_edge.bundle.write import file_entry
 from insight_edge.compile.cache import build_once
 from insight_edge.compile.job import BuildJob
 from insight_edge.compile.outcome import BuildLimits, Built, Failed
-from insight_edge.compile.spool import Answer, Spool
+from insight_edge.compile.parcel import Answer
+from insight_edge.compile.spool import Spool
 from insight_edge.compile.toolchain import Toolchain
 from insight_edge.documents.codec import digest, encode_json
 from insight_edge.documents.target import target_from_token
@@ -53,12 +54,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def device(folder: Path, tmp_path: Path) -> Iterator[Start]:
+def device(folder: Path) -> Iterator[Start]:
     """Start a process that does one job of the spool; it is ended with the test."""
     running: list[subprocess.Popen[bytes]] = []
 
     def start(lie: str = "") -> None:
-        words = [str(folder), str(tmp_path / "scratch"), lie]
+        words = [str(folder), lie]
         running.append(
             subprocess.Popen(
                 [sys.executable, "-m", "tests.fakes.spool_device", *words],
@@ -115,7 +116,7 @@ def test_cache_keeps_what_a_device_built(
 @pytest.mark.parametrize(
     ("lie", "said"),
     [
-        ("other bytes", "a.bin is not what the device says it sent"),
+        ("other bytes", "a.bin is not what the builder says it sent"),
         ("more bytes", "a.bin has more than"),
         ("other name", "the files sent are not those of the artifact"),
         ("huge", "at most 2147483648 are taken"),
@@ -138,15 +139,17 @@ def test_build_that_fails_there_fails_here_with_its_reason_and_log(
     raising = msgspec.structs.replace(job, plugin=f"{PLUGIN}:Raising")
     outcome = Spool(folder=folder).build(raising, tmp_path / "b", limits=LIMITS)
     assert isinstance(outcome, Failed)
-    assert outcome.reason.startswith("on the device: exit code 1")
+    assert outcome.reason.startswith("at the builder: exit code 1")
     assert "this operator is not known" in outcome.reason
     assert "Traceback" in outcome.log
 
 
-def test_nobody_there_is_a_failure_in_time(job: BuildJob, folder: Path, tmp_path: Path) -> None:
-    outcome = Spool(folder=folder).build(job, tmp_path / "b", limits=BuildLimits(wall_s=0.2))
+def test_builder_that_is_not_heard_of_is_given_up(
+    job: BuildJob, folder: Path, tmp_path: Path
+) -> None:
+    outcome = Spool(folder=folder, silent_s=0.2).build(job, tmp_path / "b")
     assert isinstance(outcome, Failed)
-    assert outcome.reason == "no answer from any device within 0.2 s"
+    assert outcome.reason == f"the builder at {folder} was not heard of for 0.2 s"
     assert list((folder / "jobs").iterdir()) == []
 
 
@@ -174,4 +177,4 @@ def test_answer_to_another_job_is_not_taken(job: BuildJob, folder: Path, tmp_pat
     outcome = Spool(folder=folder).build(job, tmp_path / "b", limits=LIMITS)
     other.join()
     assert isinstance(outcome, Failed)
-    assert outcome.reason == "the device answered another job than it was given"
+    assert outcome.reason == "the builder answered another job than it was given"

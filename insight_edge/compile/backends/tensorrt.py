@@ -15,7 +15,7 @@ from insight_edge.compile.backends.tensorrt_network import MAX_BATCH, flavour_fo
 from insight_edge.compile.backends.tensorrt_process import plan_from_graph
 from insight_edge.compile.int8 import nothing_to_quantize, recurrent_refusal
 from insight_edge.compile.job import Artifact, BuildJob
-from insight_edge.compile.refusal import Refusal, named
+from insight_edge.compile.refusal import OnDeviceOnly, Refusal, named
 from insight_edge.compile.source import SourceModel
 from insight_edge.compile.toolchain import Toolchain, toolchain_apart
 from insight_edge.documents.facts import Missing
@@ -26,6 +26,7 @@ from insight_edge.documents.workload import Workload
 from insight_edge.runtime.engines.tensorrt_flavours import (
     CAPABILITIES_SETTING,
     FLAVOUR_SETTING,
+    FULL,
     MAX_BATCH_SETTING,
     RTX,
 )
@@ -84,15 +85,13 @@ class TensorRtBackend:
 
     def refuse(self, source: SourceModel, target: Target, profile: HardwareProfile) -> str | None:
         """Return why there is no GPU to build for, or the model cannot be read."""
-        workload = source.workload
-        refusal = (
-            _hardware_refusal(self.accelerator(profile), profile)
-            or _operator_refusal(workload)
-            or _face_refusal(workload)
-        )
+        accelerator, workload = self.accelerator(profile), source.workload
+        if accelerator is None:
+            return f"{profile.id} has no NVIDIA GPU of a known compute capability"
+        refusal = _operator_refusal(workload) or _face_refusal(workload)
         if refusal is None and target.precision == "int8":
-            return recurrent_refusal(workload, UNQUANTISED) or nothing_to_quantize(workload)
-        return refusal
+            refusal = recurrent_refusal(workload, UNQUANTISED) or nothing_to_quantize(workload)
+        return refusal or _hardware_refusal(accelerator, profile)
 
     def build(self, job: BuildJob, directory: Path) -> Artifact:
         """Write the plan of a job."""
@@ -134,16 +133,19 @@ def _graph(job: BuildJob, scratch: Path) -> bytes:
     return halved
 
 
-def _hardware_refusal(accelerator: Accelerator | None, profile: HardwareProfile) -> str | None:
-    if accelerator is None or accelerator.compute_capability is None:
-        return f"{profile.id} has no NVIDIA GPU of a known compute capability"
-    capability = accelerator.compute_capability.value
+def _hardware_refusal(accelerator: Accelerator, profile: HardwareProfile) -> str | None:
+    """Return why a plan for this GPU is not built here."""
+    capability = accelerator.compute_capability.value if accelerator.compute_capability else ""
     if RTX.supports(capability):
         return None
-    return (
-        f"TensorRT-RTX does not build for compute capability {capability} "
-        f"({', '.join(RTX.capabilities or ())}); TensorRT does, on the GPU itself: a build job "
-        f"for a device of {profile.id}"
+    built = f"TensorRT-RTX does not build for compute capability {capability}"
+    if not FULL.supports(capability):
+        return f"{built}, nor does TensorRT"
+    return OnDeviceOnly(
+        f"{built} ({', '.join(RTX.capabilities or ())}); TensorRT does, on the GPU itself: a build "
+        f"job for a device of {profile.id}",
+        hint="start `insight-edge toolchain work FOLDER` there, and compile with --builder FOLDER",
+        accelerator=accelerator.model.value,
     )
 
 

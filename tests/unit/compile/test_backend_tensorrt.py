@@ -71,11 +71,23 @@ def test_gpus_that_rtx_builds_for_are_not_refused(capability: str) -> None:
     assert refusal(conv_model(), "fp16", gpu(capability)) == ""
 
 
-@pytest.mark.parametrize("capability", ["8.7", "9.0", "10.0", "5.3"])
+@pytest.mark.parametrize("capability", ["8.7", "9.0", "10.0"])
 def test_other_gpus_are_refused_for_rtx_and_sent_to_a_device(capability: str) -> None:
     said = refusal(conv_model(), "fp32", gpu(capability))
     assert f"does not build for compute capability {capability}" in said
     assert "a build job for a device of box" in said
+
+
+def test_gpu_that_neither_flavour_builds_for_is_refused() -> None:
+    said = refusal(conv_model(), "fp32", gpu("5.3"))
+    assert said == "TensorRT-RTX does not build for compute capability 5.3, nor does TensorRT"
+
+
+def test_model_that_no_plan_can_be_of_is_not_sent_to_a_device() -> None:
+    unique = model_of(
+        [helper.make_node("Unique", ["x"], ["y"])], [value("x", (4,))], [value("y", ("n",))]
+    )
+    assert refusal(unique, "fp32", gpu("8.7")) == "builds no Unique"
 
 
 def test_profile_without_a_gpu_is_refused() -> None:
