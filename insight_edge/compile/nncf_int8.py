@@ -2,8 +2,10 @@
 """INT8 of OpenVINO models by NNCF: static, of all but some layers, of one alone, or of weights.
 
 No `model_type` is given: what NNCF does by itself for transformers (SmoothQuant)
-ruined the answers of one without a word. The preset is chosen by what it does to
-the answers on calibration rows.
+ruined the answers of one without a word. How far activations reach, and the preset,
+are chosen by what they do to the answers on calibration rows: NNCF's own choice, the
+mean of the rows' extremes, cuts off the rows that excite a small network most, and
+cost one 12 dB and 4 of 100 answers.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,6 +21,9 @@ PRESETS = ("performance", "mixed")
 
 WORTH_DB = 1.0
 """The slower preset has to keep so much more of the answers."""
+
+REACHES = ("extremes", "mean")
+"""Of all rows; or the mean of each row's, which outliers move less."""
 
 MULTIPLYING = frozenset(
     {"Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul", "LSTMSequence"}
@@ -49,13 +54,21 @@ def quantized(model: Any, job: BuildJob, *, left_out: Sequence[str] = ()) -> Any
     """
     rows, few = CalibrationRows(job), CalibrationRows(job, most=MAX_ROWS)
     wanted = answers(model, few)
-    found = {p: _quantize(model, job, rows, preset=p, ignored=left_out) for p in PRESETS}
-    kept_db = {p: worst_sqnr_db(wanted, answers(one, few)) for p, one in found.items()}
     fast, exact = PRESETS
-    preset = exact if kept_db[exact] > kept_db[fast] + WORTH_DB else fast
-    told = ", ".join(f"{name} {ratio_db:.1f} dB" for name, ratio_db in kept_db.items())
-    print(f"preset {preset}: {told}")  # noqa: T201 (into the log of the build)
-    return found[preset]
+
+    def tried(preset: str, reach: str) -> tuple[Any, float]:
+        made = _quantize(model, job, rows, preset=preset, reach=reach, ignored=left_out)
+        kept_db = worst_sqnr_db(wanted, answers(made, few))
+        print(f"preset {preset}, {reach}: {kept_db:.1f} dB")  # noqa: T201 (into the build's log)
+        return made, kept_db
+
+    found = {reach: tried(fast, reach) for reach in REACHES}
+    reach = max(REACHES, key=lambda reach: found[reach][1])
+    best, kept_db = found[reach]
+    if not _any_negative(best):
+        return best
+    other, other_db = tried(exact, reach)
+    return other if other_db > kept_db + WORTH_DB else best
 
 
 def weights_quantized(model: Any) -> Any:
@@ -78,7 +91,9 @@ def sensitivity_of(model: Any, job: BuildJob) -> Sensitivity:
     found = []
     for members in grouped([(n, op.get_type_name() in MULTIPLYING) for n, op in ops.items()]):
         others = [name for name in ops if name not in members]
-        one = _quantize(model, job, rows, preset=PRESETS[1], ignored=others, corrected=False)
+        one = _quantize(
+            model, job, rows, preset=PRESETS[1], reach=REACHES[0], ignored=others, corrected=False
+        )
         kinds = [ops[name].get_type_name() for name in members]
         first = next((i for i, kind in enumerate(kinds) if kind in MULTIPLYING), 0)
         found.append(
@@ -99,6 +114,7 @@ def _quantize(
     rows: CalibrationRows,
     *,
     preset: str,
+    reach: str,
     ignored: Sequence[str],
     corrected: bool = True,
 ) -> Any:
@@ -108,7 +124,9 @@ def _quantize(
     """
     import nncf
     from nncf.quantization.advanced_parameters import AdvancedQuantizationParameters, OverflowFix
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
+    ranges = RangeEstimatorParametersSet
     fix = OverflowFix.ENABLE if saturates(job) else OverflowFix.DISABLE
     return nncf.quantize(
         model.clone(),
@@ -118,9 +136,19 @@ def _quantize(
         target_device=nncf.TargetDevice.CPU,
         ignored_scope=nncf.IgnoredScope(names=list(ignored), validate=False) if ignored else None,
         advanced_parameters=AdvancedQuantizationParameters(
-            overflow_fix=fix, disable_bias_correction=not corrected
+            overflow_fix=fix,
+            disable_bias_correction=not corrected,
+            activations_range_estimator_params=(
+                ranges.MINMAX if reach == REACHES[0] else ranges.MEAN_MINMAX
+            ),
         ),
     )
+
+
+def _any_negative(model: Any) -> bool:
+    """Return whether any activation is below zero: without, both presets are the same."""
+    scaled = [op for op in model.get_ordered_ops() if op.get_type_name() == "FakeQuantize"]
+    return any((op.input_value(1).get_node().get_data() < 0).any() for op in scaled)
 
 
 def answers(model: Any, rows: Iterable[Arrays]) -> list[dict[str, Any]]:
