@@ -43,8 +43,8 @@ PACKAGES = (
 DTYPES = frozenset({"float32", "float16", "int64", "int32", "int8", "uint8", "bool"})
 """What a tensor may be at the face of a plan."""
 
-OPSETS = range(13, 23)
-"""13 has scales for each channel; from 23 on attention is one operator, which is not built."""
+QUANTISED_FROM = 13
+"""The first opset whose quantised numbers have a scale for each channel."""
 
 UNQUANTISED = ("LSTM", "GRU", "RNN")
 """Left in FP32 by the quantiser."""
@@ -90,7 +90,7 @@ class TensorRtBackend:
             return f"{profile.id} has no NVIDIA GPU of a known compute capability"
         refusal = _operator_refusal(workload) or _face_refusal(workload)
         if refusal is None and target.precision == "int8":
-            refusal = recurrent_refusal(workload, UNQUANTISED) or nothing_to_quantize(workload)
+            refusal = _int8_refusal(workload)
         return refusal or _hardware_refusal(accelerator, profile)
 
     def build(self, job: BuildJob, directory: Path) -> Artifact:
@@ -161,12 +161,16 @@ def _operator_refusal(workload: Workload) -> str | None:
         return Refusal(
             f"builds no {', '.join(unsupported)}", hint=f"replace {named(workload, unsupported)}"
         )
-    if workload.opset not in OPSETS:
+    return None
+
+
+def _int8_refusal(workload: Workload) -> str | None:
+    if workload.opset < QUANTISED_FROM:
         return Refusal(
-            f"opsets {OPSETS[0]} to {OPSETS[-1]} are built, the model has {workload.opset}",
+            f"INT8 takes opset {QUANTISED_FROM} or newer, the model has {workload.opset}",
             hint="export at opset 18",
         )
-    return None
+    return recurrent_refusal(workload, UNQUANTISED) or nothing_to_quantize(workload)
 
 
 def _face_refusal(workload: Workload) -> str | None:

@@ -104,15 +104,25 @@ def test_operators_that_no_plan_has_are_refused_by_name() -> None:
     assert refusal(unique) == "builds no Unique"
 
 
-def test_attention_and_its_opset_are_refused() -> None:
-    source = source_of(relu_model())
-    for changes, said in (
-        ({"opset": 23}, "the model has 23"),
-        ({"operations": (Operation(name="a", op="Attention", **NOTHING),)}, "builds no Attention"),
-    ):
-        workload = msgspec.structs.replace(source.workload, **changes)
-        changed = dataclasses.replace(source, workload=workload)
-        assert said in (BACKEND.refuse(changed, target(), profile_of(accelerators=[GPU])) or "")
+def changed(**changes: Any) -> SourceModel:
+    source = source_of(conv_model())
+    workload = msgspec.structs.replace(source.workload, **changes)
+    return dataclasses.replace(source, workload=workload)
+
+
+def test_attention_is_refused_and_its_opset_is_not() -> None:
+    profile = profile_of(accelerators=[GPU])
+    attention = Operation(name="a", op="Attention", **NOTHING)
+    said = BACKEND.refuse(changed(operations=(attention,)), target(), profile)
+    assert "builds no Attention" in (said or "")
+    assert BACKEND.refuse(changed(opset=23), target(), profile) is None
+
+
+def test_int8_of_an_old_opset_is_refused() -> None:
+    profile = profile_of(accelerators=[GPU])
+    assert BACKEND.refuse(changed(opset=12), target(), profile) is None
+    said = BACKEND.refuse(changed(opset=12), target("int8"), profile)
+    assert said == "INT8 takes opset 13 or newer, the model has 12"
 
 
 def test_double_precision_is_refused() -> None:
