@@ -9,7 +9,6 @@ asked here (`compile.verify` does).
 
 import os
 import re
-import select
 import shutil
 import signal
 import stat
@@ -19,35 +18,25 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from insight_edge.bundle.durable import storing
 from insight_edge.bundle.write import file_entry
 from insight_edge.compile.child import DISK_FULL_EXIT_CODE
 from insight_edge.compile.job import Artifact, BuildJob
-from insight_edge.compile.outcome import GIB, BuildLimits, BuildOutcome, Built, Failed
-from insight_edge.compile.processes import kill_tree, process_tree, resident_bytes
+from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built, Failed
+from insight_edge.compile.processes import Watched, kill_tree, watch
 from insight_edge.compile.seam import TUNING
 from insight_edge.documents.codec import decode_json, encode_json
 from insight_edge.documents.manifest import FileEntry
 from insight_edge.errors import BuildFailedError, DocumentError, StorageError
 
-POLL_S = 0.05
 LOG_TAIL_BYTES = 4096
 FULL_BYTES = 1024 * 1024
 """With less left a disk is full, whatever the toolchain made of the failed write."""
 
 _TERMINAL_CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _End:
-    """How a child ended; `stopped` says why, where it was the parent that ended it."""
-
-    returncode: int
-    stopped: str | None
-    peak_rss_bytes: int
 
 
 def build(
@@ -79,25 +68,25 @@ def build(
     started = time.monotonic()
     with storing(directory):
         _prepare(job, directory)
-        end = _run(job, directory, limits, python, stop or threading.Event())
+        returncode, seen = _run(job, directory, limits, python, stop or threading.Event())
     build_s = time.monotonic() - started
     log = _tail(directory / "build.log")
     try:
-        _refuse_end(end, directory, log)
+        _refuse_end(returncode, seen.stopped, directory, log)
         artifact, files = _collect(directory, limits)
     except (BuildFailedError, StorageError) as error:
         if not job.keep:
             shutil.rmtree(directory / "artifact")
         if isinstance(error, StorageError):
             raise
-        peak = end.peak_rss_bytes
+        peak = seen.peak_rss_bytes
         return Failed(reason=str(error), build_s=build_s, peak_rss_bytes=peak, log=log)
     return Built(
         artifact=artifact,
         files=files,
         directory=directory / "artifact",
         build_s=build_s,
-        peak_rss_bytes=end.peak_rss_bytes,
+        peak_rss_bytes=seen.peak_rss_bytes,
         log=log,
     )
 
@@ -113,14 +102,17 @@ def _prepare(job: BuildJob, directory: Path) -> None:
 
 def _run(
     job: BuildJob, directory: Path, limits: BuildLimits, python: str, stop: threading.Event
-) -> _End:
+) -> tuple[int, Watched]:
+    """Return how the child ended: its code, and why it was ended where it was."""
     try:
         with _child(directory, limits, python) as process:
-            stopped, peak = _watch(process.pid, limits, stop)
+            seen = watch(
+                process.pid, wall_s=limits.wall_s, memory_bytes=limits.memory_bytes, stop=stop
+            )
     finally:
         if not job.keep:
             shutil.rmtree(directory / "tmp")
-    return _End(returncode=process.returncode, stopped=stopped, peak_rss_bytes=peak)
+    return process.returncode, seen
 
 
 @contextmanager
@@ -150,44 +142,25 @@ def _child(
         process.wait()
 
 
-def _watch(pid: int, limits: BuildLimits, stop: threading.Event) -> tuple[str | None, int]:
-    """Wait for the child's end or a reason to end it; return that, and the peak memory seen."""
-    deadline = time.monotonic() + limits.wall_s
-    peak = 0
-    ended = os.pidfd_open(pid)
-    try:
-        while not select.select([ended], [], [], POLL_S)[0]:
-            peak = max(peak, resident_bytes(process_tree(pid)))
-            if peak > limits.memory_bytes:
-                return f"over the memory limit of {limits.memory_bytes / GIB:.1f} GiB", peak
-            if time.monotonic() > deadline:
-                return f"over the time limit of {limits.wall_s:g} s", peak
-            if stop.is_set():
-                return "stopped", peak
-    finally:
-        os.close(ended)
-    return None, peak
-
-
-def _refuse_end(end: _End, directory: Path, log: str) -> None:
+def _refuse_end(returncode: int, stopped: str | None, directory: Path, log: str) -> None:
     """Raise unless the child ended well.
 
     Raises:
         BuildFailedError: why not.
         StorageError: for lack of space.
     """
-    if end.stopped is not None:
-        raise BuildFailedError(end.stopped)
-    if end.returncode == 0:
+    if stopped is not None:
+        raise BuildFailedError(stopped)
+    if returncode == 0:
         return
     space = os.statvfs(directory)
-    if end.returncode == DISK_FULL_EXIT_CODE or space.f_bavail * space.f_frsize < FULL_BYTES:
+    if returncode == DISK_FULL_EXIT_CODE or space.f_bavail * space.f_frsize < FULL_BYTES:
         raise StorageError(f"{directory}: the disk is full", hint="free some space and try again")
-    if end.returncode < 0:
-        number = -end.returncode
+    if returncode < 0:
+        number = -returncode
         raise BuildFailedError(f"killed by signal {number} ({signal.strsignal(number)})")
     lines = log.strip().splitlines() or ["it said nothing"]
-    raise BuildFailedError(f"exit code {end.returncode}: {lines[-1]}")
+    raise BuildFailedError(f"exit code {returncode}: {lines[-1]}")
 
 
 def _collect(directory: Path, limits: BuildLimits) -> tuple[Artifact, tuple[FileEntry, ...]]:

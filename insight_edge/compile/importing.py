@@ -173,11 +173,11 @@ def _run(place: Path, python: str, limits: ImportLimits) -> tuple[int, str | Non
             start_new_session=True,
         )
     try:
-        stopped = watch(process.pid, wall_s=limits.wall_s, memory_bytes=limits.memory_bytes)
+        seen = watch(process.pid, wall_s=limits.wall_s, memory_bytes=limits.memory_bytes)
     finally:
         kill_tree(process.pid)
         returncode = process.wait()
-    return returncode, stopped
+    return returncode, seen.stopped
 
 
 def _refuse_end(place: Path, returncode: int, stopped: str | None) -> None:

@@ -8,11 +8,14 @@ import contextlib
 import os
 import select
 import signal
+import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 POLL_S = 0.02
+GIB = 2**30
 
 
 def process_tree(pid: int) -> tuple[int, ...]:
@@ -56,22 +59,42 @@ def _resident_bytes(pid: int) -> int:
         return 0
 
 
-def watch(pid: int, *, wall_s: float, memory_bytes: int) -> str | None:
-    """Wait for the end of a child; return why it must be killed, None when it ended by itself.
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """What was seen of a child.
+
+    Attributes:
+        stopped: why it must be killed; None where it ended by itself.
+        peak_rss_bytes: of it and all that it started, as far as it was seen.
+    """
+
+    stopped: str | None
+    peak_rss_bytes: int
+
+
+def watch(
+    pid: int, *, wall_s: float, memory_bytes: int, stop: threading.Event | None = None
+) -> Watched:
+    """Wait for the end of a child, or a reason to end it.
 
     Args:
         pid: of a child that has not been reaped.
         wall_s: it may take.
         memory_bytes: resident, that it and all that it started may have.
+        stop: once set, nobody wants it any more.
     """
-    deadline = time.monotonic() + wall_s
+    deadline, peak = time.monotonic() + wall_s, 0
     ended = os.pidfd_open(pid)
     try:
         while not select.select([ended], [], [], POLL_S)[0]:
-            if resident_bytes(process_tree(pid)) > memory_bytes:
-                return f"over the memory limit of {memory_bytes / 2**30:.1f} GiB"
+            peak = max(peak, resident_bytes(process_tree(pid)))
+            if peak > memory_bytes:
+                why = f"over the memory limit of {memory_bytes / GIB:.1f} GiB"
+                return Watched(stopped=why, peak_rss_bytes=peak)
             if time.monotonic() > deadline:
-                return f"over the time limit of {wall_s:g} s"
+                return Watched(stopped=f"over the time limit of {wall_s:g} s", peak_rss_bytes=peak)
+            if stop is not None and stop.is_set():
+                return Watched(stopped="stopped", peak_rss_bytes=peak)
     finally:
         os.close(ended)
-    return None
+    return Watched(stopped=None, peak_rss_bytes=peak)

@@ -6,10 +6,8 @@ alone, OpenVINO computes in bfloat16 wherever the CPU can, and answers would
 differ from device to device. Each caller inside has an infer request of its own.
 """
 
-import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +17,7 @@ from insight_edge.bundle.open import Bundle
 from insight_edge.documents.facts import EngineFacts, Missing
 from insight_edge.documents.manifest import Variant
 from insight_edge.runtime.engines import openvino_insides
+from insight_edge.runtime.engines.hiding import hidden
 from insight_edge.runtime.engines.presence import engine_facts
 from insight_edge.runtime.insides import LayerFacts, Wanted
 from insight_edge.runtime.processor import isa_extensions
@@ -159,22 +158,9 @@ def _import_openvino() -> Any:
     the time of the import, all of it with the interpreter's lock, and a device
     converts nothing. An application that does imports it from `openvino.tools.ovc`.
     """
-    with _hidden("openvino_telemetry"), _hidden("openvino.tools.ovc"):
+    with hidden("openvino_telemetry"), hidden("openvino.tools.ovc"):
         import openvino
     return openvino
-
-
-@contextmanager
-def _hidden(module: str) -> Iterator[None]:
-    """Let the import of a module fail within the block, as `sys.modules` is documented to."""
-    kept = sys.modules.get(module)
-    sys.modules[module] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[module]
-        if kept is not None:
-            sys.modules[module] = kept
 
 
 def _precisions() -> tuple[str, ...]:

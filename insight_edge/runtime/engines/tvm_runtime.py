@@ -15,14 +15,13 @@ the session asked for.
 
 import ctypes
 import os
-import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from insight_edge.runtime.engines.hiding import hidden
 from insight_edge.runtime.processor import usable_threads
 
 RUNTIME_FILES = ("libtvm_runtime.so", "libtvm_runtime_extra.so")
@@ -120,19 +119,6 @@ def _installed() -> list[Path]:
 def _import_ffi() -> Any:
     """Import tvm_ffi without torch, which it takes along wherever it is installed."""
     os.environ.update(_ENVIRONMENT)
-    with _hidden("torch"):
+    with hidden("torch"):
         import tvm_ffi
     return tvm_ffi
-
-
-@contextmanager
-def _hidden(module: str) -> Iterator[None]:
-    """Let the import of a module that is not imported yet fail within the block."""
-    if module in sys.modules:
-        yield
-        return
-    sys.modules[module] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        del sys.modules[module]
