@@ -84,7 +84,6 @@ def look_inside(
         StorageError: there is no room for the arrays.
     """
     with tempfile.TemporaryDirectory(prefix="insight-edge-insides-") as name:
-        folder = Path(name)
         setup = Setup(
             bundle=str(bundle.absolute()),
             variant=variant,
@@ -92,13 +91,50 @@ def look_inside(
             folder=name,
             parent=os.getpid(),
         )
-        try:
-            (folder / "setup.json").write_bytes(encode_json(setup))
-            (folder / ROWS).write_bytes(npz_from_arrays(inputs))
-        except OSError as error:
-            raise StorageError(f"{folder}: {error.strerror}") from error
-        _run(python or Path(sys.executable), folder, timeout_s)
-        return _read(folder, wanted is not None)
+        answer = _asked(setup, inputs, python, timeout_s)
+        if not answer.known:
+            return Insides(layers=None, tensors=None)
+        if wanted is None:
+            return Insides(layers=answer.layers, tensors=None)
+        return Insides(layers=None, tensors=_tensors(Path(name), answer))
+
+
+def ask_outputs(
+    bundle: Path,
+    variant: str,
+    *,
+    python: Path | None = None,
+    inputs: Mapping[str, NDArray[Any]],
+    timeout_s: float = TIMEOUT_S,
+) -> Arrays:
+    """Return what a variant of a bundle answers; arguments and errors are those of `look_inside`.
+
+    Raises:
+        InsightEdgeError: as `look_inside`.
+    """
+    with tempfile.TemporaryDirectory(prefix="insight-edge-insides-") as name:
+        setup = Setup(
+            bundle=str(bundle.absolute()),
+            variant=variant,
+            wanted=None,
+            outputs=True,
+            folder=name,
+            parent=os.getpid(),
+        )
+        return _tensors(Path(name), _asked(setup, inputs, python, timeout_s))
+
+
+def _asked(
+    setup: Setup, inputs: Mapping[str, NDArray[Any]], python: Path | None, timeout_s: float
+) -> Answer:
+    folder = Path(setup.folder)
+    try:
+        (folder / "setup.json").write_bytes(encode_json(setup))
+        (folder / ROWS).write_bytes(npz_from_arrays(inputs))
+    except OSError as error:
+        raise StorageError(f"{folder}: {error.strerror}") from error
+    _run(python or Path(sys.executable), folder, timeout_s)
+    return _read(folder)
 
 
 def _run(python: Path, folder: Path, timeout_s: float) -> None:
@@ -142,7 +178,7 @@ def _run(python: Path, folder: Path, timeout_s: float) -> None:
             )
 
 
-def _read(folder: Path, has_tensors: bool) -> Insides:
+def _read(folder: Path) -> Answer:
     """Return what the child left.
 
     Raises:
@@ -151,20 +187,21 @@ def _read(folder: Path, has_tensors: bool) -> Insides:
     """
     try:
         answer = decode_json(Answer, (folder / ANSWER).read_bytes())
-        tensors = _tensors(folder, answer) if has_tensors and answer.known else None
     except (OSError, DocumentError) as error:
         raise MeasurementError(f"the child left no answer: {error}") from error
     if answer.kind:
         raise _refusal(answer)
-    layers = answer.layers if answer.known and not has_tensors else None
-    return Insides(layers=layers, tensors=tensors)
+    return answer
 
 
 def _tensors(folder: Path, answer: Answer) -> Arrays:
     names = dict(zip(answer.order, answer.names, strict=True))
-    arrays = arrays_from_npz(
-        (folder / TENSORS).read_bytes(), max_bytes=MAX_TENSORS_BYTES, max_arrays=MAX_TENSORS
-    )
+    try:
+        arrays = arrays_from_npz(
+            (folder / TENSORS).read_bytes(), max_bytes=MAX_TENSORS_BYTES, max_arrays=MAX_TENSORS
+        )
+    except (OSError, DocumentError) as error:
+        raise MeasurementError(f"the child left no arrays: {error}") from error
     return {names[key]: array for key, array in arrays.items()}
 
 

@@ -20,12 +20,14 @@ from insight_edge.documents.facts import Missing
 from insight_edge.documents.manifest import Variant
 from insight_edge.errors import EngineMissingError, InferenceFailedError, InsightEdgeError
 from insight_edge.runtime.insides import LayerFacts, Revealing
-from insight_edge.runtime.loading import engines
+from insight_edge.runtime.loading import engines, load_session
 from insight_edge.runtime.usage_data import send_none
 
 ROWS, ANSWER, TENSORS = "rows.npz", "answer.json", "tensors.npz"
 MAX_TENSORS = 10_000
 MAX_TENSORS_BYTES = 4 * 2**30
+
+Arrays = dict[str, NDArray[Any]]
 
 
 class Setup(Versioned, frozen=True, kw_only=True):
@@ -33,6 +35,7 @@ class Setup(Versioned, frozen=True, kw_only=True):
 
     Attributes:
         wanted: by tensor of the source model, what the artifact may call it; its layers for None.
+        outputs: that the artifact answers are wanted instead.
         folder: for the rows and the answer.
         parent: process that it must not outlive.
     """
@@ -40,6 +43,7 @@ class Setup(Versioned, frozen=True, kw_only=True):
     bundle: str
     variant: str
     wanted: dict[str, tuple[str, ...]] | None
+    outputs: bool = False
     folder: str
     parent: int
 
@@ -80,15 +84,15 @@ def _looked(setup: Setup, folder: Path) -> Answer:
     bundle = open_bundle(setup.bundle, allow_unsigned=True)
     variant = bundle.variant(setup.variant)
     engine = _engine(variant)
-    if not isinstance(engine, Revealing):
+    if not isinstance(engine, Revealing) and not setup.outputs:
         return Answer()
     inputs = arrays_from_npz(
         (folder / ROWS).read_bytes(), max_bytes=MAX_TENSORS_BYTES, max_arrays=MAX_TENSORS
     )
     try:
-        if setup.wanted is None:
-            return Answer(known=True, layers=engine.layers(bundle, variant, inputs))
-        return _with_tensors(engine, bundle, variant, inputs, setup.wanted, folder)
+        if isinstance(engine, Revealing) and not setup.outputs:
+            return _revealed(engine, bundle, variant, inputs, setup)
+        return _with_tensors(_answers(bundle, variant, inputs), folder)
     except InsightEdgeError:
         raise
     except Exception as error:
@@ -98,15 +102,24 @@ def _looked(setup: Setup, folder: Path) -> Answer:
         ) from error
 
 
-def _with_tensors(
-    engine: Revealing,
-    bundle: Bundle,
-    variant: Variant,
-    inputs: dict[str, NDArray[Any]],
-    wanted: dict[str, tuple[str, ...]],
-    folder: Path,
+def _answers(bundle: Bundle, variant: Variant, inputs: Arrays) -> Arrays:
+    session = load_session(bundle, variant, threads=1)
+    try:
+        return dict(session.infer(inputs))
+    finally:
+        session.close()
+
+
+def _revealed(
+    engine: Revealing, bundle: Bundle, variant: Variant, inputs: Arrays, setup: Setup
 ) -> Answer:
-    found = engine.tensors(bundle, variant, inputs, wanted)
+    if setup.wanted is None:
+        return Answer(known=True, layers=engine.layers(bundle, variant, inputs))
+    found = engine.tensors(bundle, variant, inputs, setup.wanted)
+    return _with_tensors(found, Path(setup.folder))
+
+
+def _with_tensors(found: Arrays, folder: Path) -> Answer:
     numbers = {name: np.atleast_1d(array) for name, array in found.items()}
     keys = [f"t{place}" for place in range(len(numbers))]
     data = npz_from_arrays(dict(zip(keys, numbers.values(), strict=True)))

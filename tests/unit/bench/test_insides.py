@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from insight_edge.bench.insides import look_inside
+from insight_edge.bench.insides import ask_outputs, look_inside
 from insight_edge.bundle.open import open_bundle
 from insight_edge.errors import (
     ConfigurationError,
@@ -65,6 +65,19 @@ def test_engine_that_cannot_tell_says_nothing(
     for wanted in (None, {"y": ("y",)}):
         found = look_inside(tmp_path / "b", "fake-fp32", inputs=rows_of(1, 2), wanted=wanted)
         assert (found.layers, found.tensors) == (None, None)
+
+
+def test_what_any_engine_answers_can_be_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "installed").mkdir()
+    install_fake_engine(tmp_path / "installed", monkeypatch)
+    write_fake_bundle(tmp_path / "b")
+    answers = ask_outputs(tmp_path / "b", "fake-fp32", inputs=rows_of(1, 2))
+    names = {
+        s.name for s in open_bundle(tmp_path / "b", allow_unsigned=True).manifest.io.model_outputs
+    }
+    assert answers.keys() == names
 
 
 def test_damage_is_told_as_on_the_device(bundle: Path) -> None:
