@@ -13,8 +13,14 @@ from insight_edge.runtime.insides import LayerFacts
 
 if TYPE_CHECKING:
     from insight_edge.compile.divergence import LayerError
+    from insight_edge.compile.layer_report import LayerReport
 
 Row = dict[str, Any]
+
+REBUILT = (
+    "found by building {} parts of the model again, not in the artifact itself, which shows "
+    "nothing inside: it tells what the compiler does"
+)
 
 
 def emit_errors(
@@ -35,6 +41,35 @@ def emit_errors(
         for error in shown
     ]
     emit(_escaped(rows, output), output, title=f"{variant}: the worst layers")
+
+
+def describe_report(variant: str, report: "LayerReport") -> list[str]:
+    """Return in words what was found of a variant, and how."""
+    count = len(report.errors)
+    if report.found == "outputs":
+        seen = f"nothing inside it is shown, its {count} outputs alone were compared"
+    else:
+        seen = f"{count} of {report.layers} layers were compared"
+    said = [f"none diverges: {seen}"]
+    if (first := report.first) is not None:
+        layer = f"{first.op} '{first.node}' (tensor '{first.tensor}', {first.sqnr_db:.1f} dB)"
+        said = [f"the first to diverge is {layer}: {seen}"]
+    if report.found == "rebuilt":
+        said += [REBUILT.format(report.builds)]
+    return [f"{variant}: {words}" for words in (*said, report.why) if words]
+
+
+def report_document(report: "LayerReport") -> dict[str, object]:
+    """Return what was found of a variant for programs."""
+    plain = [{n: getattr(e, n) for n in e.__dataclass_fields__} for e in report.errors]
+    return {
+        "compared": plain,
+        "first": report.first.tensor if report.first else None,
+        "found": report.found,
+        "layers": report.layers,
+        "builds": report.builds,
+        "why": report.why,
+    }
 
 
 def emit_layers(variant: str, layers: Sequence[LayerFacts], output: Format) -> None:

@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The part of the verb `verify` that looks inside: where does a variant begin to differ?"""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
 from insight_edge.bundle.open import Bundle
 from insight_edge.cli.arrays import read_arrays
-from insight_edge.cli.layers import emit_errors
+from insight_edge.cli.layers import describe_report, emit_errors, report_document
 from insight_edge.cli.screen import Format, emit_json, err
-from insight_edge.compile.divergence import LayerError, first_diverged, worst_layers
+from insight_edge.compile.divergence import worst_layers
 from insight_edge.documents.manifest import Variant
-from insight_edge.errors import SelfCheckError
+from insight_edge.errors import EngineMissingError, SelfCheckError
+
+if TYPE_CHECKING:
+    from insight_edge.compile.layer_report import LayerReport
 
 
 def verify_layers(
@@ -22,6 +26,7 @@ def verify_layers(
     rows: Path | None,
     output: Format,
     *,
+    cache: Path | None,
     enough_db: float | None,
     worst: int,
     trust_pickle: bool,
@@ -30,58 +35,55 @@ def verify_layers(
 
     Raises:
         SelfCheckError: a layer of a variant has diverged.
+        EngineMissingError: no variant has an engine here.
         InputError: model, rows and bundle do not belong together.
     """
-    from insight_edge.compile.layerwise import layer_errors
+    from insight_edge.compile.layerwise import Again, layer_report
     from insight_edge.compile.reading import read_source
 
     source = read_source(model, trust_pickle=trust_pickle)
     names = [spec.name for spec in bundle.manifest.io.inputs]
     given = None if rows is None else read_arrays(rows, names)
-    found: dict[str, tuple[LayerError, ...] | None] = {}
+    found: dict[str, LayerReport] = {}
+    missing: dict[str, EngineMissingError] = {}
     for variant in variants:
-        with err.status(escape(f"looking into {variant.name}")):
-            found[variant.name] = layer_errors(
-                bundle, variant, source, rows=given, enough_db=enough_db
-            )
+        with err.status(escape(f"looking into {variant.name}")) as shown:
+            again = Again(cache=cache, tell=lambda words: shown.update(escape(words)))
+            try:
+                found[variant.name] = layer_report(
+                    bundle, variant, source, rows=given, enough_db=enough_db, again=again
+                )
+            except EngineMissingError as error:
+                missing[variant.name] = error
+    _emit(found, missing, output, worst)
+    _refuse(found, missing)
+
+
+def _emit(
+    found: Mapping[str, "LayerReport"],
+    missing: Mapping[str, EngineMissingError],
+    output: Format,
+    worst: int,
+) -> None:
     if output == "json":
-        emit_json({name: _document(errors) for name, errors in found.items()})
-    lost = [name for name, errors in found.items() if _say(name, errors, output, worst)]
+        told = {name: report_document(report) for name, report in found.items()}
+        emit_json(told | {name: {"compared": None, "why": str(e)} for name, e in missing.items()})
+    for name, report in found.items():
+        shown = worst_layers(report.errors, worst) if worst else report.errors
+        if output != "json" and shown:
+            emit_errors(name, shown, output, first=report.first)
+        for line in describe_report(name, report):
+            err.print(escape(line), soft_wrap=True)
+    for error in missing.values():
+        err.print(escape(f"{error}; nothing was compared"), soft_wrap=True)
+
+
+def _refuse(found: Mapping[str, "LayerReport"], missing: Mapping[str, EngineMissingError]) -> None:
+    lost = [name for name, report in found.items() if report.first is not None]
     if lost:
         raise SelfCheckError(
             f"{', '.join(lost)}: a layer answers otherwise than the source model's",
             hint="compile it anew, or leave that layer in floating point",
         )
-
-
-def _say(
-    name: str, errors: tuple[LayerError, ...] | None, output: Format, worst: int
-) -> LayerError | None:
-    """Print what was found of one variant and return the first layer that diverged."""
-    if errors is None:
-        _tell(f"{name}: its engine does not show what is inside; nothing was compared")
-        return None
-    first = first_diverged(errors)
-    if output != "json":
-        emit_errors(name, worst_layers(errors, worst) if worst else errors, output, first=first)
-    if first is None:
-        _tell(f"{name}: none of {len(errors)} layers that can be compared diverges")
-    else:
-        place = errors.index(first) + 1
-        _tell(
-            f"{name}: the first to diverge is {first.op} '{first.node}' (tensor '{first.tensor}'), "
-            f"{place} of {len(errors)} that can be compared: {first.sqnr_db:.1f} dB"
-        )
-    return first
-
-
-def _document(errors: tuple[LayerError, ...] | None) -> dict[str, object]:
-    if errors is None:
-        return {"compared": None}
-    first = first_diverged(errors)
-    plain = [{n: getattr(e, n) for n in e.__dataclass_fields__} for e in errors]
-    return {"compared": plain, "first": first.tensor if first else None}
-
-
-def _tell(words: str) -> None:
-    err.print(escape(words), soft_wrap=True)
+    if not found and missing:
+        raise next(iter(missing.values()))

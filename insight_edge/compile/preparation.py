@@ -36,7 +36,7 @@ def prepare_job(
         StorageError: the disk is full or cannot be written.
     """
     used = calibration if target.precision == "int8" else None
-    own = _own_file(source, target)
+    own = own_file(source, target)
     return BuildJob(
         plugin=backend_plugin(target.backend),
         target=target,
@@ -60,7 +60,7 @@ def _placed(directory: Path, name: str, suffix: str, data: bytes) -> str:
     return str(path)
 
 
-def _own_file(source: SourceModel, target: Target) -> Original | None:
+def own_file(source: SourceModel, target: Target) -> Original | None:
     """Return the file that a model was converted from, where the target's backend takes it."""
     backend: object = backends().get(target.backend)
     if source.original is None or not isinstance(backend, Taking):

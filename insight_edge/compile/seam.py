@@ -5,6 +5,7 @@ A plug-in does one thing and may raise anything: `compile.source` and
 `compile.build` check, limit, time and wrap, once, for all of them.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -87,6 +88,10 @@ class ForAccelerators(Protocol):
 
     def accelerator(self, profile: HardwareProfile) -> Accelerator | None:
         """Return the accelerator of the profile that it builds for, None where there is none."""
+        ...
+
+    def built_for(self, settings: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the compute capabilities that an artifact with these settings was built for."""
         ...
 
 

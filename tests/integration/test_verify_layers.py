@@ -18,8 +18,8 @@ from insight_edge.bundle.write import file_entry
 from insight_edge.compile.build import build
 from insight_edge.compile.calibration import write_calibration
 from insight_edge.compile.discovery import backends
-from insight_edge.compile.divergence import LayerError, first_diverged
-from insight_edge.compile.layerwise import layer_errors
+from insight_edge.compile.layer_report import LayerReport
+from insight_edge.compile.layerwise import layer_report
 from insight_edge.compile.outcome import Built
 from insight_edge.compile.package import Part, package
 from insight_edge.compile.preparation import prepare_job
@@ -115,23 +115,22 @@ def bundles(
     return token, places[0], places[1]
 
 
-def errors_of(place: Path) -> tuple[LayerError, ...]:
+def report_of(place: Path) -> LayerReport:
     bundle: Bundle = open_bundle(place, allow_unsigned=True)
-    errors = layer_errors(bundle, bundle.manifest.variants[0], SOURCE)
-    assert errors is not None
-    return errors
+    return layer_report(bundle, bundle.manifest.variants[0], SOURCE)
 
 
 def test_sound_artifact_has_no_layer_that_diverges(bundles: tuple[str, Path, Path]) -> None:
-    errors = errors_of(bundles[1])
-    assert first_diverged(errors) is None
+    report = report_of(bundles[1])
+    errors = report.errors
+    assert (report.first, report.found) == (None, "read")
     assert {"r2", "logits"} <= {error.tensor for error in errors}
     least = 20.0 if "int8" in bundles[0] else 90.0
     assert min(error.sqnr_db for error in errors) > least
 
 
 def test_layer_with_a_fault_is_the_first_named(bundles: tuple[str, Path, Path]) -> None:
-    first = first_diverged(errors_of(bundles[2]))
+    first = report_of(bundles[2]).first
     assert first is not None
     assert first.tensor in CASES[bundles[0]][2]
 
@@ -161,4 +160,4 @@ def test_verb_names_the_layer_and_inspect_what_is_executed(
 def test_layers_need_the_model_that_was_compiled(bundles: tuple[str, Path, Path]) -> None:
     bundle = open_bundle(bundles[1], allow_unsigned=True)
     with pytest.raises(ConfigurationError, match="was made of model"):
-        layer_errors(bundle, bundle.manifest.variants[0], source_of(table_model()))
+        layer_report(bundle, bundle.manifest.variants[0], source_of(table_model()))

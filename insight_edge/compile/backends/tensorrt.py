@@ -7,6 +7,7 @@ supports. The others (Jetson, data centre) need TensorRT itself, which builds on
 the very GPU: a job for a device of the profile. Nothing is executed here.
 """
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -82,6 +83,10 @@ class TensorRtBackend:
         """Return the first of the profile's GPUs that has a compute capability."""
         known = (a for a in profile.accelerators if a.compute_capability is not None)
         return next(known, None)
+
+    def built_for(self, settings: Mapping[str, str]) -> tuple[str, ...]:
+        """Return the compute capabilities that a plan was built for."""
+        return tuple(filter(None, settings.get(CAPABILITIES_SETTING, "").split(",")))
 
     def refuse(self, source: SourceModel, target: Target, profile: HardwareProfile) -> str | None:
         """Return why there is no GPU to build for, or the model cannot be read."""

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where an artifact shows nothing inside, the layer that its compiler gets wrong is found."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from insight_edge.bundle.open import open_bundle
+from insight_edge.compile import culprit
+from insight_edge.compile.backends.tvm import TvmBackend
+from insight_edge.compile.layer_report import LayerReport
+from insight_edge.compile.layerwise import Again, layer_report
+from insight_edge.compile.outcome import Built
+from insight_edge.compile.package import Part, package
+from insight_edge.compile.preparation import prepare_job
+from insight_edge.compile.question import ask
+from insight_edge.compile.source import SourceModel
+from insight_edge.compile.toolchain import Toolchain
+from insight_edge.documents.evidence import Evidence
+from insight_edge.documents.facts import Facts, Missing
+from insight_edge.documents.manifest import Provenance
+from insight_edge.documents.target import target_from_token
+from tests.fakes.branching_models import branching_model
+from tests.fakes.damaging_location import Damaging
+from tests.fakes.device_packages import device_python
+from tests.fakes.hardware import profile_of
+from tests.fakes.onnx_models import conv_model
+from tests.fakes.programs import insight_edge
+from tests.fakes.sources import source_of
+
+pytestmark = pytest.mark.slow
+
+TVM = target_from_token("tvm:fp32")
+FACTS = Facts(arch="x86_64", cpu_model="c", isa=(), cores=1, memory_bytes=1, os="linux")
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A bundle of a model that TVM built, one of its weights wrong."""
+
+    source: SourceModel
+    place: Path
+    location: Damaging
+    cache: Path
+
+    @property
+    def bundle(self) -> Path:
+        return self.place / "bundle"
+
+    def report(self, rows: Mapping[str, NDArray[np.float32]] | None = None) -> LayerReport:
+        bundle = open_bundle(self.bundle, allow_unsigned=True)
+        variant = bundle.manifest.variants[0]
+        again = Again(cache=self.cache, location=self.location)
+        return layer_report(bundle, variant, self.source, rows=rows, again=again)
+
+
+@pytest.fixture(scope="module")
+def toolchain() -> Toolchain:
+    found = TvmBackend().toolchain()
+    if isinstance(found, Missing):
+        pytest.skip(f"tvm: {found.reason}")
+    if device_python("tvm") is None:
+        pytest.skip("the environment 'device-tvm' is not installed")
+    return found
+
+
+def world_of(model: ModelProto, weight: str | None, place: Path, toolchain: Toolchain) -> World:
+    source, location = source_of(model), Damaging(python=toolchain.python, weight=weight)
+    job = prepare_job(source, TVM, profile_of(), place)
+    built = location.build(job, place / "build")
+    assert isinstance(built, Built), built
+    evidence = Evidence(
+        model_digest=source.digest, profile="box", measured_on=FACTS, trials=(), created="now"
+    )
+    part = Part(target=TVM, built=built)
+    package(place / "bundle", source, ask(source, None), evidence, [part], Provenance())
+    return World(source=source, place=place, location=location, cache=place / "cache")
+
+
+@pytest.mark.parametrize(
+    ("make", "weight", "tensor"),
+    [
+        (conv_model, "w2", "c2"),  # in the middle of a chain
+        (branching_model, "wr", "right"),  # one of two branches
+        (branching_model, "wt", "tail"),  # of which one output alone shows anything
+    ],
+)
+def test_layer_that_the_compiler_gets_wrong_is_named(
+    make: Callable[[], ModelProto],
+    weight: str,
+    tensor: str,
+    tmp_path: Path,
+    toolchain: Toolchain,
+) -> None:
+    report = world_of(make(), weight, tmp_path, toolchain).report()
+    assert (report.found, report.why) == ("rebuilt", "")
+    assert report.first is not None
+    assert report.first.tensor == tensor
+    assert 1 < report.builds <= 5
+    agreeing = [error for error in report.errors if not error.diverged]
+    assert all(error.sqnr_db > 90 for error in agreeing)
+
+
+def test_sound_artifact_is_asked_and_nothing_built(tmp_path: Path, toolchain: Toolchain) -> None:
+    world = world_of(conv_model(), None, tmp_path, toolchain)
+    report = world.report()
+    assert (report.first, report.found, report.builds) == (None, "outputs", 0)
+    assert [error.tensor for error in report.errors] == ["logits"]
+    (world.place / "m.onnx").write_bytes(world.source.data)
+    done = insight_edge("verify", "bundle", "--layers", "-m", "m.onnx", cwd=world.place)
+    assert done.returncode == 0, done.stderr
+    assert "nothing inside it is shown, its 1 outputs alone were compared" in done.stderr
+
+
+def test_fault_that_this_toolchain_does_not_make_names_no_layer(
+    tmp_path: Path, toolchain: Toolchain
+) -> None:
+    """The verb builds from the sound model: what it builds agrees, the artifact does not."""
+    world = world_of(conv_model(), "w2", tmp_path, toolchain)
+    (world.place / "m.onnx").write_bytes(world.source.data)
+    words = ("verify", "bundle", "--layers", "-m", "m.onnx")
+    done = insight_edge(*words, "--format", "json", cwd=world.place)
+    assert done.returncode == 1, done.stderr
+    (found,) = json.loads(done.stdout).values()
+    assert (found["first"], found["found"], found["builds"]) == ("logits", "outputs", 1)
+    assert "built again the whole model agrees" in found["why"]
+
+
+def test_without_the_toolchain_outputs_are_compared_and_what_to_install_is_said(
+    tmp_path: Path, toolchain: Toolchain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = world_of(branching_model(), "wl", tmp_path, toolchain)
+
+    class Bare(TvmBackend):
+        def toolchain(self) -> Missing:
+            return Missing(name="tvm", reason="insight-edge toolchain install toolchain-tvm")
+
+    monkeypatch.setattr(culprit, "backends", lambda: {"tvm": Bare()})
+    rows = {"x": np.ones((3, 6), np.float32), "scale": np.ones((3, 5), np.float32)}
+    report = world.report(rows)
+    assert (report.found, report.builds) == ("outputs", 0)
+    assert report.first is not None
+    assert report.first.tensor == "tail"
+    assert "toolchain install toolchain-tvm" in report.why
