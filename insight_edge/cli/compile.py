@@ -3,7 +3,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 from rich.markup import escape
@@ -14,6 +14,9 @@ from insight_edge.cli.trials import emit_trials
 from insight_edge.documents.evidence import Trial
 from insight_edge.documents.target import target_from_token
 from insight_edge.errors import ConfigurationError, NothingShippableError
+
+if TYPE_CHECKING:
+    from insight_edge.compile.misses import Lookup
 
 
 def compile_(
@@ -58,7 +61,7 @@ def compile_(
             is kept in the cache.
         trust_pickle: let code in the model's file run.
         explain_miss: say for each target whether a kept build is taken and what differs if not;
-            with --cache.
+            with --cache. As JSON it is `kept` of each trial.
         keep: new directory for all that is made on the way, failed trials too; builds anew.
         builder: folder shared with a machine that runs `insight-edge toolchain work FOLDER`, and
             builds there what cannot be built here.
@@ -73,6 +76,12 @@ def compile_(
             "without a cache nothing is kept, so nothing could be missed",
             hint="name the directory in which builds are kept: --cache DIRECTORY",
         )
+    lookups: dict[str, Lookup] = {}
+
+    def explain(token: str, found: "Lookup") -> None:
+        lookups[token] = found
+        err.print(escape(f"{token}: {found}"), soft_wrap=True)
+
     settings = Settings(
         only=tuple(target_from_token(token) for token in target or ()),
         max_drop_pp=max_drop,
@@ -84,7 +93,7 @@ def compile_(
         tuning_s=tuning,
         trust_pickle=trust_pickle,
         builder=builder,
-        explain=_say if explain_miss else None,
+        explain=explain if explain_miss else None,
     )
     profiles = [find_profile(name) for name in profile]
     places = [Path(str(output).replace("{profile}", found.id)) for found in profiles]
@@ -94,6 +103,7 @@ def compile_(
         )
     for name, found, place in zip(profile, profiles, places, strict=True):
         title = f"Trials for {found.id}"
+        lookups.clear()
         try:
             with progress(found.id) as shown:
                 done = compile_model(
@@ -103,11 +113,7 @@ def compile_(
                 )  # fmt: skip
         except NothingShippableError as error:
             lost = [trial for trial in error.trials if isinstance(trial, Trial)]
-            emit_trials(lost, format, title=title)
+            emit_trials(lost, format, title=title, lookups=lookups)
             raise
-        emit_trials(done.evidence.trials, format, title=title)
+        emit_trials(done.evidence.trials, format, title=title, lookups=lookups)
         err.print(escape(f"{place}: {done.digest}"), soft_wrap=True)
-
-
-def _say(words: str) -> None:
-    err.print(escape(words), soft_wrap=True)

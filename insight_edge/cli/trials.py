@@ -5,25 +5,51 @@ People see what was built in the table, and what was refused in a line for each
 reason below it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
 from insight_edge.cli.screen import Format, emit, out
+from insight_edge.documents.codec import to_plain
 from insight_edge.documents.evidence import Trial
+
+if TYPE_CHECKING:
+    from insight_edge.compile.misses import Lookup
 
 Row = dict[str, str]
 
 
-def emit_trials(trials: Sequence[Trial], output: Format, *, title: str) -> None:
-    """Print a row for each trial, in order; as JSON the trials themselves."""
+def emit_trials(
+    trials: Sequence[Trial],
+    output: Format,
+    *,
+    title: str,
+    lookups: Mapping[str, "Lookup"] | None = None,
+) -> None:
+    """Print a row for each trial, in order; as JSON the trials themselves.
+
+    Args:
+        trials: in order.
+        output: how.
+        title: of the table.
+        lookups: by token, of the kept builds that were looked for; they are told in JSON alone.
+    """
     if output != "table":
-        emit([_row(trial) for trial in trials], output, title=title, document=list(trials))
+        documents = [_document(trial, lookups or {}) for trial in trials]
+        emit([_row(trial) for trial in trials], output, title=title, document=documents)
         return
     rows = [_row(trial) for trial in trials if trial.status != "refused"]
     emit([{name: escape(cell) for name, cell in row.items()} for row in rows], title=title)
     for reason, tokens in _refused(trials).items():
         out.print(escape(f"refused {', '.join(tokens)}: {reason}"), style="dim", soft_wrap=True)
+
+
+def _document(trial: Trial, lookups: Mapping[str, "Lookup"]) -> Any:
+    found = lookups.get(trial.target.token)
+    if found is None:
+        return to_plain(trial)
+    return to_plain(trial) | {"kept": {"state": found.state, "why": found.why}}
 
 
 def _refused(trials: Sequence[Trial]) -> dict[str, list[str]]:

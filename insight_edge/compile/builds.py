@@ -26,6 +26,7 @@ from insight_edge.compile.durations import Duration, add_durations, read_duratio
 from insight_edge.compile.job import BuildJob
 from insight_edge.compile.kept import traces_place
 from insight_edge.compile.location import Site
+from insight_edge.compile.misses import Lookup
 from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built
 from insight_edge.compile.progress import Step, Watch, watch_nothing
 from insight_edge.compile.seam import TUNING, Tuning
@@ -33,7 +34,7 @@ from insight_edge.compile.settings import Settings
 from insight_edge.compile.toolchain import Toolchain
 from insight_edge.documents.facts import Missing
 
-BUILT_ANEW = "built anew: what it leaves behind is to be kept"
+BUILT_ANEW = Lookup(state="anew", why=("what it leaves behind is to be kept",))
 
 Outcomes = dict[str, BuildOutcome]
 """By token of the target."""
@@ -75,8 +76,8 @@ def build_all(
         site = found.get(job.target.backend, Site(toolchain=Toolchain(versions={})))
         traces = traces_place(settings.keep, job.target) if settings.keep else None
         if settings.explain is not None:
-            why = BUILT_ANEW if traces else explain_miss(job, cache, site.toolchain)
-            settings.explain(f"{job.target.token}: {why}")
+            looked = BUILT_ANEW if traces else explain_miss(job, cache, site.toolchain)
+            settings.explain(job.target.token, looked)
         outcome = build_once(
             job,
             cache,

@@ -25,7 +25,7 @@ from insight_edge.compile.ingredients import Ingredients, ingredients_of
 from insight_edge.compile.job import Artifact, BuildJob
 from insight_edge.compile.kept import keep_traces
 from insight_edge.compile.location import BuildLocation, Here
-from insight_edge.compile.misses import why_missed
+from insight_edge.compile.misses import Lookup, why_missed
 from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built, Failed
 from insight_edge.compile.stamps import Stamp, stamps_of
 from insight_edge.compile.toolchain import Toolchain
@@ -39,7 +39,6 @@ from insight_edge.errors import (
 )
 
 ENTRY = "build.json"
-HIT = "hit"
 
 
 class CacheEntry(Versioned, frozen=True, kw_only=True):
@@ -104,14 +103,16 @@ def build_once(
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def explain_miss(job: BuildJob, cache: Path, toolchain: Toolchain) -> str:
-    """Return `hit` where `build_once` would take a kept build, or in words why it would not."""
+def explain_miss(job: BuildJob, cache: Path, toolchain: Toolchain) -> Lookup:
+    """Return whether `build_once` would take a kept build, and why it would not."""
     wanted = ingredients_of(job, toolchain)
     known = _read(_place(cache, wanted))
     if known is None:
-        return f"miss: {why_missed(wanted, tuple(_kept_ingredients(cache)))}"
+        return Lookup(state="miss", why=why_missed(wanted, tuple(_kept_ingredients(cache))))
     unfinished = known.artifact.unfinished
-    return f"miss: what is kept is unfinished, {unfinished}" if unfinished else HIT
+    if unfinished:
+        return Lookup(state="miss", why=(f"what is kept is unfinished, {unfinished}",))
+    return Lookup(state="hit")
 
 
 @contextmanager

@@ -7,7 +7,8 @@ what is wanted.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from insight_edge.compile.ingredients import Ingredients
 from insight_edge.documents.codec import from_plain
@@ -19,24 +20,43 @@ _WORDS = {"arch": "architecture", "plugin": "plug-in"}
 _SETS = {"isa": "isa", "compute_capabilities": "compute capabilities"}
 
 
-def why_missed(wanted: Ingredients, kept: Sequence[Ingredients]) -> str:
-    """Return in words why none of the kept builds is the wanted one.
+@dataclass(frozen=True, kw_only=True)
+class Lookup:
+    """What became of looking for a kept build.
+
+    Attributes:
+        state: taken; not found; or not looked for, since what a build leaves behind is wanted.
+        why: in words, unless it was taken; each difference from the nearest one by itself.
+    """
+
+    state: Literal["hit", "miss", "anew"]
+    why: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return it on one line."""
+        if self.state == "anew":
+            return f"built anew: {'; '.join(self.why)}"
+        return f"miss: {'; '.join(self.why)}" if self.state == "miss" else self.state
+
+
+def why_missed(wanted: Ingredients, kept: Sequence[Ingredients]) -> tuple[str, ...]:
+    """Return in words why none of the kept builds is the wanted one; at least one reason.
 
     Args:
         wanted: of the build that was asked for.
         kept: of the builds that are there; of several that are as near, the first is told of.
     """
     if not kept:
-        return NOTHING_KEPT
+        return (NOTHING_KEPT,)
     same_model = [one for one in kept if _model(one) == _model(wanted)]
     if not same_model:
-        return "no build of this model is kept here"
+        return ("no build of this model is kept here",)
     token = _target(wanted).token
     same = [one for one in same_model if _target(one).token == token]
     if not same:
-        return f"no {token} of this model is kept here"
+        return (f"no {token} of this model is kept here",)
     nearest = min(same, key=lambda one: len(differences(one, wanted)))
-    return "; ".join(differences(nearest, wanted)) or "the same build is kept, but not whole"
+    return differences(nearest, wanted) or ("the same build is kept, but not whole",)
 
 
 def differences(kept: Ingredients, wanted: Ingredients) -> tuple[str, ...]:

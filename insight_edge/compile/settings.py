@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from insight_edge.bench.verdict import MIN_ROUNDS
+from insight_edge.compile.misses import Lookup
 from insight_edge.compile.outcome import BuildLimits
 from insight_edge.documents.evidence import Evidence
 from insight_edge.documents.target import Target
@@ -38,8 +39,8 @@ class Settings:
         keep: new or empty directory in which all that is made on the way stays; everything is
             then built anew. None for nowhere.
         builder: folder of a machine that builds what cannot be built here (`compile.builder`).
-        explain: told for every target whether a kept build is taken, and why not; called from
-            several threads.
+        explain: told for every target, by its token, whether a kept build is taken, and why not;
+            called from several threads.
 
     Raises:
         ConfigurationError: a number that cannot be meant.
@@ -58,7 +59,7 @@ class Settings:
     tuning_s: float = 0.0
     keep: Path | None = None
     builder: Path | None = None
-    explain: Callable[[str], None] | None = None
+    explain: Callable[[str, Lookup], None] | None = None
 
     def __post_init__(self) -> None:
         least = {

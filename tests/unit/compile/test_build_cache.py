@@ -122,7 +122,7 @@ def test_damage_that_only_the_bundle_notices_is_built_again(tmp_path: Path) -> N
 
 def test_hit_and_miss_are_explained(tmp_path: Path) -> None:
     def told(job: BuildJob, toolchain: Toolchain = TOOLCHAIN) -> str:
-        return explain_miss(job, tmp_path, toolchain)
+        return str(explain_miss(job, tmp_path, toolchain))
 
     assert told(job_of()) == "miss: nothing is kept here"
     once(tmp_path)

@@ -86,15 +86,15 @@ def job_with(**changes: Any) -> Ingredients:
     ],
 )  # fmt: skip
 def test_difference_is_told(kept: Ingredients, told: str) -> None:
-    assert why_missed(WANTED, [kept]) == told
+    assert why_missed(WANTED, [kept]) == (told,)
 
 
 def test_nearest_is_told_of_wherever_it_stands() -> None:
     near, far = replace(WANTED, code="x"), replace(WANTED, code="x", lock="y")
     other = job_with(model_digest="sha256:9")
     for kept in ([near, far, other], [other, far, near]):
-        assert why_missed(WANTED, kept) == "the code of the backend differs"
-    assert why_missed(WANTED, []) == NOTHING_KEPT
+        assert why_missed(WANTED, kept) == ("the code of the backend differs",)
+    assert why_missed(WANTED, []) == (NOTHING_KEPT,)
 
 
 @given(one=INGREDIENTS, other=INGREDIENTS)
