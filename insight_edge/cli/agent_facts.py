@@ -14,6 +14,9 @@ from insight_edge.errors import ConfigurationError, DocumentError
 
 TIMEOUT_S = 120.0
 
+COMMAND = ("-m", "insight_edge.cli.agent_facts")
+"""What a Python prints the facts with."""
+
 
 def facts_from_child() -> Facts:
     """Return the facts.
@@ -21,8 +24,8 @@ def facts_from_child() -> Facts:
     Raises:
         ConfigurationError: the child process failed.
     """
-    command = [sys.executable, "-m", "insight_edge.cli.agent_facts"]
     try:
+        command = [sys.executable, *COMMAND]
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=TIMEOUT_S)
         return decode_json(Facts, done.stdout)
     except (OSError, subprocess.SubprocessError, DocumentError) as error:

@@ -15,6 +15,7 @@ from cyclopts import App, Parameter
 from rich.markup import escape
 
 from insight_edge.bench.machine import machine_facts
+from insight_edge.cli.device_engines import engines_here
 from insight_edge.cli.screen import Format, emit, emit_json, err, out
 from insight_edge.compile.profile_toml import write_profile
 from insight_edge.compile.profiles import (
@@ -27,7 +28,6 @@ from insight_edge.compile.profiles import (
 from insight_edge.documents.facts import EngineFacts, Facts, Missing
 from insight_edge.documents.profile import HardwareProfile, exceeds, figures, mismatch
 from insight_edge.errors import ConfigurationError, StorageError
-from insight_edge.runtime.loading import engine_facts
 
 app = App(name="profiles", help="List, show, detect and check hardware profiles.")
 
@@ -43,7 +43,7 @@ def list_(*, format: Format = "table") -> None:  # noqa: A002 - the flag is --fo
     Args:
         format: how to print.
     """
-    engines = engine_facts()
+    engines = engines_here()
     facts = machine_facts(engines)
     profiles = [_profile_row(profile, facts) for profile in shipped_profiles().values()]
     plugins = _plugin_rows("backend", _toolchains()) + _plugin_rows("engine", engines)
@@ -77,12 +77,15 @@ def detect(
 ) -> None:
     """Write the profile of this machine as TOML.
 
+    Its engines are those of this environment and of the installed `device-…` ones
+    (`insight-edge toolchain list`).
+
     Args:
         output: file to write; stdout without it.
         id: of the profile; the name of the file, or `this-machine`, without it.
     """
     name = id or (output.stem if output else "this-machine")
-    facts = machine_facts(engine_facts())
+    facts = machine_facts(engines_here())
     profile = profile_from_facts(facts, name, on=datetime.now(UTC).date())
     for flaw in flaws(profile):
         raise ConfigurationError(flaw, hint="choose one with --id")

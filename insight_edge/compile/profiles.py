@@ -45,6 +45,7 @@ SELECTED_ISA = frozenset({
 })  # fmt: skip
 """Extensions that compilers of neural networks choose kernels by; a profile lists no others."""
 
+_RELEASE = re.compile(r"\d+(?:\.\d+)*")
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -170,6 +171,8 @@ def _detected(value: Any) -> Figure[Any]:
 
 
 def _support(engine: EngineFacts) -> EngineSupport:
+    release = _RELEASE.match(engine.version)
     return EngineSupport(
-        precisions=tuple(p for p in PRECISIONS if p == "fp32" or p in engine.precisions)
+        versions=f">={release.group()}" if release else "",
+        precisions=tuple(p for p in PRECISIONS if p == "fp32" or p in engine.precisions),
     )

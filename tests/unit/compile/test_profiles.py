@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from insight_edge.bench.machine import machine_facts
+from insight_edge.cli import device_engines
 from insight_edge.cli.main import build_app, run
+from insight_edge.compile.environments import device_python
 from insight_edge.compile.profile_toml import write_profile
 from insight_edge.compile.profiles import (
     MAX_PROFILE_BYTES,
@@ -41,6 +43,8 @@ from insight_edge.documents.profile import (
     unsourced,
 )
 from insight_edge.errors import ConfigurationError, DocumentError, LimitExceededError
+from insight_edge.runtime.loading import engines
+from insight_edge.runtime.versions import satisfies
 
 PATHS = sorted(shipped_folder("hardware_profiles").glob("*.toml"))
 GIB = 2**30
@@ -220,6 +224,7 @@ def test_profile_from_facts_holds_what_a_machine_knows_and_compilers_ask_for() -
     profile = profile_from_facts(machine, "bench-1", on=TODAY)
     assert profile.cpu.isa.value == ("avx", "f16c", "fma", "avx2")
     assert profile.engines["openvino"].precisions == ("fp32", "int8")
+    assert profile.engines["openvino"].versions == ">=2026.4.1"
     assert {figure.source for figure in figures(profile).values()} == {"detected"}
     assert flaws(profile) == ()
     assert mismatch(profile, machine) is None
@@ -318,7 +323,7 @@ def test_list_shows_a_reason_with_square_brackets_as_it_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = Missing(name="tvm", reason="pip install 'insight-edge[tvm]'")
-    monkeypatch.setattr("insight_edge.cli.profiles.engine_facts", lambda: {"tvm": missing})
+    monkeypatch.setattr("insight_edge.cli.profiles.engines_here", lambda: {"tvm": missing})
     assert profiles_verb("list") == 0
     assert missing.reason in capsys.readouterr().out
 
@@ -352,6 +357,37 @@ def test_detected_profile_passes_check_and_accepts_this_machine(
     assert not exceeds(read_profile(path), machine_facts())
     assert profiles_verb("detect", "--id", "lab-1") == 0
     assert capsys.readouterr().out == path.read_text()
+
+
+def test_detect_lists_the_engines_that_are_installed_for_devices(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokens = [token for token in engines() if device_python(token) is not None]
+    path = tmp_path / "lab-1.toml"
+    assert profiles_verb("detect", "-o", str(path)) == 0
+    capsys.readouterr()
+    assert profiles_verb("list", "--format", "json") == 0
+    plugins = json.loads(capsys.readouterr().out)["plugins"]
+    details = {p["name"]: p["detail"] for p in plugins if p["kind"] == "engine"}
+    detected = read_profile(path).engines
+    assert detected.keys() >= set(tokens)
+    for token in tokens:
+        assert detected[token].precisions[0] == "fp32"
+        assert satisfies(details[token].removeprefix(f"{token} "), detected[token].versions)
+
+
+def test_environment_that_does_not_answer_is_a_missing_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\nexit 3\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(
+        device_engines, "device_python", lambda token: broken if token == "tvm" else None
+    )
+    found = device_engines.engines_here()["tvm"]
+    assert isinstance(found, Missing)
+    assert "exit status 3" in found.reason
 
 
 def test_check_exits_2_with_the_nearest_key_on_a_typo(
