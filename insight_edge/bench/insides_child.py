@@ -19,7 +19,7 @@ from insight_edge.documents.codec import Versioned, decode_json, encode_json
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.manifest import Variant
 from insight_edge.errors import EngineMissingError, InferenceFailedError, InsightEdgeError
-from insight_edge.runtime.insides import LayerFacts, Revealing
+from insight_edge.runtime.insides import LayerFacts, Revealing, Showing
 from insight_edge.runtime.loading import engines, load_session
 from insight_edge.runtime.usage_data import send_none
 
@@ -84,15 +84,17 @@ def _looked(setup: Setup, folder: Path) -> Answer:
     bundle = open_bundle(setup.bundle, allow_unsigned=True)
     variant = bundle.variant(setup.variant)
     engine = _engine(variant)
-    if not isinstance(engine, Revealing) and not setup.outputs:
-        return Answer()
     inputs = arrays_from_npz(
         (folder / ROWS).read_bytes(), max_bytes=MAX_TENSORS_BYTES, max_arrays=MAX_TENSORS
     )
     try:
-        if isinstance(engine, Revealing) and not setup.outputs:
-            return _revealed(engine, bundle, variant, inputs, setup)
-        return _with_tensors(_answers(bundle, variant, inputs), folder)
+        if setup.outputs:
+            return _with_tensors(_answers(bundle, variant, inputs), folder)
+        if setup.wanted is None:
+            return _with_layers(engine, bundle, variant, inputs)
+        if not isinstance(engine, Showing):
+            return Answer()
+        return _with_tensors(engine.tensors(bundle, variant, inputs, setup.wanted), folder)
     except InsightEdgeError:
         raise
     except Exception as error:
@@ -110,13 +112,10 @@ def _answers(bundle: Bundle, variant: Variant, inputs: Arrays) -> Arrays:
         session.close()
 
 
-def _revealed(
-    engine: Revealing, bundle: Bundle, variant: Variant, inputs: Arrays, setup: Setup
-) -> Answer:
-    if setup.wanted is None:
-        return Answer(known=True, layers=engine.layers(bundle, variant, inputs))
-    found = engine.tensors(bundle, variant, inputs, setup.wanted)
-    return _with_tensors(found, Path(setup.folder))
+def _with_layers(engine: object, bundle: Bundle, variant: Variant, inputs: Arrays) -> Answer:
+    if not isinstance(engine, Revealing):
+        return Answer()
+    return Answer(known=True, layers=engine.layers(bundle, variant, inputs))
 
 
 def _with_tensors(found: Arrays, folder: Path) -> Answer:

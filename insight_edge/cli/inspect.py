@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verb `inspect`: what is in a bundle, and what became of every trial."""
+"""Verb `inspect`: what is in a bundle and what became of every trial, or what a model asks."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -7,9 +7,16 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.markup import escape
 
+from insight_edge.bundle.limits import MANIFEST_NAME
 from insight_edge.bundle.open import Bundle, open_bundle
 from insight_edge.cli.executed import executed
-from insight_edge.cli.layers import describe_graph, describe_layers, emit_layers
+from insight_edge.cli.layers import (
+    describe_artifact,
+    describe_graph,
+    describe_layers,
+    emit_layers,
+)
+from insight_edge.cli.model import show_model, specs_line
 from insight_edge.cli.screen import Format, emit_json, out
 from insight_edge.cli.trials import emit_trials
 
@@ -18,19 +25,29 @@ def inspect_(
     bundle: Path,
     *,
     layers: Annotated[bool, Parameter(negative="")] = False,
+    trust_pickle: Annotated[bool, Parameter(negative="")] = False,
     format: Format = "table",  # noqa: A002 - the flag is --format
 ) -> None:
     """Show a bundle: model, graph, variants and what they execute, and the trials behind them.
 
     Every digest is compared on the way; the bundle need not be signed. What a variant
-    executes is asked of its engine, on one batch of the golden rows.
+    executes is asked of its engine, on one batch of the golden rows. Of a model file: what
+    its graph asks of hardware; nothing is built.
 
     Args:
-        bundle: directory of the bundle.
+        bundle: directory of the bundle, or a model that `compile` reads.
         layers: print every layer that is executed, with its precision and place, instead of the
-            trials.
+            trials; of a model every operator.
+        trust_pickle: let code in a model's file run.
         format: table, json (manifest, evidence and layers), csv or md (the trials, or the layers).
     """
+    if not (bundle / MANIFEST_NAME).exists() and bundle.exists():
+        from insight_edge.compile.reading import is_model, read_source
+
+        if is_model(bundle):
+            source = read_source(bundle, trust_pickle=trust_pickle)
+            show_model(source, format, layers=layers)
+            return
     opened = open_bundle(bundle, allow_unsigned=True)
     evidence = opened.evidence()
     looked = layers or format in {"table", "json"}
@@ -45,8 +62,10 @@ def inspect_(
     if format == "table":
         _describe(opened)
         describe_graph(evidence.workload)
-        for name, one in found.items():
-            describe_layers(name, one.layers, one.why)
+        for variant in opened.manifest.variants:
+            describe_artifact(variant)
+            one = found[variant.name]
+            describe_layers(one.layers, one.why)
     if layers:
         for name, one in found.items():
             emit_layers(name, one.layers or (), format)
@@ -62,10 +81,10 @@ def _describe(opened: Bundle) -> None:
         ("bundle", opened.digest),
         ("model", f"{model.name} version {model.version}, {model.task}"),
         ("profile", manifest.profile),
-        ("inputs", _specs(manifest.io.inputs)),
+        ("inputs", specs_line(manifest.io.inputs)),
         ("pre", " → ".join(_name(step) for step in manifest.pre) or "none"),
         ("post", " → ".join(_name(step) for step in manifest.post) or "none"),
-        ("outputs", _specs(manifest.io.outputs)),
+        ("outputs", specs_line(manifest.io.outputs)),
         ("golden", f"{manifest.golden.rows} rows of {manifest.golden.source}"),
         ("reference", f"{manifest.reference.rows} rows" if manifest.reference else "none"),
         ("variants", ", ".join(f"{v.name} ({v.role})" for v in manifest.variants)),
@@ -75,10 +94,6 @@ def _describe(opened: Bundle) -> None:
     ]
     for name, value in facts:
         out.print(f"[bold]{name:10}[/] {escape(value)}", soft_wrap=True)
-
-
-def _specs(specs: Any) -> str:
-    return ", ".join(f"{s.name} {s.dtype} ({', '.join(map(str, s.shape))})" for s in specs)
 
 
 def _name(step: Any) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from insight_edge.cli.screen import Format, emit, out
+from insight_edge.documents.manifest import Variant
 from insight_edge.documents.workload import Workload
 from insight_edge.runtime.insides import LayerFacts
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 REBUILT = (
-    "found by building {} parts of the model again, not in the artifact itself, which shows "
-    "nothing inside: it tells what the compiler does"
+    "found by building {} parts of the model again, not in the artifact itself, which names no "
+    "tensor inside: it tells what the compiler does"
 )
 
 
@@ -47,7 +48,7 @@ def describe_report(variant: str, report: "LayerReport") -> list[str]:
     """Return in words what was found of a variant, and how."""
     count = len(report.errors)
     if report.found == "outputs":
-        seen = f"nothing inside it is shown, its {count} outputs alone were compared"
+        seen = f"it names no tensor inside, its {count} outputs alone were compared"
     else:
         seen = f"{count} of {report.layers} layers were compared"
     said = [f"none diverges: {seen}"]
@@ -73,7 +74,9 @@ def report_document(report: "LayerReport") -> dict[str, object]:
 
 
 def emit_layers(variant: str, layers: Sequence[LayerFacts], output: Format) -> None:
-    """Print every layer that is executed."""
+    """Print every layer that is executed, if any is known of."""
+    if not layers:
+        return
     rows = [
         {
             "variant": variant,
@@ -86,6 +89,22 @@ def emit_layers(variant: str, layers: Sequence[LayerFacts], output: Format) -> N
         for layer in layers
     ]
     emit(_escaped(rows, output), output, title=f"{variant}: what is executed")
+
+
+def emit_operators(workload: Workload, output: Format, *, title: str) -> None:
+    """Print every operator of a source model."""
+    rows = [
+        {
+            "operator": operation.name,
+            "op": operation.op,
+            "MFLOP": operation.flops / 1e6,
+            "reads KiB": operation.read_bytes / 2**10,
+            "writes KiB": operation.written_bytes / 2**10,
+            "weights KiB": operation.parameter_bytes / 2**10,
+        }
+        for operation in workload.operations
+    ]
+    emit(_escaped(rows, output), output, title=title, document=workload)
 
 
 def describe_graph(workload: Workload | None) -> None:
@@ -103,12 +122,21 @@ def describe_graph(workload: Workload | None) -> None:
     )
 
 
-def describe_layers(variant: str, layers: Sequence[LayerFacts] | None, why: str) -> None:
+def describe_artifact(variant: Variant) -> None:
+    """Print what is written down of a variant's artifact: what it is for, and what it needs."""
+    size = sum(file.length_bytes for file in variant.files)
+    needs = [f"{variant.target.backend} {variant.engine_versions}".strip(), *variant.isa]
+    line(variant.name, f"{variant.target.token}, {size / 2**20:.2f} MiB, needs {', '.join(needs)}")
+    if variant.settings:
+        line("", ", ".join(f"{name} {value}" for name, value in variant.settings.items()))
+
+
+def describe_layers(layers: Sequence[LayerFacts] | None, why: str) -> None:
     """Print what a variant executes, counted: operators, precisions, places."""
     if layers is None:
-        line(variant, why)
+        line("", why)
         return
-    line(variant, f"{len(layers)} steps: {_counts(Counter(layer.op for layer in layers))}")
+    line("", f"{len(layers)} steps: {_counts(Counter(layer.op for layer in layers))}")
     line("", f"precision {_counts(Counter(layer.precision for layer in layers))}")
     line("", f"runs on {_counts(Counter(layer.placement for layer in layers))}")
 

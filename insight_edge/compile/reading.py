@@ -35,6 +35,11 @@ def read_source(path: Path, *, trust_pickle: bool = False) -> SourceModel:
     return source if description is None else describe(source, description)
 
 
+def is_model(path: Path) -> bool:
+    """Return whether an importer reads a file or a directory, by cheap signs."""
+    return (path.is_file() or path.is_dir()) and _accepting(path) is not None
+
+
 def _description(path: Path) -> SourceDescription | None:
     """Return the description beside a model, unless that is a model itself (XGBoost's JSON)."""
     return None if _accepting(description_path(path)) else read_description(path)

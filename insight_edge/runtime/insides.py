@@ -42,11 +42,16 @@ class LayerFacts(Document, frozen=True, kw_only=True):
 
 @runtime_checkable
 class Revealing(Protocol):
-    """An engine whose artifacts can be looked into."""
+    """An engine that tells what it executes."""
 
     def layers(self, bundle: Bundle, variant: Variant, inputs: Arrays) -> tuple[LayerFacts, ...]:
         """Return what is executed for model inputs, in order."""
         ...
+
+
+@runtime_checkable
+class Showing(Protocol):
+    """An engine that shows tensors inside its artifacts, which know them by the model's names."""
 
     def tensors(
         self, bundle: Bundle, variant: Variant, inputs: Arrays, wanted: Wanted

@@ -26,6 +26,7 @@ from insight_edge.documents.source import SourceDescription
 from insight_edge.documents.steps import Scale
 from insight_edge.documents.target import Target
 from insight_edge.transforms.executor import run
+from tests.fakes.onnx_models import conv_model
 from tests.fakes.programs import Finished, insight_edge, remarks
 
 pytestmark = pytest.mark.slow
@@ -271,3 +272,19 @@ def test_no_file_of_the_bundle_is_one_nobody_named(made: Made) -> None:
     assert {path.name for path in made.bundle.iterdir()} == named
     for variant in manifest.variants:
         assert all(file_entry(f.path, made.bundle / f.path) == f for f in variant.files)
+
+
+def test_inspect_shows_what_a_model_asks_in_every_format(tmp_path: Path) -> None:
+    (tmp_path / "m.onnx").write_bytes(conv_model().SerializeToString())
+    shown = {
+        name: insight_edge("inspect", "m.onnx", "--layers", "--format", name, cwd=tmp_path)
+        for name in ("table", "json", "csv", "md")
+    }
+    assert {done.returncode for done in shown.values()} == {0}
+    assert "8 operators: 2 Conv, 2 Relu" in shown["table"].stdout
+    workload = json.loads(shown["json"].stdout)["workload"]
+    assert [operation["op"] for operation in workload["operations"]][:2] == ["Conv", "Relu"]
+    for name in ("table", "csv", "md"):
+        assert "GlobalAveragePool_5" in shown[name].stdout
+    (tmp_path / "m.onnx").write_bytes(b"none")
+    assert insight_edge("inspect", "m.onnx", cwd=tmp_path).returncode == 2

@@ -12,20 +12,27 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from insight_edge.bundle.open import open_bundle
+from insight_edge.bundle.write import file_entry
 from insight_edge.compile import culprit
+from insight_edge.compile.backends.tensorrt import TensorRtBackend
 from insight_edge.compile.backends.tvm import TvmBackend
+from insight_edge.compile.build import build
+from insight_edge.compile.comparison import comparison_of
+from insight_edge.compile.job import Artifact
 from insight_edge.compile.layer_report import LayerReport
 from insight_edge.compile.layerwise import Again, layer_report
 from insight_edge.compile.outcome import Built
 from insight_edge.compile.package import Part, package
 from insight_edge.compile.preparation import prepare_job
 from insight_edge.compile.question import ask
+from insight_edge.compile.rebuilding import Rebuilding
 from insight_edge.compile.source import SourceModel
 from insight_edge.compile.toolchain import Toolchain
 from insight_edge.documents.evidence import Evidence
 from insight_edge.documents.facts import Facts, Missing
 from insight_edge.documents.manifest import Provenance
 from insight_edge.documents.target import target_from_token
+from insight_edge.runtime.loading import engine_facts
 from tests.fakes.branching_models import branching_model
 from tests.fakes.damaging_location import Damaging
 from tests.fakes.device_packages import device_python
@@ -70,15 +77,18 @@ def toolchain() -> Toolchain:
     return found
 
 
+def evidence_of(source: SourceModel) -> Evidence:
+    return Evidence(
+        model_digest=source.digest, profile="box", measured_on=FACTS, trials=(), created="now"
+    )
+
+
 def world_of(model: ModelProto, weight: str | None, place: Path, toolchain: Toolchain) -> World:
     source, location = source_of(model), Damaging(python=toolchain.python, weight=weight)
     job = prepare_job(source, TVM, profile_of(), place)
     built = location.build(job, place / "build")
     assert isinstance(built, Built), built
-    evidence = Evidence(
-        model_digest=source.digest, profile="box", measured_on=FACTS, trials=(), created="now"
-    )
-    part = Part(target=TVM, built=built)
+    part, evidence = Part(target=TVM, built=built), evidence_of(source)
     package(place / "bundle", source, ask(source, None), evidence, [part], Provenance())
     return World(source=source, place=place, location=location, cache=place / "cache")
 
@@ -115,7 +125,11 @@ def test_sound_artifact_is_asked_and_nothing_built(tmp_path: Path, toolchain: To
     (world.place / "m.onnx").write_bytes(world.source.data)
     done = insight_edge("verify", "bundle", "--layers", "-m", "m.onnx", cwd=world.place)
     assert done.returncode == 0, done.stderr
-    assert "nothing inside it is shown, its 1 outputs alone were compared" in done.stderr
+    assert "it names no tensor inside, its 1 outputs alone were compared" in done.stderr
+    seen = insight_edge("inspect", "bundle", "--format", "json", cwd=world.place)
+    (layers,) = json.loads(seen.stdout)["layers"].values()
+    assert [layer["op"] for layer in layers][-1] == "fused_matmul_add"
+    assert {(layer["precision"], layer["placement"]) for layer in layers} == {("fp32", "CPU")}
 
 
 def test_fault_that_this_toolchain_does_not_make_names_no_layer(
@@ -148,3 +162,73 @@ def test_without_the_toolchain_outputs_are_compared_and_what_to_install_is_said(
     assert report.first is not None
     assert report.first.tensor == "tail"
     assert "toolchain install toolchain-tvm" in report.why
+
+
+def plan_of(place: Path) -> Built:
+    """Return what nobody can load here: only an NVIDIA GPU runs a plan."""
+    (place / "a.plan").write_bytes(b"plan")
+    settings = {"flavour": "rtx", "compute_capabilities": "8.9", "max_batch": "128"}
+    return Built(
+        artifact=Artifact(entry="a.plan", files=("a.plan",), settings=settings),
+        files=(file_entry("a.plan", place / "a.plan"),),
+        directory=place,
+        build_s=1.0,
+        peak_rss_bytes=1,
+        log="",
+    )
+
+
+def without_gpu() -> None:
+    if not isinstance(engine_facts()["tensorrt"], Missing):
+        pytest.skip("this machine runs TensorRT")
+
+
+def test_engine_that_is_not_here_is_said_and_the_others_are_compared(tmp_path: Path) -> None:
+    without_gpu()
+    source, target = source_of(conv_model()), target_from_token("onnxruntime:fp32")
+    job = prepare_job(source, target, profile_of(), tmp_path)
+    built = build(job, tmp_path / "build")
+    assert isinstance(built, Built), built
+    plan = Part(target=target_from_token("tensorrt:fp32"), built=plan_of(tmp_path))
+    evidence = evidence_of(source)
+    for name, parts in {"both": [plan, Part(target=target, built=built)], "alone": [plan]}.items():
+        package(tmp_path / name, source, ask(source, None), evidence, parts, Provenance())
+    (tmp_path / "m.onnx").write_bytes(source.data)
+    words = ("verify", "--layers", "-m", "m.onnx", "--format", "json")
+    done = insight_edge(*words, "both", cwd=tmp_path)
+    found = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert found["onnxruntime-fp32"]["first"] is None
+    assert found["tensorrt-fp32"]["compared"] is None
+    assert "not on this machine" in found["tensorrt-fp32"]["why"]
+    alone = insight_edge(*words, "alone", cwd=tmp_path)
+    assert alone.returncode == 4
+    assert "not on this machine" in alone.stderr
+    seen = insight_edge("inspect", "alone", cwd=tmp_path)
+    assert "compute_capabilities 8.9, flavour rtx, max_batch 128" in seen.stdout
+
+
+def test_parts_are_built_for_the_gpu_of_the_plan_and_refused_where_none_is(tmp_path: Path) -> None:
+    without_gpu()
+    found = TensorRtBackend().toolchain()
+    if isinstance(found, Missing):
+        pytest.skip(f"tensorrt: {found.reason}")
+    source = source_of(branching_model())
+    plan = Part(target=target_from_token("tensorrt:fp32"), built=plan_of(tmp_path))
+    package(tmp_path / "b", source, ask(source, None), evidence_of(source), [plan], Provenance())
+    bundle = open_bundle(tmp_path / "b", allow_unsigned=True)
+    compared = comparison_of(bundle, bundle.manifest.variants[0], source)
+    rebuilding = Rebuilding(
+        variant=compared.variant,
+        model=compared.model,
+        values=compared.values,
+        fed=compared.fed,
+        toolchain=found,
+        place=tmp_path,
+        cache=tmp_path / "cache",
+    )
+    assert rebuilding.answers(("stem", "left")) is None
+    assert rebuilding.builds == 1
+    assert "not on this machine" in rebuilding.failures[0]
+    (entry,) = (tmp_path / "cache").glob("*/job.json")
+    assert json.loads(entry.read_text())["compute_capabilities"] == ["8.9"]

@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from insight_edge.bundle.open import Bundle
 from insight_edge.documents.facts import EngineFacts, Missing
 from insight_edge.documents.manifest import Variant
+from insight_edge.runtime.engines import tvm_insides
 from insight_edge.runtime.engines.tvm_runtime import RUNTIME_FILES, load_runtime, use_threads
+from insight_edge.runtime.insides import LayerFacts
 
 NAME = "tvm"
 PACKAGE = "apache-tvm-ffi"
@@ -49,6 +51,14 @@ class TvmEngine:
         except PackageNotFoundError:
             return Missing(name=NAME, reason="tvm_ffi is importable but not installed by pip")
         return EngineFacts(name=NAME, version=release, precisions=("fp32",))
+
+    def layers(self, bundle: Bundle, variant: Variant, inputs: Tensors) -> tuple[LayerFacts, ...]:
+        """Return the kernels that one inference calls."""
+        session = self.load(bundle, variant, threads=1)
+        try:
+            return session.layers(inputs)
+        finally:
+            session.close()
 
     def load(self, bundle: Bundle, variant: Variant, *, threads: int) -> "TvmSession":
         """Return a session on the variant's library."""
@@ -144,15 +154,30 @@ class TvmSession:
             self._machines.append(machine)
         return dict(zip(self._outputs, answers, strict=True))
 
+    def layers(self, inputs: Tensors) -> tuple[LayerFacts, ...]:
+        """Return the kernels that are called for a row, or for all where the library takes all."""
+        arrays = [inputs[name] for name in self._inputs]
+        row = next(_rows(arrays)) if self._by_row else arrays
+        machine = self._initialised()
+        asked = machine[self._entry]
+        return tvm_insides.layers(self._ffi, machine, lambda: self._call(asked, row))
+
     def close(self) -> None:
         """Drop the machines and the library."""
         self._machines.clear()
         del self._executable
 
+    @property
+    def _entry(self) -> str:
+        return ROW if self._by_row else "main"
+
     def _machine(self) -> Any:
+        return self._initialised()[self._entry]
+
+    def _initialised(self) -> Any:
         machine = self._executable()
         machine["vm_initialization"](CPU, 0, POOLED, CPU, 0, POOLED)
-        return machine[ROW if self._by_row else "main"]
+        return machine
 
     def _call(self, machine: Any, arrays: Sequence[Array]) -> list[Array]:
         # A tensor does not keep the memory that it shares: a copy has to live until the end.
