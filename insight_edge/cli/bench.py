@@ -51,7 +51,8 @@ def bench(
         rounds: in which each bundle is timed once; intervals resample them.
         iterations: timed inferences of each bundle; by default 30 ms of them a round.
         seed: of the order within rounds.
-        python: interpreter to run in, for instance of a device's environment; this one by default.
+        python: interpreter to run in; by default this one, or that of the device's environment
+            where this one lacks the engine.
         strict: exit 3 when a measurement is not VALID.
         format: how to print.
     """

@@ -49,7 +49,8 @@ def compare(
         rounds: of a launch, in which each is timed once.
         iterations: timed inferences of each a launch; by default 30 ms of them a round.
         seed: of the order within rounds.
-        python: interpreter to run in, for instance of a device's environment; this one by default.
+        python: interpreter to run in; by default this one, or that of the device's environment
+            where this one lacks the engine.
         strict: exit 3 when the comparison is NOISY.
         format: how to print.
     """

@@ -14,8 +14,11 @@ from insight_edge.bench.timing import Scheme, Timed, time_launches
 from insight_edge.bundle.open import Bundle, open_manifest
 from insight_edge.cli.arrays import read_arrays
 from insight_edge.cli.screen import Format, emit, err
+from insight_edge.compile.environments import device_python
 from insight_edge.documents.evidence import Interval
+from insight_edge.documents.facts import EngineFacts
 from insight_edge.errors import ConfigurationError
+from insight_edge.runtime.loading import engine_facts
 from insight_edge.runtime.processor import usable_threads
 
 
@@ -78,7 +81,8 @@ def time_contenders(
         contenders: all alive at once, each in a child process.
         scheme: how they are timed in each launch.
         rows: .npz with their inputs; the golden inputs of each for None.
-        python: interpreter that they run in; this one for None.
+        python: interpreter that they run in; for None this one, or that of the device's environment
+            where this one lacks the engine.
         launches: how often all are started.
 
     Raises:
@@ -117,6 +121,13 @@ def _start(
         one.bundle.path,
         variant=one.variant,
         threads=scheme.threads,
-        python=python,
+        python=python or _python(one),
         inputs=None if rows is None else read_arrays(rows, names),
     )
+
+
+def _python(one: Contender) -> Path | None:
+    """Return the interpreter that has a contender's engine; None for this one."""
+    token = one.bundle.variant(one.variant).target.backend
+    here = isinstance(engine_facts().get(token), EngineFacts)
+    return None if here else device_python(token)
