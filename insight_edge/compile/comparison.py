@@ -6,7 +6,7 @@ can be compared depends on what its engine still knows by name.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import onnx
@@ -23,7 +23,8 @@ from insight_edge.compile.divergence import (
     first_diverged,
 )
 from insight_edge.compile.environments import device_python
-from insight_edge.compile.source import SourceModel
+from insight_edge.compile.program_tensors import program_tensors
+from insight_edge.compile.source import Original, SourceModel
 from insight_edge.compile.source_tensors import rows_that_fit, source_order, source_tensors
 from insight_edge.documents.manifest import Manifest, Variant
 from insight_edge.errors import ConfigurationError
@@ -83,6 +84,15 @@ class Comparison:
             tensors |= self.read([first.tensor]) or {}
             errors = self.compared(tensors)
         return errors
+
+    def of_program(self, original: Original) -> "Comparison":
+        """Return the comparison with the program that the model was converted from.
+
+        Raises:
+            ModelError: the program fails on the rows.
+        """
+        order, values = program_tensors(original, self.fed)
+        return replace(self, order=order, values=values)
 
     def answered(self) -> Arrays:
         """Return the artifact's outputs."""

@@ -91,6 +91,20 @@ def first_diverged(errors: Sequence[LayerError]) -> LayerError | None:
     return next((error for error in errors if error.diverged), None)
 
 
+def unhealed(order: Sequence[SourceTensor], errors: Sequence[LayerError]) -> tuple[LayerError, ...]:
+    """Return the errors without those that no layer after them has: there a name was mistaken.
+
+    What takes a wrong tensor is wrong itself; where all that take it agree, and some were compared,
+    it was another tensor that was compared.
+    """
+    judged = {error.tensor: error.diverged for error in errors}
+    readers: dict[str, list[bool]] = {}
+    for one in order:
+        for name in one.inputs if one.name in judged else ():
+            readers.setdefault(name, []).append(judged[one.name])
+    return tuple(e for e in errors if not e.diverged or any(readers.get(e.tensor, [True])))
+
+
 def worst_layers(errors: Sequence[LayerError], count: int) -> tuple[LayerError, ...]:
     """Return the layers with the largest errors, the worst first."""
     return tuple(sorted(errors, key=lambda error: error.sqnr_db)[:count])

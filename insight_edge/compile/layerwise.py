@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from insight_edge.bundle.open import Bundle
 from insight_edge.compile.comparison import Comparison, comparison_of
 from insight_edge.compile.culprit import find_culprit, rebuilding_toolchain
-from insight_edge.compile.divergence import first_diverged
+from insight_edge.compile.divergence import first_diverged, unhealed
 from insight_edge.compile.layer_report import LayerReport
 from insight_edge.compile.location import BuildLocation
+from insight_edge.compile.program_tensors import FORM
 from insight_edge.compile.rebuilding import Rebuilding
 from insight_edge.compile.source import SourceModel
 from insight_edge.compile.toolchain import Toolchain
@@ -67,6 +68,8 @@ def layer_report(
     """
     comparison = comparison_of(bundle, variant, source, rows=rows, enough_db=enough_db)
     report = _looked(comparison)
+    if report.found == "outputs" and source.original and source.original.form == FORM:
+        report = _of_program(comparison.of_program(source.original)) or report
     if report.found == "read" or (report.errors and report.first is None):
         return report
     toolchain = rebuilding_toolchain(source, variant.target)
@@ -86,6 +89,16 @@ def _looked(comparison: Comparison) -> LayerReport:
     whole = tensors is not None and comparison.values.keys() <= comparison.outputs.keys()
     found = LayerReport(errors=errors, first=first_diverged(errors), found="read", layers=layers)
     return found if inside or whole else replace(found, found="outputs")
+
+
+def _of_program(comparison: Comparison) -> LayerReport | None:
+    """Return what an artifact shows that knows the names of the program it was made of."""
+    tensors = comparison.read()
+    if not tensors:
+        return None
+    errors = unhealed(comparison.order, comparison.confirmed(tensors))
+    layers = len(comparison.values)
+    return LayerReport(errors=errors, first=first_diverged(errors), found="read", layers=layers)
 
 
 def _built_again(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Inside a `.tflite` file: an interpreter that keeps every tensor, XNNPACK as on the device."""
 
+import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,6 +15,8 @@ from insight_edge.runtime.insides import Arrays, LayerFacts, Wanted, first_known
 
 DELEGATE = "DELEGATE"
 _WORDS = {"float32": "fp32", "float16": "fp16", "uint8": "int8"}
+_PUT_IN = frozenset({DELEGATE, "TRANSPOSE"})
+_STEP = re.compile(r"_(source_\w+);")
 _CONVERSIONS = frozenset({"QUANTIZE", "DEQUANTIZE", "CAST"})
 
 
@@ -36,7 +39,8 @@ def tensors(
     A file that takes a number of rows at once is asked as often as it takes.
     """
     given = {each["index"] for each in interpreter.get_input_details()}
-    details = {d["name"]: d for d in interpreter.get_tensor_details() if d["index"] not in given}
+    known = [d for d in interpreter.get_tensor_details() if d["index"] not in given]
+    details = {d["name"]: d for d in known} | _steps(interpreter, known)
     found = first_known(wanted, list(details))
     fed = [port.to_file(inputs[port.name]) for port in ports]
     size = rows or len(fed[0])
@@ -64,6 +68,21 @@ def layers(interpreter: Any) -> tuple[LayerFacts, ...]:
         for one in operators
         if one["op_name"] != DELEGATE
     )
+
+
+def _steps(interpreter: Any, known: Sequence[Any]) -> dict[str, Any]:
+    """Return the tensors that are answers of a program's operators, by the operator's name.
+
+    Of what an operator became the last is its answer, and where several became one, the first that
+    is named. A transposition that the converter put in is called after what it was put in for.
+    """
+    details = {each["index"]: each for each in known}
+    found = {}
+    for one in interpreter._get_ops_details():  # noqa: SLF001 (there is no other door)
+        for index in one["outputs"] if one["op_name"] not in _PUT_IN else ():
+            if index in details and (step := _STEP.search(str(details[index]["name"]))):
+                found[step.group(1)] = details[index]
+    return found
 
 
 def _values(interpreter: Any, details: Mapping[str, Any]) -> NDArray[Any]:

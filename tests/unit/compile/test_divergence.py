@@ -15,6 +15,7 @@ from insight_edge.compile.divergence import (
     compare_layers,
     first_diverged,
     sqnr_db,
+    unhealed,
     worst_layers,
 )
 
@@ -47,6 +48,27 @@ def test_first_layer_that_is_seen_to_be_wrong_is_named(broken: int | None, seen:
     assert (first.tensor if first else None) == (f"t{wrong[0]}" if wrong else None)
     shown = worst_layers(errors, 2)
     assert [e.sqnr_db for e in shown] == sorted(e.sqnr_db for e in errors)[:2]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "left"),
+    [
+        ({1}, {0, 2, 3}),  # t2 takes it and agrees: another tensor was compared
+        ({1, 2}, {0, 1, 3}),  # t3 takes t2 and agrees
+        ({1, 2, 3}, {0, 1, 2, 3}),  # wrong to the end
+        ({3}, {0, 1, 2, 3}),  # nothing takes it
+    ],
+)
+def test_error_that_no_layer_after_it_has_is_a_mistaken_name(
+    wrong: set[int], left: set[int]
+) -> None:
+    order = [
+        SourceTensor(name=f"t{i}", op="Conv", node=f"n{i}", inputs=(f"t{i - 1}",)) for i in range(4)
+    ]
+    source = {one.name: values(i) for i, one in enumerate(order)}
+    found = {f"t{i}": source[f"t{i}"] + (values(50 + i) if i in wrong else 0) for i in range(4)}
+    errors = compare_layers(order, source, found, enough_db=20.0)
+    assert {error.tensor for error in unhealed(order, errors)} == {f"t{i}" for i in left}
 
 
 @given(rank=st.sampled_from(sorted(CHANNELS_LAST)), size=st.integers(1, 3), data=st.data())
