@@ -46,6 +46,15 @@ class _Search:
         self.seen.update(errors)
         return next((errors[t] for t in tensors if t in errors and errors[t].diverged), None)
 
+    def any_diverged(self, tensors: Sequence[str]) -> LayerError | Literal[False] | None:
+        """Return the same of tensors that need not be asked at once."""
+        found = self.diverged(tensors) if tensors else None
+        if found is not False or len(tensors) == 1:
+            return found
+        singly = [self.diverged([name]) for name in tensors]
+        wrong = (one for one in singly if isinstance(one, LayerError))
+        return next(wrong, False if False in singly else None)
+
 
 def locate(cuts: Sequence[Cut], inputs: Mapping[str, Sequence[str]], ask: Ask) -> Located | None:
     """Return the first layer that diverges; None where the whole model cannot be asked.
@@ -95,9 +104,7 @@ def _confirmed(
     """
     while True:
         open_ = [name for name in inputs.get(first.tensor, ()) if name not in agreed]
-        if not open_:
-            return first, True
-        found = search.diverged(open_)
+        found = search.any_diverged(open_)
         if not isinstance(found, LayerError):
             return first, found is None
         first = found

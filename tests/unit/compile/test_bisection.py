@@ -4,6 +4,7 @@
 from collections.abc import Mapping, Sequence
 from math import log2
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -113,6 +114,24 @@ def test_a_fault_that_only_some_cuts_show_is_walked_back_to() -> None:
     assert found is not None
     assert found.first is not None
     assert (found.first.tensor, found.sure) == ("b", True)
+
+
+@pytest.mark.parametrize(
+    ("unbuilt", "named", "sure"),
+    [
+        ({"x"}, "b", True),  # no cut that needs x can be asked: walked back layer by layer
+        ({"x", "c"}, "d", False),  # what d takes cannot be asked either
+    ],
+)
+def test_where_parts_cannot_be_built_its_inputs_are_asked_one_by_one(
+    unbuilt: set[str], named: str, *, sure: bool
+) -> None:
+    inputs = {"a": (), "x": (), "b": ("a",), "c": ("b",), "d": ("c", "x")}
+    compiler = Compiler(inputs, {"b"}, frozenset(unbuilt))
+    found = locate(cuts_of(inputs), inputs, compiler.ask)
+    assert found is not None
+    assert found.first is not None
+    assert (found.first.tensor, found.sure) == (named, sure)
 
 
 def test_what_agrees_when_it_is_built_again_names_no_layer() -> None:
