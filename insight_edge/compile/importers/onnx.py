@@ -3,8 +3,9 @@
 
 The checking happens in a child process, because onnx's own checker can be
 crashed, or kept busy for ever, by a file made for that. Weights that lie in
-files beside the model are put into it, and models of an opset older than is
-compiled are raised and compared with what they were.
+files beside the model are put into it, slips of exporters that change no answer
+are put right, and models of an opset older than is compiled are raised and
+compared with what they were.
 """
 
 from pathlib import Path
@@ -42,7 +43,7 @@ class OnnxImporter:
 
 
 def examine(path: Path, directory: Path, *, trust_pickle: bool) -> None:  # noqa: ARG001 (no code)
-    """Check an ONNX file and write its workload; and itself, where weights lay beside it.
+    """Check an ONNX file and write its workload; and itself, where that is not the file.
 
     Runs in a child process.
 
@@ -53,6 +54,7 @@ def examine(path: Path, directory: Path, *, trust_pickle: bool) -> None:  # noqa
     from insight_edge.compile.check import check_model, parse_model, refuse_size
     from insight_edge.compile.external import inline_external
     from insight_edge.compile.raising import raised
+    from insight_edge.compile.tidying import tidy
     from insight_edge.compile.workload import workload_from_onnx
     from insight_edge.documents.codec import digest, encode_json
 
@@ -61,6 +63,7 @@ def examine(path: Path, directory: Path, *, trust_pickle: bool) -> None:  # noqa
     model = parse_model(data)
     try:
         changed = inline_external(model, path.parent)
+        changed |= tidy(model)
         newer = raised(model)
         if changed or newer is not None:
             model = model if newer is None else newer
