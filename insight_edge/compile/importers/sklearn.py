@@ -1,27 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""scikit-learn classifiers and regressors, converted to ONNX and compared with scikit-learn.
+"""scikit-learn estimators that predict or transform, converted to ONNX and compared with it.
 
 Such files are pickles: reading one runs whatever code it holds, so it must be
 trusted by name.
 """
 
 import warnings
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from insight_edge.compile.parity import refuse_disagreement
+from insight_edge.compile.importers.sklearn_conversion import INPUT, by_place, converted, settle
+from insight_edge.compile.importers.sklearn_rows import asked, parity_rows
+from insight_edge.compile.parity import answers, refuse_disagreement
 from insight_edge.compile.source import SourceModel, source_from_onnx
 from insight_edge.errors import ModelError
-
-OPSETS = {"": 18, "ai.onnx.ml": 3}
-INPUT = "X"
-PARITY_ROWS = 256
-
-Rows = NDArray[np.float32]
 
 
 class SklearnImporter:
@@ -32,10 +30,10 @@ class SklearnImporter:
         return path.suffix.lower() in {".joblib", ".pkl", ".pickle"}
 
     def read(self, path: Path, *, trust_pickle: bool) -> SourceModel:
-        """Return the estimator in ONNX: float32 features in, label and scores out.
+        """Return the estimator in ONNX: float32 features in; label and scores, or values, out.
 
         Raises:
-            ModelError: not trusted, not a fitted classifier or regressor, saved by another
+            ModelError: not trusted, nothing fitted that predicts or transforms, saved by another
                 release, or it converts to something that answers otherwise.
         """
         if not trust_pickle:
@@ -45,33 +43,44 @@ class SklearnImporter:
             )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            estimator = _load(path)
-            data = _convert(estimator)
-            source = source_from_onnx(data, name=path.stem, importer="sklearn")
+            estimator = by_place(_load(path))
+            model = converted(estimator)
             rows = parity_rows(estimator)
-            expected = _answers(estimator, rows, source.workload.outputs[-1].shape[-1])
+            found = _answered(model.SerializeToString(), {INPUT: rows})
+            rows, expected = asked(estimator, rows, [*found.values()][-1].shape[-1])
+            classes = getattr(estimator, "classes_", ())
+            settle(model, found, outputs=len(expected), classes=classes)
+            data = model.SerializeToString()
             refuse_disagreement(data, {INPUT: rows}, expected, framework="scikit-learn")
-        return source
+        source = source_from_onnx(data, name=path.stem, importer="sklearn")
+        return _introduced(source, estimator)
 
 
-def parity_rows(estimator: Any) -> Rows:
-    """Return (n, features) rows over the range the model was fitted on, as far as it knows it.
+def _answered(data: bytes, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return what a conversion answers; where it cannot, what is wrong with it is better known."""
+    try:
+        return answers(data, inputs)
+    except Exception:
+        source_from_onnx(data, name="", importer="sklearn")
+        raise
 
-    A scaler in front knows mean and spread. Without one the rows are normal at magnitudes from
-    0.01 to 100.
-    """
-    features = estimator.n_features_in_
-    rows = np.random.default_rng(0).normal(size=(PARITY_ROWS, features)).astype(np.float32)
-    first = estimator[0] if hasattr(estimator, "steps") else None
-    mean, spread = getattr(first, "mean_", None), getattr(first, "scale_", None)
-    if mean is not None and spread is not None:
-        return np.asarray(mean + 2 * spread * rows, np.float32)
-    return rows * np.logspace(-2, 2, PARITY_ROWS, dtype=np.float32)[:, None]
+
+def _introduced(source: SourceModel, estimator: Any) -> SourceModel:
+    """Return the source with its task, and the names of its classes where they have any."""
+    described = source.described
+    names = np.asarray(getattr(estimator, "classes_", ()))
+    named = names.dtype.kind not in "iufb"
+    model = msgspec.structs.replace(
+        described.model,
+        task=_task(estimator),
+        classes=tuple(map(str, names)) if named else (),
+    )
+    return replace(source, description=msgspec.structs.replace(described, model=model))
 
 
 def _load(path: Path) -> Any:
     import joblib
-    from sklearn.base import BaseEstimator, is_classifier, is_regressor
+    from sklearn.base import BaseEstimator
     from sklearn.exceptions import InconsistentVersionWarning
 
     warnings.simplefilter("error", InconsistentVersionWarning)
@@ -83,51 +92,49 @@ def _load(path: Path) -> Any:
             f"this is {error.current_sklearn_version}",
             hint="read it with the release that saved it, or save it again",
         ) from error
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"cannot be unpickled: it needs {error.name}, which is not read from pickles",
+            hint=_saved_otherwise(str(error.name)),
+        ) from error
     except Exception as error:
         raise ModelError(f"cannot be unpickled: {_one_line(error)}") from error
-    known = isinstance(estimator, BaseEstimator)
-    if not known or not (is_classifier(estimator) or is_regressor(estimator)):
+    if not isinstance(estimator, BaseEstimator) or _task(estimator) is None:
         kind = type(estimator).__name__
-        raise ModelError(f"holds a {kind}, not a classifier or a regressor")
+        raise ModelError(
+            f"holds a {kind}, which neither predicts nor transforms as scikit-learn does"
+        )
     if not hasattr(estimator, "n_features_in_"):
         raise ModelError("not fitted", hint="fit it before saving it")
+    if isinstance(getattr(estimator, "classes_", None), list):
+        raise ModelError(
+            "it predicts several labels a row, whose scores are no one tensor",
+            hint="save one classifier for each label",
+        )
     return estimator
 
 
-def _convert(estimator: Any) -> bytes:
-    try:
-        model = _converted(estimator)
-    except Exception as error:
-        raise ModelError(f"cannot be converted: {_one_line(error)}") from error
-    data: bytes = model.SerializeToString()
-    return data
+def _task(estimator: Any) -> str | None:
+    """Return the task of an estimator, None for what answers nothing about new rows."""
+    from sklearn.base import is_classifier, is_clusterer, is_outlier_detector, is_regressor
+
+    kinds = {
+        "tabular-classification": is_classifier,
+        "tabular-regression": is_regressor,
+        "anomaly-detection": is_outlier_detector,
+        "clustering": is_clusterer,
+    }
+    if hasattr(estimator, "predict"):
+        return next((task for task, met in kinds.items() if met(estimator)), None)
+    return "feature-extraction" if hasattr(estimator, "transform") else None
 
 
-def _converted(estimator: Any) -> Any:
-    from skl2onnx import to_onnx
-    from skl2onnx.common.data_types import FloatTensorType
-    from sklearn.base import is_classifier
-
-    types = [(INPUT, FloatTensorType([None, estimator.n_features_in_]))]
-    convert = partial(to_onnx, estimator, initial_types=types, target_opset=OPSETS)
-    try:
-        # A ZipMap answers with a list of dictionaries, which no engine but one can.
-        return convert(options={"zipmap": False} if is_classifier(estimator) else None)
-    except NameError:  # this classifier's converter makes none, and knows no such option
-        return convert()
-
-
-def _answers(estimator: Any, rows: Rows, columns: int | str) -> list[NDArray[Any]]:
-    """Return what the converted model is to answer: values, or labels and columns of scores."""
-    from sklearn.base import is_classifier
-
-    if not is_classifier(estimator):
-        return [estimator.predict(rows).reshape(len(rows), -1)]
-    score = getattr(estimator, "predict_proba", None) or estimator.decision_function
-    scores = score(rows)
-    if scores.ndim == 1:  # of the second of two classes
-        scores = scores[:, None] if columns == 1 else np.stack([-scores, scores], axis=1)
-    return [estimator.predict(rows), scores]
+def _saved_otherwise(package: str) -> str:
+    """Return how to save what is read here by its own file."""
+    return {
+        "xgboost": "save it by model.save_model('model.ubj')",
+        "lightgbm": "save it by model.booster_.save_model('model.txt')",
+    }.get(package.partition(".")[0], f"save it without {package}, or export it to ONNX")
 
 
 def _one_line(error: Exception) -> str:

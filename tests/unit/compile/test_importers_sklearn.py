@@ -7,15 +7,28 @@ import numpy as np
 import onnxruntime
 import pytest
 import sklearn
-from sklearn.cluster import KMeans
-from sklearn.ensemble import GradientBoostingRegressor, RandomForestClassifier
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.cluster import DBSCAN, KMeans
+from sklearn.compose import ColumnTransformer
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
+from sklearn.ensemble import (
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    IsolationForest,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    VotingClassifier,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
+from sklearn.multiclass import OneVsOneClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from insight_edge.compile.importers.sklearn import parity_rows
+from insight_edge.compile.importers.sklearn_rows import parity_rows
 from insight_edge.compile.reading import read_source
 from insight_edge.errors import ModelError
 
@@ -29,6 +42,12 @@ FAR = ROWS * 3 + 1e4
 def saved(estimator: Any, path: Path) -> Path:
     joblib.dump(estimator, path / "m.joblib")
     return path / "m.joblib"
+
+
+def answered(data: bytes, rows: np.ndarray = ROWS) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    answers: list[np.ndarray] = session.run(None, {"X": rows})
+    return answers
 
 
 def refused(path: Path) -> ModelError:
@@ -80,9 +99,11 @@ def test_pickle_is_refused_unless_trusted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("held", "expected"),
     [
-        ({"weights": [1]}, "holds a dict, not a classifier or a regressor"),
-        (KMeans(2), "holds a KMeans, not a classifier or a regressor"),
+        ({"weights": [1]}, "holds a dict, which neither predicts nor transforms"),
+        (DBSCAN(), "holds a DBSCAN, which neither predicts nor transforms"),
         (LogisticRegression(), "not fitted"),
+        (RandomForestClassifier(2).fit(ROWS, np.c_[CLASSES, CLASSES]), "it predicts several"),
+        (make_pipeline(OneHotEncoder()).fit([["a"], ["b"]]), "OneHotEncoder encodes text"),
     ],
 )
 def test_what_is_no_fitted_predictor_is_refused(held: Any, expected: str, tmp_path: Path) -> None:
@@ -94,10 +115,103 @@ def test_garbage_is_refused(tmp_path: Path) -> None:
     assert str(refused(tmp_path / "m.pkl")).startswith("m.pkl: cannot be unpickled")
 
 
-def test_names_of_classes_are_refused_because_outputs_are_numbers(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "estimator", [DecisionTreeClassifier(), make_pipeline(StandardScaler(), LogisticRegression())]
+)
+def test_classes_with_names_become_places_among_them(estimator: Any, tmp_path: Path) -> None:
     names = np.array(["low", "mid", "high"])[CLASSES]
-    error = refused(saved(DecisionTreeClassifier().fit(ROWS, names), tmp_path))
-    assert "output 'label' holds strings" in str(error)
+    source = read_source(saved(estimator.fit(ROWS, names), tmp_path), trust_pickle=True)
+    assert source.described.model.classes == ("high", "low", "mid")
+    labels = answered(source.data)[0]
+    assert labels.dtype == np.int64
+    np.testing.assert_array_equal(np.array(source.described.model.classes)[labels],
+                                  estimator.predict(ROWS))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("estimator", "task", "shapes"),
+    [
+        (IsolationForest(n_estimators=5, random_state=0), "anomaly-detection", [(), (1,)]),
+        (KMeans(3, n_init=1, random_state=0), "clustering", [(), (3,)]),
+        (make_pipeline(StandardScaler(), PCA(2)), "feature-extraction", [(2,)]),
+    ],
+)
+def test_estimator_without_targets_is_taken(
+    estimator: Any, task: str, shapes: list[tuple[int, ...]], tmp_path: Path
+) -> None:
+    source = read_source(saved(estimator.fit(ROWS), tmp_path), trust_pickle=True)
+    assert source.described.model.task == task
+    assert [spec.shape for spec in source.workload.outputs] == [("batch", *s) for s in shapes]
+    ask = estimator.predict if len(shapes) > 1 else estimator.transform
+    np.testing.assert_allclose(answered(source.data)[0], ask(ROWS), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        HistGradientBoostingClassifier(max_iter=5, random_state=0),
+        make_pipeline(SimpleImputer(), LogisticRegression()),
+    ],
+)
+def test_missing_values_are_carried_over(estimator: Any, tmp_path: Path) -> None:
+    rows = np.where(np.random.default_rng(1).random(ROWS.shape) < 0.1, np.nan, ROWS)
+    source = read_source(saved(estimator.fit(rows, CLASSES), tmp_path), trust_pickle=True)
+    assert np.isnan(parity_rows(estimator)).any()
+    labels = answered(source.data, rows.astype(np.float32))[0]
+    np.testing.assert_array_equal(labels, estimator.predict(rows))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "outputs"),
+    [
+        (VotingClassifier([("a", DecisionTreeClassifier()), ("b", LogisticRegression())]), 1),
+        (QuadraticDiscriminantAnalysis(), 2),
+        (OneVsOneClassifier(LinearSVC()), 2),
+        (CalibratedClassifierCV(LinearSVC(), cv=2), 2),
+    ],
+)
+def test_label_is_one_number_a_row(estimator: Any, outputs: int, tmp_path: Path) -> None:
+    source = read_source(saved(estimator.fit(ROWS, CLASSES), tmp_path), trust_pickle=True)
+    assert len(source.workload.outputs) == outputs
+    assert source.workload.outputs[0].shape == ("batch",)
+    np.testing.assert_array_equal(answered(source.data)[0], estimator.predict(ROWS))
+
+
+def test_several_values_a_row_are_declared(tmp_path: Path) -> None:
+    estimator = RandomForestRegressor(3, random_state=0).fit(ROWS, ROWS[:, :2])
+    source = read_source(saved(estimator, tmp_path), trust_pickle=True)
+    assert source.workload.outputs[0].shape == ("batch", 2)
+
+
+def test_rows_beyond_what_float32_holds_are_not_compared(tmp_path: Path) -> None:
+    estimator = PoissonRegressor(alpha=0).fit(ROWS, np.exp(2 * ROWS[:, 0]))
+    read_source(saved(estimator, tmp_path), trust_pickle=True)
+
+
+def test_columns_chosen_by_name_are_chosen_by_place(tmp_path: Path) -> None:
+    chosen = ColumnTransformer([("s", StandardScaler(), [3]), ("k", "passthrough", [1])])
+    estimator = make_pipeline(chosen, LogisticRegression()).fit(ROWS, CLASSES)
+    expected = estimator.predict(ROWS)
+    # As fitting on a table would have left it.
+    chosen.feature_names_in_ = np.array(["a", "b", "c", "d", "e"], object)
+    chosen.transformers_ = [(n, t, [f"{'abcde'[c]}" for c in cs])
+                            for n, t, cs in chosen.transformers_ if n in "sk"]  # fmt: skip
+    source = read_source(saved(estimator, tmp_path), trust_pickle=True)
+    np.testing.assert_array_equal(answered(source.data)[0], expected)
+
+
+def test_encoder_is_asked_for_categories_that_it_knows() -> None:
+    rows = np.c_[ROWS[:, :1], CLASSES * 10]
+    encoded = ColumnTransformer([("s", StandardScaler(), [0]), ("o", OneHotEncoder(), [1])])
+    estimator = make_pipeline(encoded, LogisticRegression()).fit(rows, CLASSES)
+    assert set(parity_rows(estimator)[:, 1]) == {0, 10, 20}
+
+
+def test_pickle_of_another_package_says_how_to_save_it(tmp_path: Path) -> None:
+    (tmp_path / "m.pkl").write_bytes(b"cxgboost.sklearn\nXGBClassifier\n.")
+    error = refused(tmp_path / "m.pkl")
+    assert "it needs xgboost" in str(error)
+    assert "save_model" in str(error.hint)
 
 
 def test_estimator_of_another_release_is_refused(
