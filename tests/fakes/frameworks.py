@@ -145,6 +145,12 @@ def _keras(kind: str) -> Any:
         stack += [layers.ReLU(), layers.DepthwiseConv2D(3, padding="same")]
         stack += [layers.GlobalAveragePooling2D(), layers.Dense(3, "softmax", name="classes")]
         model = keras.Sequential(stack)
+    elif kind == "scaled":
+        scaling = layers.Normalization(mean=np.arange(4.0), variance=np.arange(1.0, 5.0))
+        model = keras.Sequential([layers.Input((4,)), scaling, layers.Dense(2)])
+    elif kind == "stateful":
+        given = layers.Input(batch_shape=(1, 6, 4))
+        model = keras.Model(given, layers.LSTM(3, stateful=True)(given))
     elif kind == "series":
         stack = [layers.Input((12, 4)), layers.LSTM(8, return_sequences=True), layers.GRU(4)]
         model = keras.Sequential([*stack, layers.Dense(2)])
@@ -169,10 +175,16 @@ def _tensorflow(kind: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
     model = _keras(kind)
     if path.suffix:
         model.save(path)
+    elif path.name == "called":
+        import tensorflow as tf
+
+        serve = tf.function(model).get_concrete_function(tf.TensorSpec((None, 4), name="given"))
+        tf.saved_model.save(model, path, signatures={"score": serve})
     else:
         model.export(path, verbose=False)
     random = np.random.default_rng(0)
-    rows = random.normal(size=(3, *model.inputs[0].shape[1:])).astype(np.float32)
+    rows = random.normal(size=(model.inputs[0].shape[0] or 3, *model.inputs[0].shape[1:]))
+    rows = rows.astype(np.float32)
     given = [rows, np.zeros((3, 4), np.int32)] if kind == "two" else rows
     answers = model(given, training=False)
     return rows, np.asarray(answers[-1] if kind == "two" else answers)
@@ -195,7 +207,8 @@ def _tflite(kind: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
     if kind == "tanh":
         model = keras.Sequential([keras.layers.Input((6,)), keras.layers.Activation(_tanh_gelu)])
     random = np.random.default_rng(0)
-    rows = random.normal(size=(3, *model.inputs[0].shape[1:])).astype(np.float32)
+    rows = random.normal(size=(model.inputs[0].shape[0] or 3, *model.inputs[0].shape[1:]))
+    rows = rows.astype(np.float32)
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     if kind in {"eight bits", "dynamic"}:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

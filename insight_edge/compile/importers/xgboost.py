@@ -64,6 +64,7 @@ def convert(path: Path, directory: Path, *, trust_pickle: bool) -> None:  # noqa
     original = xgboost.Booster()
     try:
         original.load_model(path)
+        original = _as_predicted(original)
         saved = json.loads(bytes(original.save_raw("json")))
     except (xgboost.core.XGBoostError, ValueError) as error:
         lines = str(error).strip().splitlines() or [""]
@@ -87,6 +88,19 @@ def convert(path: Path, directory: Path, *, trust_pickle: bool) -> None:  # noqa
     else:
         answers = [scores.reshape(len(rows), -1)]
     trees.write_conversion(directory, model, rows, answers)
+
+
+def _as_predicted(booster: Any) -> Any:
+    """Return the trees that answer: scikit-learn's wrapper leaves out those after the best.
+
+    Which one it was is in the file of any booster that stopped early; that the wrapper saved it
+    is there too.
+    """
+    stopped = booster.attr("best_iteration")
+    if stopped is None or booster.attr("scikit_learn") is None:
+        return booster
+    best = int(stopped)
+    return booster[: best + 1] if best + 1 < booster.num_boosted_rounds() else booster
 
 
 def _is_learner(path: Path) -> bool:

@@ -17,7 +17,7 @@ from insight_edge.compile.source import SourceModel
 from insight_edge.errors import ModelError
 from tests.fakes.frameworks import made_apart
 
-CLASSIFIERS = ("binary", "classes", "missing", "logistic", "softmax")
+CLASSIFIERS = ("binary", "classes", "missing", "logistic", "softmax", "stopped")
 
 
 def answers_of(source: SourceModel, rows: np.ndarray) -> np.ndarray:
@@ -52,6 +52,7 @@ def assert_face(source: SourceModel, kind: str, classes: int) -> None:
         "softmax",
         "rank",
         "missing",
+        "stopped",
     ],
 )
 def test_xgboost_becomes_onnx_of_the_same_answers(kind: str, suffix: str, tmp_path: Path) -> None:
@@ -59,7 +60,7 @@ def test_xgboost_becomes_onnx_of_the_same_answers(kind: str, suffix: str, tmp_pa
         pytest.skip("one format is enough for the others")
     source = read_source(made_apart("xgboost", tmp_path / f"m{suffix}", kind))
     assert source.importer == "xgboost"
-    assert_face(source, kind, 3 if kind in {"classes", "softmax"} else 2)
+    assert_face(source, kind, 3 if kind in {"classes", "softmax", "stopped"} else 2)
     with np.load(tmp_path / "rows.npz") as held:
         rows, wanted = held["rows"], held["answers"]
     found = answers_of(source, rows)
