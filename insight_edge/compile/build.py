@@ -24,6 +24,7 @@ from pathlib import Path
 from insight_edge.bundle.durable import storing
 from insight_edge.bundle.write import file_entry
 from insight_edge.compile.child import DISK_FULL_EXIT_CODE
+from insight_edge.compile.gist import gist
 from insight_edge.compile.job import Artifact, BuildJob
 from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built, Failed
 from insight_edge.compile.processes import Watched, kill_tree, watch
@@ -159,8 +160,7 @@ def _refuse_end(returncode: int, stopped: str | None, directory: Path, log: str)
     if returncode < 0:
         number = -returncode
         raise BuildFailedError(f"killed by signal {number} ({signal.strsignal(number)})")
-    lines = log.strip().splitlines() or ["it said nothing"]
-    raise BuildFailedError(f"exit code {returncode}: {lines[-1]}")
+    raise BuildFailedError(f"exit code {returncode}: {gist(log)}")
 
 
 def _collect(directory: Path, limits: BuildLimits) -> tuple[Artifact, tuple[FileEntry, ...]]:

@@ -33,6 +33,7 @@ from insight_edge.compile.conversion import (
     ConversionJob,
 )
 from insight_edge.compile.environments import environment_python
+from insight_edge.compile.gist import gist
 from insight_edge.compile.parity import refuse_disagreement
 from insight_edge.compile.processes import kill_tree, watch
 from insight_edge.compile.source import SourceModel, source_from_onnx
@@ -194,8 +195,7 @@ def _refuse_end(place: Path, returncode: int, stopped: str | None) -> None:
     if returncode < 0:
         raise ModelError(f"reading it crashed the reader (signal {-returncode})")
     if returncode:
-        lines = _tail(place / "log").splitlines() or ["it said nothing"]
-        raise ModelError(f"could not be read: {lines[-1]}")
+        raise ModelError(f"could not be read: {gist(_tail(place / 'log'))}")
 
 
 def _tail(path: Path) -> str:
