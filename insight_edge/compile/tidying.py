@@ -3,17 +3,20 @@
 
 Nothing that it computes is touched: names that mean nothing, sizes that say "any", and
 shapes of outputs that follow from the graph. Runs in the child that examines a file,
-before that is checked: what cannot be put right is refused there.
+before that is checked: what cannot be put right is refused there. Functions are unfolded
+once it was.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import onnx
+import onnx.inliner
 from onnx import GraphProto, ModelProto, ValueInfoProto
 
 from insight_edge.compile.check import subgraphs
 from insight_edge.compile.light import light_copy
+from insight_edge.errors import ModelError
 
 UNKNOWN = frozenset({"?", "None", "-1"})
 """What some exporters call every dimension that they do not know: taken as names, height and
@@ -35,6 +38,23 @@ def tidy(model: ModelProto) -> bool:
     )
     changed = [step(graph) for graph in _graphs(model.graph) for step in steps]
     return _shape_outputs(model) or any(changed)
+
+
+def unfold(model: ModelProto) -> ModelProto:
+    """Return the model with calls of its functions replaced by what they do, or itself.
+
+    Args:
+        model: one that was checked; it stays as it is.
+
+    Raises:
+        ModelError: a function is called otherwise than it is written.
+    """
+    if not model.functions:
+        return model
+    try:
+        return onnx.inliner.inline_local_functions(model)
+    except RuntimeError as error:
+        raise ModelError(f"not valid ONNX: a function cannot be called so: {error}") from error
 
 
 def _graphs(graph: GraphProto) -> Iterator[GraphProto]:

@@ -4,8 +4,8 @@
 The checking happens in a child process, because onnx's own checker can be
 crashed, or kept busy for ever, by a file made for that. Weights that lie in
 files beside the model are put into it, slips of exporters that change no answer
-are put right, and models of an opset older than is compiled are raised and
-compared with what they were.
+are put right, models of an opset older than is compiled are raised and compared
+with what they were, and functions, which most compilers do not know, unfolded.
 """
 
 from pathlib import Path
@@ -54,25 +54,27 @@ def examine(path: Path, directory: Path, *, trust_pickle: bool) -> None:  # noqa
     from insight_edge.compile.check import check_model, parse_model, refuse_size
     from insight_edge.compile.external import inline_external
     from insight_edge.compile.raising import raised
-    from insight_edge.compile.tidying import tidy
+    from insight_edge.compile.tidying import tidy, unfold
     from insight_edge.compile.workload import workload_from_onnx
     from insight_edge.documents.codec import digest, encode_json
 
     refuse_size(path.stat().st_size)
     data = path.read_bytes()
-    model = parse_model(data)
+    model, model_digest = parse_model(data), digest(data)
+    del data  # whoever looks at a weight of two gigabytes makes a copy of it
     try:
         changed = inline_external(model, path.parent)
         changed |= tidy(model)
-        newer = raised(model)
-        if changed or newer is not None:
-            model = model if newer is None else newer
+        newer = raised(model) or model
+        check_model(newer)
+        newer = unfold(newer)
+        if changed or newer is not model:
+            model = newer
             data = model.SerializeToString(deterministic=True)
             refuse_size(len(data))
             (directory / MODEL).write_bytes(data)
-        model_digest = digest(data)
-        del data  # whoever looks at a weight of two gigabytes makes a copy of it
-        check_model(model)
+            model_digest = digest(data)
+            del data
         workload = workload_from_onnx(model, model_digest)
     except (InsightEdgeError, OSError):
         raise

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
@@ -73,6 +74,20 @@ def test_slip_inside_a_branch_is_put_right() -> None:
     inside = model.graph.node[0].attribute[0].g
     assert inside.name
     assert not inside.output[0].type.tensor_type.shape.dim[0].HasField("dim_value")
+
+
+def test_functions_are_unfolded(tmp_path: Path) -> None:
+    body = [helper.make_node("Relu", ["a"], ["b"])]
+    function = helper.make_function(
+        "own", "Ramp", ["a"], ["b"], body, [helper.make_opsetid("", 18)]
+    )
+    node = helper.make_node("Ramp", ["x"], ["y"], domain="own")
+    model = model_of([node], [value("x", ("batch", 4))], [value("y", ("batch", 4))])
+    model.functions.append(function)
+    model.opset_import.append(helper.make_opsetid("own", 1))
+    kept = onnx.load_model_from_string(read(model, tmp_path).data)
+    assert not kept.functions
+    assert [node.op_type for node in kept.graph.node] == ["Relu"]
 
 
 def test_model_without_slips_stays_as_it_is(tmp_path: Path) -> None:
