@@ -67,6 +67,8 @@ def _table(classes: int) -> tuple[np.ndarray, np.ndarray]:
 def _xgboost(kind: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
     import xgboost
 
+    if kind == "stopped":
+        return _stopped_early(path)
     objectives = {
         "regression": "reg:squarederror",
         "poisson": "count:poisson",
@@ -101,6 +103,18 @@ def _xgboost(kind: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
     booster = xgboost.train(asked, data, 8)
     booster.save_model(path)
     return rows, booster.predict(data).reshape(len(rows), -1)
+
+
+def _stopped_early(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """A wrapper that goes on for three trees after its best, and answers without those."""
+    import xgboost
+
+    rows, labels = _table(3)
+    model = xgboost.XGBClassifier(n_estimators=200, early_stopping_rounds=3, n_jobs=1)
+    model.fit(rows[::2], labels[::2], eval_set=[(rows[1::2], labels[1::2])], verbose=False)
+    assert model.best_iteration + 1 < model.get_booster().num_boosted_rounds()
+    model.save_model(path)
+    return rows, model.predict_proba(rows)
 
 
 def _lightgbm(kind: str, path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ the same converter, with names of its own making, and reads no SavedModel.
 """
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,9 @@ FREE_SIZE = 16
 
 SAVED_MODEL = "saved_model.pb"
 SIGNATURE = "serving_default"
+
+_TERMINAL_CODES = re.compile(r"\x1b\[[0-9;]*m")
+_NAMED = re.compile(r"\w*(Error|Exception): ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,9 +120,7 @@ def _keras(path: Path, *, trust_pickle: bool) -> _Program:
     except Exception as error:
         raise ModelError(
             f"Keras cannot read it: {_one_line(error)}",
-            hint="Lambda layers carry code; pass --trust-pickle if you made this file"
-            if "safe_mode" in str(error)
-            else None,
+            hint=_keras_hint(str(error)),
         ) from error
 
     def call(*tensors: Any) -> list[Any]:
@@ -128,6 +130,16 @@ def _keras(path: Path, *, trust_pickle: bool) -> _Program:
     return _Program(inputs=inputs, call=call, outputs=outputs)
 
 
+def _keras_hint(error: str) -> str | None:
+    if "safe_mode" in error:
+        return "Lambda layers carry code; pass --trust-pickle if you made this file"
+    if "registered" in error or "custom_objects" in error:
+        return "its layers are not Keras' own: model.export('folder'), and pass --trust-pickle"
+    if "No model config" in error:
+        return "it holds weights alone: save the whole model by model.save('m.keras')"
+    return None
+
+
 def _saved_model(path: Path) -> _Program:
     import tensorflow as tf
 
@@ -135,16 +147,20 @@ def _saved_model(path: Path) -> _Program:
         loaded = tf.saved_model.load(str(path))
     except Exception as error:
         raise ModelError(f"TensorFlow cannot read it: {_one_line(error)}") from error
-    serve = loaded.signatures.get(SIGNATURE)
-    if serve is None:
-        raise ModelError(f"it has no signature '{SIGNATURE}': {sorted(loaded.signatures)}")
+    known = [SIGNATURE] if SIGNATURE in loaded.signatures else sorted(loaded.signatures)
+    if len(known) != 1:
+        raise ModelError(
+            f"it has no signature '{SIGNATURE}' and not just one other: {known}",
+            hint=f"save it with signatures={{'{SIGNATURE}': …}}",
+        )
+    serve = loaded.signatures[known[0]]
     specs = serve.structured_input_signature[1]
     names, outputs = sorted(specs), sorted(serve.structured_outputs)
     inputs = [(name, specs[name].dtype.name, specs[name].shape.as_list()) for name in names]
 
     def call(*tensors: Any) -> list[Any]:
         # Keeps the loaded variables alive as long as the function.
-        answers = loaded.signatures[SIGNATURE](**dict(zip(names, tensors, strict=True)))
+        answers = loaded.signatures[known[0]](**dict(zip(names, tensors, strict=True)))
         return [answers[name] for name in outputs]
 
     return _Program(inputs=inputs, call=call, outputs=outputs)
@@ -165,7 +181,21 @@ def _converted(function: Any, signature: Sequence[Any]) -> Any:
         model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
     except Exception as error:
         raise ModelError(f"tf2onnx cannot convert it: {_one_line(error)}") from error
+    _carry_constants(model.graph, function.get_concrete_function(*signature).graph.captures)
     return model
+
+
+def _carry_constants(graph: Any, captures: Sequence[Any]) -> None:
+    """Put constants that layers keep as tensors into a graph, which tf2onnx made inputs of it."""
+    from onnx.numpy_helper import from_array
+
+    held = {inside.name: outside for outside, inside in captures if inside.dtype != "resource"}
+    asked = [value for value in graph.input if value.name not in held]
+    for value in graph.input:
+        if value.name in held:
+            graph.initializer.append(from_array(np.asarray(held[value.name]), value.name))
+    del graph.input[:]
+    graph.input.extend(asked)
 
 
 class _Erfc:
@@ -219,5 +249,10 @@ def _rows(dtype: str, shape: Sequence[int | None]) -> NDArray[Any]:
 
 
 def _one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {lines[0]}"
+    """Return what went wrong; TensorFlow says first where, over many lines."""
+    text = _TERMINAL_CODES.sub("", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [""]
+    named = [at for at, line in enumerate(lines) if _NAMED.match(line)]
+    if not lines[0].endswith("in user code:") or not named:
+        return f"{type(error).__name__}: {lines[0]}"
+    return " ".join(lines[named[-1] : named[-1] + 2])

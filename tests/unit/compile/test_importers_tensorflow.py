@@ -23,6 +23,8 @@ pytestmark = pytest.mark.slow
         ("series", "m.keras", ("batch", 12, 4)),
         ("attention", "m.keras", ("batch", 10, 16)),
         ("attention", "saved", ("batch", 10, 16)),
+        ("scaled", "m.keras", ("batch", 4)),
+        ("scaled", "called", ("batch", 4)),
     ],
 )
 def test_model_keeps_its_face_and_answers(
@@ -54,6 +56,13 @@ def test_code_in_a_layer_is_refused_unless_trusted(name: str, tmp_path: Path) ->
     with pytest.raises(ModelError, match="Keras cannot read it") as caught:
         read_source(path)
     assert "--trust-pickle" in str(caught.value.hint)
+
+
+def test_program_that_cannot_be_traced_says_what_is_wrong_with_it(tmp_path: Path) -> None:
+    path = made_apart("tensorflow", tmp_path / "m.keras", "stateful")
+    with pytest.raises(ModelError, match="tf2onnx cannot convert it: ") as caught:
+        read_source(path)
+    assert "in user code" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["m.keras", "m.h5"])
