@@ -22,6 +22,10 @@ BATCH_ROWS = 64
 Arrays = dict[str, NDArray[Any]]
 
 
+class RowlessError(ModelError):
+    """The model does not answer row by row, whatever it is asked."""
+
+
 def fed_rows(source: SourceModel, rows: Mapping[str, NDArray[Any]]) -> Arrays:
     """Return the model's inputs made from rows in the caller's format, by the device's executor."""
     tensors = run(source.described.pre, rows)
@@ -39,7 +43,7 @@ def source_answers(source: SourceModel, fed: Mapping[str, NDArray[Any]]) -> Arra
 
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what goes wrong is in the exception
     names = [spec.name for spec in source.workload.outputs]
     try:
         session = onnxruntime.InferenceSession(
@@ -76,7 +80,7 @@ def _refuse_rowless(name: str, column: Sequence[NDArray[Any]], fed: Mapping[str,
     found = sum(part.shape[0] if part.ndim else 0 for part in column)
     count = len(next(iter(fed.values())))
     if found != count:
-        raise ModelError(
+        raise RowlessError(
             f"output '{name}' has {found} rows for {count} rows of input",
             hint="export the model with the batch as the first dimension of every output",
         )

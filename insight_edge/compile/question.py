@@ -6,13 +6,13 @@ once a compilation; nothing here knows a target.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from insight_edge.compile.metric import Labels, ranks_classes, scored_output
-from insight_edge.compile.oracle import Arrays, fed_rows, source_answers
+from insight_edge.compile.oracle import Arrays, RowlessError, fed_rows, source_answers
+from insight_edge.compile.random_rows import random_rows
 from insight_edge.compile.samples import Samples
 from insight_edge.compile.source import SourceModel
 from insight_edge.documents.manifest import Reference
@@ -31,8 +31,6 @@ from insight_edge.transforms.reference import reference_from_tensors
 
 GOLDEN_ROWS = 16
 """Golden rows: enough that any output channel of any layer matters to one of them."""
-
-RANDOM_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,14 +75,14 @@ def ask(source: SourceModel, samples: Samples | None) -> Question:
     answers = source_answers(source, fed_rows(source, rows)) if count else {}
     if labels is not None and count:
         scored_output(answers, labels, ranked=ranks_classes(source.described.model.task))
-    golden = _golden_rows(source, rows, count)
+    golden_rows, golden_answers = _golden(source, rows, count)
     observe, reference = _reference(source, rows, answers, count)
     return Question(
         rows=rows if count else {},
         labels=labels,
         answers=answers,
-        golden_rows=golden,
-        golden_answers=source_answers(source, fed_rows(source, golden)),
+        golden_rows=golden_rows,
+        golden_answers=golden_answers,
         golden_source="data" if count else "random",
         observe=observe,
         reference=reference,
@@ -100,22 +98,23 @@ def _whole_batches(source: SourceModel, samples: Samples) -> tuple[Arrays, Label
     return cut, None if labels is None else labels[:keep]
 
 
-def _golden_rows(source: SourceModel, rows: Arrays, count: int) -> Arrays:
+def _golden(source: SourceModel, rows: Arrays, count: int) -> tuple[Arrays, Arrays]:
+    """Return golden rows and the source model's answers to them."""
     batch = _batch(source)
     wanted = max(batch, GOLDEN_ROWS - GOLDEN_ROWS % batch)
-    if not count:
-        random = np.random.default_rng(RANDOM_SEED)
-        return {s.name: _random_rows(random, s, wanted) for s in source.described.inputs}
-    chosen = np.unique(np.linspace(0, count - 1, min(wanted, count)).astype(np.int64))
-    return {name: array[chosen] for name, array in rows.items()}
-
-
-def _random_rows(random: np.random.Generator, spec: TensorSpec, count: int) -> NDArray[Any]:
-    """Return rows of which only shape and dtype are right; indices stay at 0 or 1."""
-    shape = (count, *(1 if isinstance(size, str) else size for size in spec.shape[1:]))
-    if np.dtype(spec.dtype).kind == "f":
-        return random.standard_normal(shape).astype(spec.dtype)
-    return random.integers(0, 2, shape).astype(spec.dtype)
+    if count:
+        chosen = np.unique(np.linspace(0, count - 1, min(wanted, count)).astype(np.int64))
+        golden = {name: array[chosen] for name, array in rows.items()}
+        return golden, source_answers(source, fed_rows(source, golden))
+    failed = None
+    for golden in random_rows(source.described.inputs, wanted):
+        try:
+            return golden, source_answers(source, fed_rows(source, golden))
+        except RowlessError:
+            raise
+        except ModelError as error:
+            failed = failed or error
+    raise ModelError(f"{failed}", hint="pass rows that it takes (--calibration x.npz)") from failed
 
 
 def _batch(source: SourceModel) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from insight_edge.compile.question import GOLDEN_ROWS, Question, ask
+from insight_edge.compile.random_rows import FREE_SIZES
 from insight_edge.compile.source import SourceModel, describe
 from insight_edge.documents.manifest import ModelInfo
 from insight_edge.documents.source import SourceDescription
@@ -22,7 +23,7 @@ from insight_edge.errors import ModelError
 from insight_edge.stats.tally import Tally
 from insight_edge.transforms.features import extract
 from insight_edge.transforms.reference import reference_from_tensors
-from tests.fakes.onnx_models import conv_model, model_of, value
+from tests.fakes.onnx_models import conv_model, model_of, value, weights_of
 from tests.fakes.sources import samples_of, source_of, table_model, table_rows
 
 
@@ -93,6 +94,29 @@ def test_random_rows_have_the_right_dtype_and_stay_within_any_vocabulary() -> No
     assert (golden["ids"].dtype.name, golden["ids"].shape) == ("int64", (GOLDEN_ROWS, 7))
     assert set(np.unique(golden["ids"])) <= {0, 1}
     assert golden["x"].shape == (GOLDEN_ROWS, 1)
+
+
+@pytest.mark.parametrize("size", FREE_SIZES)
+def test_free_dimension_of_random_rows_is_one_that_the_model_takes(size: int) -> None:
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    faces = [value("x", ("batch", "samples"))], [value("y", ("batch", 1))]
+    golden = ask(source_of(model_of([node], *faces, weights_of(0, w=(size, 1)))), None).golden_rows
+    assert golden["x"].shape == (GOLDEN_ROWS, size)
+
+
+def test_output_that_is_not_of_rows_is_refused_whatever_size_would_do() -> None:
+    node = helper.make_node("Transpose", ["x"], ["y"], perm=[1, 0])
+    model = model_of([node], [value("x", (1, "width"))], [value("y", ("width", 1))])
+    with pytest.raises(ModelError, match="output 'y' has 1024 rows for 16 rows of input"):
+        ask(source_of(model), None)
+
+
+def test_model_that_takes_no_random_rows_asks_for_some() -> None:
+    node = helper.make_node("AveragePool", ["x"], ["y"], kernel_shape=[20000])
+    faces = [value("x", ("batch", 1, "samples"))], [value("y", ("batch", 1, "left"))]
+    with pytest.raises(ModelError, match="does not run") as caught:
+        ask(source_of(model_of([node], *faces)), None)
+    assert "--calibration" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize(("batch", "golden"), [(1, 16), (3, 15), (16, 16), (24, 24)])
