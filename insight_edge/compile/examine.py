@@ -25,7 +25,7 @@ from insight_edge.compile.package import Part
 from insight_edge.compile.progress import Rounds, Step, Watch, watch_nothing
 from insight_edge.compile.question import Question
 from insight_edge.compile.source import SourceModel
-from insight_edge.compile.verify import no_rows, prove
+from insight_edge.compile.verify import no_rows, prove, refuse_misfit
 from insight_edge.documents.evidence import Interval, Measurement, Proof
 from insight_edge.documents.target import Target
 from insight_edge.errors import InsightEdgeError, StorageError
@@ -179,6 +179,7 @@ def _ask(
     conditions: Conditions,
 ) -> Finding:
     answers = subject.answer(fed_rows(source, question.golden_rows))
+    refuse_misfit(question.golden_answers, answers)
     proof = no_rows(conditions.budget_pp)
     if question.count:
         found = answered(subject, source, question, conditions.asking_s)

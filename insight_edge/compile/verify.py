@@ -68,12 +68,11 @@ def prove(
         task: of the model; it tells scores of classes from other numbers.
 
     Raises:
-        CompileError: the artifact lacks an output, or answers in another shape.
+        CompileError: as `refuse_misfit`.
         ConfigurationError: the labels fit no output.
     """
     ranked = ranks_classes(task) and (labels is None or labels.dtype.kind != "f")
-    for name, wanted in source.items():
-        _refuse_misshapen(name, wanted, target.get(name))
+    refuse_misfit(source, target)
     errors = {name: differences(source[name], target[name]) for name in source}
     agreements = [agreement(source[name], target[name], ranked=ranked) for name in source]
     agree = np.minimum.reduce(agreements)
@@ -111,6 +110,16 @@ def prove(
         reason=reason,
         outputs=outputs,
     )
+
+
+def refuse_misfit(source: Outputs, target: Outputs) -> None:
+    """Raise where an artifact's answers are no arrays of the source model's kind.
+
+    Raises:
+        CompileError: it lacks an output, or answers in another shape or type.
+    """
+    for name, wanted in source.items():
+        _refuse_other(name, wanted, target.get(name))
 
 
 def no_rows(budget_pp: float) -> Proof:
@@ -178,12 +187,16 @@ def _judge(
     return "UNPROVEN", f"UNPROVEN: need {need} more", need
 
 
-def _refuse_misshapen(name: str, wanted: Rows, found: Rows | None) -> None:
+def _refuse_other(name: str, wanted: Rows, found: Rows | None) -> None:
     if found is None:
         raise CompileError(f"it does not answer '{name}'")
     if found.shape != wanted.shape:
         raise CompileError(
             f"it answers '{name}' in {list(found.shape)}, the source model in {list(wanted.shape)}"
+        )
+    if found.dtype != wanted.dtype:
+        raise CompileError(
+            f"it answers '{name}' as {found.dtype}, the source model as {wanted.dtype}"
         )
 
 

@@ -161,7 +161,7 @@ def _misfit(outputs: Mapping[str, NDArray[Any]], specs: tuple[TensorSpec, ...]) 
         if spec.name not in outputs:
             return f"there is no output '{spec.name}'"
         found = outputs[spec.name]
-        if found.ndim != len(spec.shape) or found.dtype.kind != np.dtype(spec.dtype).kind:
+        if found.ndim != len(spec.shape) or found.dtype != np.dtype(spec.dtype):
             return f"output '{spec.name}' is {found.dtype} of rank {found.ndim}, not {spec.dtype}"
     return None
 

@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 
 from insight_edge.bundle.open import open_bundle
 from insight_edge.documents.facts import EngineFacts, Missing
-from insight_edge.errors import InferenceFailedError, InsightEdgeError, LoadFailedError
+from insight_edge.errors import (
+    InferenceFailedError,
+    InsightEdgeError,
+    LoadFailedError,
+    SelfCheckError,
+)
+from insight_edge.runtime.infer import Runtime
 from insight_edge.runtime.loading import GROUP, engine_facts, load_session
 from insight_edge.runtime.pipeline import Pipeline
 from insight_edge.runtime.seam import Session
@@ -316,6 +322,17 @@ def test_artifact_of_garbage_is_one_error_of_ours(token: str, make: Make, tmp_pa
     assert not isinstance(caught.value.__cause__, InsightEdgeError | None)
     assert "\n" not in str(caught.value)
     assert token in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+def test_answer_of_another_type_than_the_manifest_says_is_found_before_it_serves(
+    token: str, make: Make, tmp_path: Path, dtype: str
+) -> None:
+    write_engine_bundle(
+        tmp_path / "b", token, make(weights_of(0)), weights_of(0), dtypes={"top": dtype}
+    )
+    with pytest.raises((SelfCheckError, LoadFailedError), match=f"'top' is int64.*{dtype}"):
+        Runtime.open(tmp_path / "b", allow_unsigned=True, threads=1)
 
 
 def test_failed_inference_is_one_error_of_ours_and_the_next_succeeds(

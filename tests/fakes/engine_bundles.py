@@ -86,6 +86,7 @@ def write_engine_bundle(
     *,
     batch: int | str = "batch",
     also: Sequence[str] = (),
+    dtypes: Mapping[str, str] | None = None,
     **changes: Any,
 ) -> None:
     """Write a bundle whose artifact has some weights and is of one engine.
@@ -96,11 +97,15 @@ def write_engine_bundle(
         artifact: files by name, the entry first.
         weights: of the source model, which gives the golden answers.
         batch: first dimension of inputs and outputs.
+        dtypes: of outputs, as the manifest and the golden answers have them.
         also: names of further variants with the same artifact.
         changes: fields of the variants.
     """
     inputs = rows_of(0, ROWS, len(weights))
-    outputs = engine.answers(inputs, weights)
+    outputs = {
+        name: array.astype((dtypes or {}).get(name, array.dtype))
+        for name, array in engine.answers(inputs, weights).items()
+    }
     files = artifact | {
         "golden.npz": golden_bytes(inputs, outputs),
         "evidence.json": encode_json(_evidence()),

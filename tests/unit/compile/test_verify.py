@@ -125,7 +125,7 @@ def test_error_larger_than_the_answers_fails_whatever_the_classes_say(
     factor: float, verdict: str
 ) -> None:
     labels = classes_of(400)
-    proof = compared(scores(labels), scores(labels).astype(np.float64) * factor, labels)
+    proof = compared(*(scores(labels).astype(np.float64) * size for size in (1.0, factor)), labels)
     assert (proof.agreement, proof.drop_pp, proof.verdict) == (1.0, 0.0, verdict)
     assert ("SQNR" in proof.reason) is (verdict == "FAILED")
 
@@ -250,6 +250,15 @@ def test_figures_are_of_the_worst_row_and_the_noisiest_output() -> None:
 def test_artifact_that_answers_in_another_shape_is_refused(found: dict[str, Any]) -> None:
     with pytest.raises(CompileError, match="'y'"):
         prove({"y": scores(classes_of(10))}, found, None, budget_pp=1.0)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"), [("bool", "float32"), ("int64", "int32"), ("float32", "float64")]
+)
+def test_artifact_that_answers_in_another_type_is_refused(wanted: str, found: str) -> None:
+    ones = np.ones((400, 3))
+    with pytest.raises(CompileError, match=f"'y' as {found}, the source model as {wanted}"):
+        prove({"y": ones.astype(wanted)}, {"y": ones.astype(found)}, None, budget_pp=1.0)
 
 
 def test_budget_of_nothing_cannot_be_proven() -> None:
