@@ -21,7 +21,8 @@ from insight_edge.compile.arithmetic import Call, flops
 from insight_edge.compile.check import called_names, subgraphs
 from insight_edge.compile.liveness import Peak, peak_live
 from insight_edge.compile.shapes import Extent, extents_of
-from insight_edge.documents.workload import LiveTensor, Operation
+from insight_edge.compile.signatures import Book, Origins, origins_of, signature_of
+from insight_edge.documents.workload import LiveTensor, Operation, Signature
 
 GATHERING = frozenset({"Gather", "GatherElements", "GatherND"})
 """They read what they write, not the whole table."""
@@ -39,6 +40,7 @@ class Counted:
         peak_bytes: the largest sum of activations alive at once.
         peak_operation: the operation during which they are.
         peak_tensors: the largest of them.
+        signatures: that the operations name.
     """
 
     operations: list[Operation] = field(default_factory=list)
@@ -47,6 +49,7 @@ class Counted:
     peak_bytes: int = 0
     peak_operation: str = ""
     peak_tensors: tuple[LiveTensor, ...] = ()
+    signatures: tuple[Signature, ...] = ()
 
     @property
     def flops(self) -> int:
@@ -67,15 +70,21 @@ def count_operations(
     Raises:
         ModelError: a tensor is larger than any machine's memory.
     """
-    return _Counter(ChainMap(), set()).count(graph, weights, frozenset(inputs), "")
+    return _Counter(ChainMap(), set(), Book()).count(graph, weights, frozenset(inputs), "")
 
 
 class _Counter:
     """Counts one graph; those inside it by counters that see its tensors."""
 
-    def __init__(self, outer: MutableMapping[str, Extent], owned: set[str]) -> None:
-        self._outer = outer
-        self._owned = owned
+    def __init__(
+        self,
+        outer: MutableMapping[str, Extent],
+        owned: set[str],
+        book: Book,
+        origins: Origins | None = None,
+    ) -> None:
+        self._outer, self._outer_origins = outer, origins or {}
+        self._owned, self._book = owned, book
         self._constants: dict[str, TensorProto] = {}
 
     def count(
@@ -83,6 +92,10 @@ class _Counter:
     ) -> Counted:
         own = extents_of(graph) | dict(weights)
         self._extents: MutableMapping[str, Extent] = ChainMap(own, self._outer)
+        self._origins = origins_of(graph, own, self._outer_origins)
+        self._read = frozenset(value.name for value in graph.output).union(
+            *map(used_by, graph.node)
+        )
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
         nodes = []
         for node in graph.node:
@@ -108,6 +121,7 @@ class _Counter:
             found.peak_operation = _name(nodes[peak.step], peak.step, prefix)
         written = {name for node in nodes for name in node.output if name}
         found.unsized |= {n for n in written if n not in own or own[n].shape is None}
+        found.signatures = tuple(self._book.signatures)
         return found
 
     def _count_node(self, node: NodeProto, index: int, prefix: str, found: Counted) -> int:
@@ -134,7 +148,9 @@ class _Counter:
 
     def _inner(self, graph: GraphProto, prefix: str) -> Counted:
         inputs = frozenset(value.name for value in graph.input)
-        return _Counter(self._extents, self._owned).count(graph, {}, inputs, prefix)
+        return _Counter(self._extents, self._owned, self._book, self._origins).count(
+            graph, {}, inputs, prefix
+        )
 
     def _operation(self, node: NodeProto, name: str, count: int, *, nested: bool) -> Operation:
         """Return the operation; weights shared by several belong to the first."""
@@ -149,6 +165,9 @@ class _Counter:
             read_bytes=self._read_bytes(node, reads),
             written_bytes=self._length_bytes(node.output),
             parameter_bytes=self._length_bytes(mine) + _tree_bytes(node),
+            signature=self._book.place(
+                signature_of(node, op_name(node), self._extents, self._origins, self._read)
+            ),
         )
 
     def _read_bytes(self, node: NodeProto, reads: frozenset[str]) -> int:

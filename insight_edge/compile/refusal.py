@@ -5,7 +5,7 @@ It is text like any other refusal, with a hint beside it. What is known of an
 operator that nothing can be done with is which nodes it is in.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Self
 
 from insight_edge.documents.workload import Workload
@@ -61,10 +61,11 @@ def operator_refusal(workload: Workload, refused: Collection[str], reason: str) 
 
 def named(workload: Workload, operators: Iterable[str]) -> str:
     """Return operators with the first node of each: `Det (node 'd1' and 2 more)`."""
-    return ", ".join(f"{op} ({_nodes(workload, op)})" for op in operators)
+    nodes = workload.operations
+    return ", ".join(nodes_named(op, [n.name for n in nodes if n.op == op]) for op in operators)
 
 
-def _nodes(workload: Workload, op: str) -> str:
-    names = [operation.name for operation in workload.operations if operation.op == op]
+def nodes_named(op: str, names: Sequence[str]) -> str:
+    """Return an operator with the first of some nodes."""
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"node '{names[0]}'{more}" if names else "no node"
+    return f"{op} (node '{names[0]}'{more})" if names else f"{op} (no node)"

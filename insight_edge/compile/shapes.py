@@ -2,7 +2,7 @@
 """The dtype and shape of every tensor of a checked graph, as declared and at batch 1."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx
 from onnx import (
@@ -27,11 +27,19 @@ MAX_TENSOR_BYTES = 2**40
 
 @dataclass(frozen=True, kw_only=True)
 class Extent:
-    """How large a tensor is; the shape is None where it could not be inferred."""
+    """How large a tensor is, and of what.
+
+    Attributes:
+        shape: None where it could not be inferred.
+        rank: the same, which may be known where a size is not.
+        dtype: empty for what is no tensor of numbers.
+    """
 
     shape: Shape | None
     item_bytes: int
     constant: bool = False
+    rank: int | None = None
+    dtype: str = ""
 
     @property
     def length_bytes(self) -> int:
@@ -146,12 +154,15 @@ def _forget(graph: GraphProto) -> None:
 
 
 def _extent(tensor: TypeProto.Tensor) -> Extent:
-    item_bytes = _item_bytes(tensor.elem_type)
     dimensions = tensor.shape.dim
     # A free dimension other than the batch may leave nothing of an image when it is taken as 1.
-    if not tensor.HasField("shape") or not all(d.dim_value > 0 or _is_empty(d) for d in dimensions):
-        return Extent(shape=None, item_bytes=item_bytes)
-    return Extent(shape=tuple(d.dim_value for d in dimensions), item_bytes=item_bytes)
+    known = tensor.HasField("shape") and all(d.dim_value > 0 or _is_empty(d) for d in dimensions)
+    return Extent(
+        shape=tuple(d.dim_value for d in dimensions) if known else None,
+        item_bytes=_item_bytes(tensor.elem_type),
+        rank=len(dimensions) if tensor.HasField("shape") else None,
+        dtype=_dtype(tensor.elem_type),
+    )
 
 
 def _is_empty(dimension: TensorShapeProto.Dimension) -> bool:
@@ -159,11 +170,17 @@ def _is_empty(dimension: TensorShapeProto.Dimension) -> bool:
 
 
 def _constant(tensor: TensorProto) -> Extent:
-    return Extent(shape=tuple(tensor.dims), item_bytes=_item_bytes(tensor.data_type), constant=True)
+    return Extent(
+        shape=tuple(tensor.dims),
+        item_bytes=_item_bytes(tensor.data_type),
+        constant=True,
+        rank=len(tensor.dims),
+        dtype=_dtype(tensor.data_type),
+    )
 
 
 def _fixed(extent: Extent) -> Extent:
-    return Extent(shape=extent.shape, item_bytes=extent.item_bytes, constant=True)
+    return replace(extent, constant=True)
 
 
 def _spec(value: ValueInfoProto) -> TensorSpec:
@@ -189,3 +206,10 @@ def _item_bytes(data_type: int) -> int:
     if data_type not in TensorProto.DataType.values():
         raise ModelError(f"tensor type {data_type} is not known")
     return int(onnx.helper.tensor_dtype_to_np_dtype(data_type).itemsize)
+
+
+def _dtype(data_type: int) -> str:
+    """Return NumPy's name of a type that `_item_bytes` knows."""
+    if data_type in {TensorProto.UNDEFINED, TensorProto.STRING}:
+        return ""
+    return str(onnx.helper.tensor_dtype_to_np_dtype(data_type))

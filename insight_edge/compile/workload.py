@@ -50,4 +50,5 @@ def workload_from_onnx(model: ModelProto, digest: str) -> Workload:
         peak_operation=counted.peak_operation,
         peak_tensors=counted.peak_tensors,
         unsized=tuple(sorted(counted.unsized)),
+        signatures=counted.signatures,
     )

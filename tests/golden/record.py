@@ -94,7 +94,7 @@ from insight_edge.documents.steps import (
 from insight_edge.documents.target import Target
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.documents.thresholds import Thresholds
-from insight_edge.documents.workload import LiveTensor, Operation, Workload
+from insight_edge.documents.workload import LiveTensor, Operand, Operation, Signature, Workload
 from insight_edge.stats.grid import grid_from_rows
 from insight_edge.stats.latency import LatencyHistogram
 from insight_edge.stats.tally import Tally
@@ -242,6 +242,7 @@ WORKLOAD = Workload(
             read_bytes=800,
             written_bytes=400,
             parameter_bytes=200,
+            signature=0,
         ),
     ),
     flops=1000,
@@ -251,6 +252,14 @@ WORKLOAD = Workload(
     peak_operation="conv",
     peak_tensors=(LiveTensor(name="x", length_bytes=784),),
     unsized=("loose",),
+    signatures=(
+        Signature(
+            op="Conv",
+            inputs=(Operand(dtype="float32", rank=4), None),
+            outputs=(True,),
+            attributes={"mode": "linear", "antialias": 1},
+        ),
+    ),
 )
 
 EVIDENCE = Evidence(
