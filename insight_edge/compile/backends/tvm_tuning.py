@@ -115,12 +115,12 @@ def _measuring(target: Any) -> Any:
 
 
 def _open(task: Any) -> bool:
-    """Return whether a buffer of the kernel has a size that is not known."""
+    """Return whether a buffer of the kernel has a size that is not known, or is passed one."""
     from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 
     try:
         ArgInfo.from_prim_func(task.dispatched[0]["main"])
-    except TypeError:
+    except (TypeError, ValueError):
         return True
     return False
 
