@@ -8,6 +8,7 @@ callers may give any number, and each is computed by itself. One with `main` tak
 what the model takes.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -202,6 +203,8 @@ def _rows(arrays: Sequence[Array]) -> Iterator[list[Array]]:
 
 def _shareable(array: Array) -> Array:
     """Return the array, or a copy where compiled code could not read it in place."""
+    if not array.size:
+        return _nothing(array)
     flags = array.flags
     if flags.c_contiguous and flags.writeable and array.ctypes.data % ALIGNMENT_BYTES == 0:
         return array
@@ -210,3 +213,13 @@ def _shareable(array: Array) -> Array:
     aligned: Array = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
     aligned[...] = array
     return aligned
+
+
+def _nothing(array: Array) -> Array:
+    """Return an array of no elements with the strides that compiled code checks for.
+
+    NumPy counts a size of 0 as 1 there, DLPack as 0.
+    """
+    sizes = (*array.shape[1:], 1)
+    strides = [array.itemsize * math.prod(sizes[axis:]) for axis in range(array.ndim)]
+    return np.lib.stride_tricks.as_strided(np.empty(0, array.dtype), array.shape, strides)
