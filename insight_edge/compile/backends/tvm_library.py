@@ -52,10 +52,11 @@ def build_library(job: BuildJob, directory: Path) -> Artifact:
     Raises:
         Exception: whatever TVM raises for a graph that it cannot read or compile.
     """
+    import onnx
     import tvm
     import tvm_ffi
 
-    model = _read(job.model)
+    model = onnx.load(job.model)
     by_row = _only_rows_are_open(model) and _rows_stand_alone(model)
     target = tvm.target.Target(llvm_target(job.arch, job.isa))
     tuning = tune(
@@ -84,15 +85,6 @@ def _unfinished(tuning: Tuning, arch: str) -> str:
     if tuning.tuned == tuning.kernels:
         return ""
     return f"{tuning.tuned} of {tuning.kernels} kernels are tuned{tuning.hint}"
-
-
-def _read(path: str) -> Any:
-    import onnx
-    from onnx import inliner
-
-    model = onnx.load(path)
-    # The frontend looks at the main graph alone.
-    return inliner.inline_local_functions(model) if model.functions else model
 
 
 def _inputs(model: Any) -> list[Any]:
@@ -164,14 +156,9 @@ def _lowered(model: Any, target: Any, *, one_row: bool) -> Any:
     from tvm import relax
     from tvm.relax.frontend.onnx import from_onnx
 
-    shapes = {}
-    if one_row:
-        for value in _inputs(model):
-            shapes[value.name] = [
-                1,
-                *(d.dim_value for d in list(value.type.tensor_type.shape.dim)[1:]),
-            ]
-    module = from_onnx(model, shape_dict=shapes or None, keep_params_in_input=False)
+    from insight_edge.compile.backends.tvm_graph import readable
+
+    module = from_onnx(readable(model, one_row=one_row), keep_params_in_input=False)
     passes = [
         relax.transform.DecomposeOpsForInference(),
         relax.transform.CanonicalizeBindings(),

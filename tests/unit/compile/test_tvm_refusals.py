@@ -6,16 +6,19 @@ import subprocess
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import NodeProto, TensorProto, helper
 
 from insight_edge.compile.backends import tvm_operators
 from insight_edge.compile.backends.tvm import TvmBackend
 from insight_edge.compile.backends.tvm_processor import ARCHITECTURES, demanded, linker, llvm_target
+from insight_edge.compile.refusal import Refusal
 from insight_edge.compile.seam import Tuning
 from insight_edge.compile.source import SourceModel, source_from_onnx
+from insight_edge.compile.workload import workload_from_onnx
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.workload import Operation, Workload
 from tests.fakes.hardware import profile_of
-from tests.fakes.onnx_models import conv_model, relu_model
+from tests.fakes.onnx_models import conv_model, model_of, relu_model, value, weights_of
 
 X86 = sorted(ARCHITECTURES["x86_64"].features)
 
@@ -36,6 +39,18 @@ def workload_of(*ops: str) -> Workload:
     )
 
 
+def called(node: NodeProto) -> Workload:
+    """Return the workload of one call: `k` is passed in, `two` is carried, `sizes` are of `x`."""
+    model = model_of(
+        [helper.make_node("Shape", ["x"], ["sizes"], name="first"), node],
+        [value("x", (1, 2, 4, 4)), value("k", (1,), kind=TensorProto.INT64)],
+        [value("y", None)],
+        weights_of(0, w=(2,)),
+    )
+    model.graph.initializer.append(helper.make_tensor("two", TensorProto.INT64, [1], [2]))
+    return workload_from_onnx(model, "sha256:0")
+
+
 def refusal(source: SourceModel, arch: str = "x86_64") -> str | None:
     backend = TvmBackend()
     (target,) = backend.targets()
@@ -50,7 +65,6 @@ def refusal(source: SourceModel, arch: str = "x86_64") -> str | None:
         ("If", "no control flow (If)"),
         ("Loop", "no control flow (Loop)"),
         ("ai.onnx.ml.TreeEnsembleRegressor", "no classical operators"),
-        ("Attention", "export at opset 18"),
         ("SequenceAt", "not sequences"),
         ("NonZero", "calls that no device has"),
         ("Det", "does not know Det"),
@@ -61,6 +75,50 @@ def test_operator_that_the_frontend_lacks_is_refused_by_name(op: str, told: str)
     reason = tvm_operators.unknown_operators(workload_of("Conv", op))
     assert reason is not None
     assert told in reason
+
+
+@pytest.mark.parametrize(
+    ("node", "told"),
+    [
+        (helper.make_node("TopK", ["x", "k"], ["y", "i"]), "takes no TopK whose axes, sizes"),
+        (helper.make_node("ReduceSum", ["x", "k"], ["y"]), "takes no ReduceSum"),
+        (helper.make_node("Resize", ["x", "", "", "k"], ["y"]), "takes no Resize whose scales"),
+        (helper.make_node("Pad", ["x", "k"], ["y"]), "takes no Pad whose pads"),
+        (helper.make_node("HannWindow", ["k"], ["y"]), "takes no HannWindow"),
+        (helper.make_node("NonMaxSuppression", ["x", "x"], ["y"]), "as many boxes as there may be"),
+        (
+            helper.make_node("MaxPool", ["x"], ["p", "y"], kernel_shape=[1, 1]),
+            "makes no indices of MaxPool",
+        ),
+        (
+            helper.make_node("QuantizeLinear", ["x", "w"], ["y"], block_size=2),
+            "a scale for each block",
+        ),
+    ],
+    ids=lambda each: each.op_type if isinstance(each, NodeProto) else "",
+)
+def test_call_that_the_frontend_does_not_take_is_refused_with_what_to_change(
+    node: NodeProto, told: str
+) -> None:
+    reason = tvm_operators.unknown_operators(called(node))
+    assert reason is not None
+    assert told in reason
+    assert isinstance(reason, Refusal)
+    assert reason.hint.endswith(f": {node.op_type} (node '{node.op_type}_1')")
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        helper.make_node("TopK", ["x", "two"], ["y", "i"]),
+        helper.make_node("Resize", ["x", "", "", "sizes"], ["y"]),
+        helper.make_node("MaxPool", ["x"], ["y", "indices"], kernel_shape=[1, 1]),
+        helper.make_node("Squeeze", ["x"], ["y"]),
+    ],
+    ids=lambda node: str(node.op_type),
+)
+def test_call_with_constants_or_sizes_is_taken(node: NodeProto) -> None:
+    assert tvm_operators.unknown_operators(called(node)) is None
 
 
 def test_model_of_known_operators_is_not_refused() -> None:

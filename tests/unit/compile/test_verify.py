@@ -125,7 +125,8 @@ def test_error_larger_than_the_answers_fails_whatever_the_classes_say(
     factor: float, verdict: str
 ) -> None:
     labels = classes_of(400)
-    proof = compared(*(scores(labels).astype(np.float64) * size for size in (1.0, factor)), labels)
+    source = scores(labels).astype(np.float64)
+    proof = compared(source, source * factor, labels)
     assert (proof.agreement, proof.drop_pp, proof.verdict) == (1.0, 0.0, verdict)
     assert ("SQNR" in proof.reason) is (verdict == "FAILED")
 

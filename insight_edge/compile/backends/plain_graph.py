@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An ONNX graph in fewer words, for toolchains that know fewer than the standard has.
+
+Functions, and operators that onnx has a body of, are said in other operators;
+what can be computed before the model runs, sizes among it, becomes a constant.
+Answers stay the same. Runs in the environment of a toolchain.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, defs, helper, inliner, numpy_helper
+from onnx.shape_inference import infer_shapes
+
+from insight_edge.compile.light import LARGE_ELEMENTS
+
+Constants = dict[str, NDArray[Any]]
+
+SIZES = frozenset({"Shape", "Size"})
+
+MAX_DEPTH = 8
+"""Bodies that call operators with bodies; of the standard's two levels do."""
+
+
+def inlined(model: ModelProto, decomposed: Collection[str]) -> ModelProto:
+    """Return the model without functions of its own and without some operators of the standard.
+
+    Args:
+        model: that was checked.
+        decomposed: operators that onnx has a body of.
+    """
+    plain = inliner.inline_local_functions(model) if model.functions else model
+    for _ in range(MAX_DEPTH):
+        called = [node for node in plain.graph.node if _is_one_of(node, decomposed)]
+        if not called:
+            break
+        for node in called:
+            _complete(node, plain)
+        ids = [("", op) for op in sorted({node.op_type for node in called})]
+        plain = inliner.inline_selected_functions(plain, ids, inline_schema_functions=True)
+    return plain
+
+
+def of_one_row(model: ModelProto) -> ModelProto:
+    """Return the model with 1 for the first dimension of its inputs."""
+    settled = ModelProto()
+    settled.CopyFrom(model)
+    carried = {tensor.name for tensor in settled.graph.initializer}
+    for value in settled.graph.input:
+        if value.name not in carried:
+            value.type.tensor_type.shape.dim[0].dim_value = 1
+    return settled
+
+
+def fold(model: ModelProto) -> None:
+    """Replace the nodes of a model whose answers are small and known by what they answer."""
+    graph, types = model.graph, tensor_types(model)
+    known = {t.name: numpy_helper.to_array(t) for t in graph.initializer if _is_small(t)}
+    kept, carried = [], []
+    for node in graph.node:
+        answers = _answers(node, known, types, model)
+        if answers is None:
+            kept.append(node)
+            continue
+        known.update(answers)
+        carried += [numpy_helper.from_array(array, name) for name, array in answers.items()]
+    del graph.node[:]
+    graph.node.extend(kept)
+    graph.initializer.extend(carried)
+
+
+def tensor_types(model: ModelProto) -> dict[str, Any]:
+    """Return the type that is inferred for each tensor of the graph, by name."""
+    # What was written down may be of other sizes.
+    del model.graph.value_info[:]
+    graph = infer_shapes(model, data_prop=True).graph
+    values = (*graph.input, *graph.value_info, *graph.output)
+    found = {value.name: value.type.tensor_type for value in values}
+    for tensor in graph.initializer:
+        made = helper.make_tensor_type_proto(tensor.data_type, tensor.dims)
+        found[tensor.name] = made.tensor_type
+    return found
+
+
+def _is_one_of(node: NodeProto, ops: Collection[str]) -> bool:
+    return node.op_type in ops and node.domain in {"", "ai.onnx"}
+
+
+def _complete(node: NodeProto, model: ModelProto) -> None:
+    """Write down the attributes that are left to their defaults: bodies refer to them."""
+    opset = next(o.version for o in model.opset_import if o.domain in {"", "ai.onnx"})
+    given = {attribute.name for attribute in node.attribute}
+    for name, attribute in defs.get_schema(node.op_type, opset).attributes.items():
+        if name not in given and attribute.default_value.name:
+            node.attribute.append(attribute.default_value)
+
+
+def _answers(
+    node: NodeProto, known: Constants, types: Mapping[str, Any], model: ModelProto
+) -> Constants | None:
+    if _is_one_of(node, SIZES):
+        return _sizes(node, types.get(node.input[0]))
+    graphs = any(a.HasField("g") or len(a.graphs) > 0 for a in node.attribute)
+    if graphs or any(name not in known for name in node.input if name):
+        return None
+    return _computed(node, known, model)
+
+
+def _sizes(node: NodeProto, tensor: Any) -> Constants | None:
+    if tensor is None or not tensor.HasField("shape"):
+        return None
+    bounds = {attribute.name: attribute.i for attribute in node.attribute}
+    dims = list(tensor.shape.dim)[bounds.get("start", 0) : bounds.get("end")]
+    if not all(dim.HasField("dim_value") for dim in dims):
+        return None
+    sizes = np.array([dim.dim_value for dim in dims], np.int64)
+    return {node.output[0]: sizes if node.op_type == "Shape" else np.array(sizes.prod(), np.int64)}
+
+
+def _computed(node: NodeProto, known: Constants, model: ModelProto) -> Constants | None:
+    """Return what ONNX Runtime answers, None where it does not or where that is large."""
+    import onnxruntime
+
+    outputs = [name for name in node.output if name]
+    faces = [helper.make_empty_tensor_value_info(name) for name in outputs]
+    carried = [numpy_helper.from_array(known[n], n) for n in sorted(set(node.input) - {""})]
+    graph = helper.make_graph([node], "folded", [], faces, carried)
+    alone = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(
+            alone.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+        answers = session.run(outputs, {})
+    except Exception:  # noqa: BLE001 (the toolchain then has to take it as it is)
+        return None
+    if any(not isinstance(a, np.ndarray) or a.size >= LARGE_ELEMENTS for a in answers):
+        return None
+    return dict(zip(outputs, answers, strict=True))
+
+
+def _is_small(tensor: TensorProto) -> bool:
+    return bool(math.prod(tensor.dims) < LARGE_ELEMENTS)

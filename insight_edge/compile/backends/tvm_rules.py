@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What TVM's ONNX frontend does not take of the operators that it knows, as data, for a plan.
+
+Found with the conformance corpora: each of these ends a build, or in answers
+that differ. What `tvm_graph` says in other operators is not among them.
+"""
+
+from insight_edge.compile.rules import Rule, always, attribute, given, of_data, some, used
+
+REDUCTIONS = frozenset({
+    "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
+    "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare",
+})  # fmt: skip
+
+COMPUTED = "takes no {} whose axes, sizes or counts are computed from the inputs"
+CARRIED = "let the model carry them as constants"
+
+RULES = (
+    Rule(ops=REDUCTIONS, met=of_data(1), reason=COMPUTED, hint=CARRIED),
+    Rule(
+        ops=frozenset(
+            {
+                "AffineGrid",
+                "CenterCropPad",
+                "CumSum",
+                "Reshape",
+                "Split",
+                "Squeeze",
+                "TopK",
+            }
+        ),
+        met=of_data(1),
+        reason=COMPUTED,
+        hint=CARRIED,
+    ),
+    Rule(
+        ops=frozenset({"BlackmanWindow", "HammingWindow", "HannWindow"}),
+        met=of_data(0),
+        reason=COMPUTED,
+        hint=CARRIED,
+    ),
+    Rule(
+        ops=frozenset({"Attention"}),
+        met=given(6),
+        reason="takes no {} that is told how many keys and values are no padding",
+        hint="mask the padding instead",
+    ),
+    Rule(
+        ops=frozenset({"OneHot"}),
+        met=some(of_data(1), of_data(2)),
+        reason="takes no {} whose depth or values are computed from the inputs",
+        hint=CARRIED,
+    ),
+    Rule(
+        ops=frozenset({"Pad"}),
+        met=some(of_data(1), of_data(2), of_data(3)),
+        reason="takes no {} whose pads or value are computed from the inputs",
+        hint=CARRIED,
+    ),
+    Rule(
+        ops=frozenset({"Resize"}),
+        met=some(of_data(2), of_data(3)),
+        reason="takes no {} whose scales or sizes are computed from the inputs",
+        hint=CARRIED,
+    ),
+    Rule(
+        ops=frozenset({"NonMaxSuppression"}),
+        met=always,
+        reason="answers {} with as many boxes as there may be, not with those that were selected",
+        hint="end the model before it, and select boxes in the application",
+    ),
+    Rule(
+        ops=frozenset({"MaxPool"}),
+        met=used(1),
+        reason="makes no indices of {}",
+        hint="leave them out",
+    ),
+    Rule(
+        ops=frozenset({"BatchNormalization"}),
+        met=attribute("training_mode"),
+        reason="computes {} as outside of training",
+        hint="export the model in evaluation mode",
+    ),
+    Rule(
+        ops=frozenset({"QuantizeLinear", "DequantizeLinear"}),
+        met=attribute("block_size"),
+        reason="takes no {} with a scale for each block",
+        hint="use a scale for each tensor or channel",
+    ),
+)
