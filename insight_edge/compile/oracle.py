@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from insight_edge.compile.rowwise import OUTPUT_HINT
 from insight_edge.compile.source import SourceModel
 from insight_edge.errors import ModelError
 from insight_edge.runtime.usage_data import send_none
@@ -55,7 +56,7 @@ def source_answers(source: SourceModel, fed: Mapping[str, NDArray[Any]]) -> Arra
         raise ModelError(f"the source model does not run: {first}") from error
     columns = dict(zip(names, zip(*parts, strict=True), strict=True))
     for name, column in columns.items():
-        _refuse_rowless(name, column, fed)
+        refuse_other_rows(name, column, len(next(iter(fed.values()))))
     return {name: np.concatenate(column) for name, column in columns.items()}
 
 
@@ -76,11 +77,15 @@ def batches(source: SourceModel, fed: Mapping[str, NDArray[Any]]) -> list[Arrays
     ]
 
 
-def _refuse_rowless(name: str, column: Sequence[NDArray[Any]], fed: Mapping[str, Any]) -> None:
+def refuse_other_rows(name: str, column: Sequence[NDArray[Any]], count: int) -> None:
+    """Raise unless the parts of an output have as many rows as were asked about.
+
+    Raises:
+        ModelError: they have others.
+    """
     found = sum(part.shape[0] if part.ndim else 0 for part in column)
-    count = len(next(iter(fed.values())))
     if found != count:
         raise RowlessError(
             f"output '{name}' has {found} rows for {count} rows of input",
-            hint="export the model with the batch as the first dimension of every output",
+            hint=OUTPUT_HINT,
         )

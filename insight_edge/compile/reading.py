@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read any model file: the public side of the importer seam."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from insight_edge.compile.discovery import importers
+from insight_edge.compile.rowwise import refuse_rowless
 from insight_edge.compile.seam import Importer
 from insight_edge.compile.source import (
     SourceModel,
@@ -31,6 +34,8 @@ def read_source(path: Path, *, trust_pickle: bool = False) -> SourceModel:
     if not path.is_file() and not path.is_dir():
         raise ModelError(f"{path}: no such file")
     source = _import(_importer(path), path, trust_pickle=trust_pickle)
+    with _named(path):
+        refuse_rowless(source.workload)
     description = _description(path)
     return source if description is None else describe(source, description)
 
@@ -65,11 +70,19 @@ def _importer(path: Path) -> Importer:
     )
 
 
-def _import(importer: Importer, path: Path, *, trust_pickle: bool) -> SourceModel:
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Say of what is wrong with a model in which file it is."""
     try:
-        return importer.read(path, trust_pickle=trust_pickle)
+        yield
     except ModelError as error:
         raise ModelError(f"{path.name}: {error}", hint=error.hint) from error
+
+
+def _import(importer: Importer, path: Path, *, trust_pickle: bool) -> SourceModel:
+    try:
+        with _named(path):
+            return importer.read(path, trust_pickle=trust_pickle)
     except InsightEdgeError:
         raise
     except ImportError as error:
