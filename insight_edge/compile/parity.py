@@ -21,7 +21,12 @@ Array = NDArray[Any]
 
 
 def refuse_disagreement(
-    data: bytes, inputs: Mapping[str, Array], expected: Sequence[Array], *, framework: str
+    data: bytes,
+    inputs: Mapping[str, Array],
+    expected: Sequence[Array],
+    *,
+    framework: str,
+    tolerance: float = RELATIVE_TOLERANCE,
 ) -> None:
     """Raise unless an ONNX model answers with the expected outputs, in order.
 
@@ -30,9 +35,10 @@ def refuse_disagreement(
         inputs: by name.
         expected: what the original answers.
         framework: what messages call it.
+        tolerance: of the largest element of an output.
 
     Raises:
-        ModelError: the number of outputs, a shape or a value differs.
+        ModelError: it does not run, or the number of outputs, a shape or a value differs.
     """
     found_answers = answers(data, inputs)
     if len(found_answers) != len(expected):
@@ -45,8 +51,8 @@ def refuse_disagreement(
                 f"output '{name}' of the export is {list(found.shape)}, "
                 f"{framework} answers {list(wanted.shape)}"
             )
-        error = _relative_error(found, wanted)
-        if not error <= RELATIVE_TOLERANCE:
+        error = relative_error(found, wanted)
+        if not error <= tolerance:
             raise ModelError(
                 f"output '{name}' of the export differs from {framework} by {error:.1e} "
                 f"of its largest element",
@@ -55,18 +61,26 @@ def refuse_disagreement(
 
 
 def answers(data: bytes, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Return what an ONNX model answers on the reference engine, by output in order."""
+    """Return what an ONNX model answers on the reference engine, by output in order.
+
+    Raises:
+        ModelError: it does not run.
+    """
     send_none()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        names = [output.name for output in session.get_outputs()]
+        return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"its export does not run in ONNX Runtime: {first}") from error
 
 
-def _relative_error(found: Array, wanted: Array) -> float:
+def relative_error(found: Array, wanted: Array) -> float:
     """Return the largest difference in units of the largest element; NaN must meet NaN."""
     found, wanted = found.astype(np.float64), wanted.astype(np.float64)
     if not np.array_equal(np.isnan(found), np.isnan(wanted)):

@@ -65,7 +65,8 @@ def stepped(program: "torch.export.ExportedProgram") -> Stepped:
             for place, tensor in zip(places, tensors, strict=True):
                 leaves[place] = tensor
             args, kwargs = tree.tree_unflatten(leaves, shape)
-            return tuple(tree.tree_leaves(self.inner(*args, **kwargs)))
+            answers = tree.tree_leaves(self.inner(*args, **kwargs))
+            return tuple(answer for answer in answers if torch.is_tensor(answer))
 
     return Stepped(module=Flat(), examples=[examples[place] for place in places], steps=steps)
 
