@@ -12,30 +12,25 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
 from insight_edge.bench.machine import machine_facts
 from insight_edge.bundle.open import open_manifest
 from insight_edge.compile.abroad import ASKING_S, abroad
 from insight_edge.compile.announcement import find_builder
-from insight_edge.compile.builds import build_all, sites_here
+from insight_edge.compile.builds import Outcomes
 from insight_edge.compile.cache import forgotten_if_damaged
-from insight_edge.compile.calibration import Calibration, write_calibration
 from insight_edge.compile.choose import Choice, choose
 from insight_edge.compile.choose_predicted import choose_predicted
 from insight_edge.compile.examine import Conditions, Finding, device_python, examine
 from insight_edge.compile.kept import keep_question, workplace
-from insight_edge.compile.location import Site
-from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built
+from insight_edge.compile.ledger import Ledger
+from insight_edge.compile.outcome import Built
 from insight_edge.compile.package import Part, Role, package
-from insight_edge.compile.plan import Planned, needs_rows
+from insight_edge.compile.plan import Planned
 from insight_edge.compile.planning import plan_here
-from insight_edge.compile.preparation import prepare_job
 from insight_edge.compile.progress import Watch, watch_nothing
-from insight_edge.compile.provenance import processor_of, provenance_of
 from insight_edge.compile.question import Question, ask
 from insight_edge.compile.reading import read_source
-from insight_edge.compile.repair import Mended, Repair
+from insight_edge.compile.repair import Repair
 from insight_edge.compile.reproduce import Reproduce
 from insight_edge.compile.samples import Samples, read_samples
 from insight_edge.compile.settings import (
@@ -45,14 +40,12 @@ from insight_edge.compile.settings import (
     Settings,
 )
 from insight_edge.compile.source import SourceModel
-from insight_edge.compile.spool import Spool
-from insight_edge.compile.toolchain import Toolchain
-from insight_edge.compile.trial import make_trial
-from insight_edge.documents.evidence import Evidence, Trial
+from insight_edge.compile.workshop import Workshop, sites_of
+from insight_edge.documents.evidence import Trial
 from insight_edge.documents.facts import Facts
 from insight_edge.documents.manifest import Provenance
 from insight_edge.documents.profile import HardwareProfile, exceeds, host_mismatch
-from insight_edge.documents.target import Target, target_from_token
+from insight_edge.documents.target import target_from_token
 from insight_edge.errors import (
     ConfigurationError,
     DocumentError,
@@ -143,36 +136,56 @@ class _Compiler:
         self._settings = settings
         self._place = place
         self._abroad = abroad(profile, facts, place / "emulated")
-        self._command = command
+        self._builder = None if settings.builder is None else find_builder(settings.builder)
         self._tell = tell
         self._watch = watch
-        self._builder = None if settings.builder is None else find_builder(settings.builder)
-        self._calibration: Calibration | None = None
-        self._sites: dict[str, Site] = {}
-        self._created = datetime.now(UTC).isoformat(timespec="seconds")
+        self._ledger = Ledger(
+            source=source,
+            profile=profile,
+            facts=facts,
+            command=command,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            builder=self._builder,
+        )
 
     def run(self, rows: Samples | None, output: Path) -> Compilation:
-        planned = self._plan(rows)
+        ledger, planned = self._ledger, self._plan(rows)
+        able = [p for p in planned if p.refusal is None]
+        workshop = self._workshop(able)
         self._tell("asking the source model")
         question = ask(self._source, rows)
         if self._settings.keep is not None:
             keep_question(self._place, question)
-        outcomes = self._build([p for p in planned if p.refusal is None], rows)
+        outcomes = workshop.build(able, rows)
         here = {p.target.token for p in planned if p.unexecuted is None}
         asked = {token: outcome for token, outcome in outcomes.items() if token in here}
-        repair = self._repair(outcomes)
+        repair = workshop.repair(outcomes)
         findings = self._examine(question, asked, repair)
         trials = [
-            self._trial(p, outcomes.get(p.target.token), findings.get(p.target.token))
+            ledger.trial(p, outcomes.get(p.target.token), findings.get(p.target.token))
             for p in planned
         ]
-        trials += [self._mended(one, findings.get(one.target.token)) for one in repair.done]
+        for one in repair.done:
+            there = workshop.elsewhere(one.target.backend)
+            trials.append(ledger.mended(one, findings.get(one.target.token), elsewhere=there))
         choice = self._choose(trials)
         self._tell("packaging")
-        evidence = self._evidence(choice.trials, findings)
+        evidence = ledger.evidence(choice.trials, findings)
         parts = _chosen_parts(choice, findings)
-        digest = package(output, self._source, question, evidence, parts, self._provenance(parts))
+        origin = ledger.provenance(parts, workshop.sites, workshop.calibration)
+        digest = package(output, self._source, question, evidence, parts, origin)
         return Compilation(bundle=output, digest=digest, evidence=evidence)
+
+    def _workshop(self, able: Sequence[Planned]) -> Workshop:
+        return Workshop(
+            source=self._source,
+            profile=self._profile,
+            settings=self._settings,
+            place=self._place,
+            sites=sites_of(able, self._settings.builder, self._builder),
+            tell=self._tell,
+            watch=self._watch,
+        )
 
     def _choose(self, trials: Sequence[Trial]) -> Choice:
         accept = self._settings.accept_unproven
@@ -192,25 +205,9 @@ class _Compiler:
             away=self._abroad,
             builder=self._builder,
         )
-        able = [p for p in planned if p.refusal is None]
-        if not able:
+        if all(p.refusal is not None for p in planned):
             self._refuse_all(planned)
-        self._sites = self._sites_of(able)
         return planned
-
-    def _sites_of(self, planned: Sequence[Planned]) -> dict[str, Site]:
-        """Return where the builds of each backend run: here, or at the builder."""
-        found = sites_here({p.target.backend for p in planned if not p.elsewhere})
-        folder, builder = self._settings.builder, self._builder
-        if folder is None or builder is None:
-            return found
-        there = {p.target.backend for p in planned if p.elsewhere}
-        asked = {token: builder.toolchain(token) for token in sorted(there)}
-        return found | {
-            token: Site(toolchain=toolchain, location=Spool(folder=folder))
-            for token, toolchain in asked.items()
-            if isinstance(toolchain, Toolchain)
-        }
 
     def _refuse_all(self, planned: Sequence[Planned]) -> None:
         """Say why nothing can be tried.
@@ -225,54 +222,18 @@ class _Compiler:
         if missing:
             hint = "see what is installed: insight-edge toolchain list"
             raise ToolchainMissingError(message, hint=hint)
-        trials = [self._trial(p, None, None) for p in planned]
+        trials = [self._ledger.trial(p, None, None) for p in planned]
         raise NothingShippableError(message, trials=trials)
 
-    def _build(self, planned: Sequence[Planned], rows: Samples | None) -> dict[str, BuildOutcome]:
-        if rows is not None and any(needs_rows(p.target) for p in planned):
-            calibration = rows.calibration()
-            self._calibration = write_calibration(self._source, calibration, self._place)
-        return self._build_targets([p.target for p in planned], self._settings)
-
-    def _build_targets(
-        self, targets: Sequence[Target], settings: Settings
-    ) -> dict[str, BuildOutcome]:
-        source, profile, place = self._source, self._profile, self._place
-        jobs = [
-            prepare_job(source, target, profile, place, calibration=self._calibration)
-            for target in targets
-        ]
-        cache = settings.cache or place / "cache"
-        return build_all(jobs, cache, settings, self._tell, self._watch, self._sites)
-
-    def _repair(self, outcomes: Mapping[str, BuildOutcome]) -> Repair:
-        """Return what repairs INT8 that fails its proof, where all was built within its time."""
-
-        def build(target: Target, seconds: float) -> BuildOutcome:
-            limits = self._settings.limits or BuildLimits()
-            limits = replace(limits, wall_s=min(limits.wall_s, seconds))
-            settings = replace(self._settings, limits=limits)
-            return self._build_targets([target], settings)[target.token]
-
-        budget_s = self._settings.repair_s if outcomes else 0.0
-        return Repair(build=build, budget_s=budget_s, tell=self._tell)
-
-    def _mended(self, one: Mended, finding: Finding | None) -> Trial:
-        """Return the trial of a repair; the command of what was repaired does it again."""
-        plain = Target(backend=one.target.backend, precision=one.target.precision)
-        reproduce = self._command.trial(plain)
-        trial = make_trial(Planned(target=one.target), one.outcome, finding, reproduce)
-        return self._with_builder(trial)
-
     def _examine(
-        self, question: Question, outcomes: Mapping[str, BuildOutcome], repair: Repair
+        self, question: Question, outcomes: Outcomes, repair: Repair
     ) -> dict[str, Finding]:
         parts = [
             Part(target=target_from_token(token), built=outcome)
             for token, outcome in outcomes.items()
             if isinstance(outcome, Built)
         ]
-        evidence = self._evidence((), {})
+        evidence = self._ledger.evidence((), {})
 
         def draft(part: Part) -> Path:
             place = self._place / "drafts" / part.name
@@ -301,44 +262,6 @@ class _Compiler:
             rounds=settings.rounds,
             bound=exceeds(profile, self._facts),
         )
-
-    def _trial(
-        self, planned: Planned, outcome: BuildOutcome | None, finding: Finding | None
-    ) -> Trial:
-        # Asked for by name, what was held back would be built.
-        held = planned.held is not None and outcome is None
-        reproduce = self._command.whole() if held else self._command.trial(planned.target)
-        return self._with_builder(make_trial(planned, outcome, finding, reproduce))
-
-    def _with_builder(self, trial: Trial) -> Trial:
-        """Return a trial with the machine that built it, where that was another."""
-        site = self._sites.get(trial.target.backend)
-        if trial.build_s is None or site is None or site.location is None or not self._builder:
-            return trial
-        return msgspec.structs.replace(trial, built_on=processor_of(self._builder.facts))
-
-    def _evidence(self, trials: tuple[Trial, ...], findings: Mapping[str, Finding]) -> Evidence:
-        return Evidence(
-            model_digest=self._source.digest,
-            profile=self._profile.id,
-            measured_on=self._facts,
-            environment={
-                finding.part.target.backend: finding.packages
-                for finding in findings.values()
-                if finding.packages
-            },
-            trials=trials,
-            created=self._created,
-            workload=self._source.workload,
-        )
-
-    def _provenance(self, parts: Sequence[Part]) -> Provenance:
-        used = {part.target.backend: self._sites[part.target.backend] for part in parts}
-        found = provenance_of(
-            self._command.model, self._source, used, self._calibration, self._facts
-        )
-        reproduce = self._command.whole()
-        return msgspec.structs.replace(found, reproduce=reproduce, created=self._created)
 
 
 def _refuse_mismatch(profile: HardwareProfile, facts: Facts) -> None:
