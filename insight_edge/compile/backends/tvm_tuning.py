@@ -2,18 +2,15 @@
 """MetaSchedule within a time budget: each kernel's records are kept and shared by all builds.
 
 A kernel is known by its structure and the processor, not by the model or its
-weights, so a retrained model finds everything tuned. Its records are a small
-database in a folder of its own, locked while it is tuned; each record is
-written when it is measured, so a killed build has lost only the batch that it
+weights, so a retrained model finds everything tuned (`tvm_records`). Each record
+is written when it is measured, so a killed build has lost only the batch that it
 was in. Kernels with open shapes cannot be tuned.
 """
 
-import fcntl
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -21,14 +18,12 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
-TABLES = ("database_workload.json", "database_tuning_record.json")
+from insight_edge.compile.backends.tvm_records import Records
 
 FIRST_CANDIDATES = 8
 MOST_CANDIDATES = 64
 POPULATION = 64
 
-NEVER_S = 1e9
-"""MetaSchedule records a candidate that did not run as one that takes longer than this."""
 TIMEOUT_S = 30
 
 SEED = 42
@@ -56,7 +51,7 @@ class _Kernel:
     """One task: a kernel, how often the model calls it, and what is known of it."""
 
     task: Any
-    folder: Path
+    records: Records
     flops: float
     batches: int = 0
     best_s: float | None = None
@@ -136,8 +131,9 @@ def _kernels(module: Any, target: Any, store: Path) -> list[_Kernel]:
         structure = tvm_ffi.structural_hash(task.dispatched[0]) % 2**64
         folder = store / kind / f"{task.task_name[:60]}-{structure:016x}"
         flops = 0.0 if _open(task) else float(estimate_tir_flops(task.dispatched[0]))
-        kernels.append(_Kernel(task=task, folder=folder, flops=flops * task.weight))
-    return sorted(kernels, key=lambda kernel: (-kernel.flops, kernel.folder.name))
+        records = Records(kernel=task.dispatched[0], folder=folder)
+        kernels.append(_Kernel(task=task, records=records, flops=flops * task.weight))
+    return sorted(kernels, key=lambda kernel: (-kernel.flops, kernel.records.folder.name))
 
 
 def _spend(kernels: Sequence[_Kernel], target: Any, budget_s: float) -> None:
@@ -156,7 +152,7 @@ def _spend(kernels: Sequence[_Kernel], target: Any, budget_s: float) -> None:
     )
     closed = [kernel for kernel in kernels if not _open(kernel.task)]
     for kernel in closed:
-        kernel.best_s = _best_s(kernel)
+        kernel.best_s = kernel.records.best_s()
     runner = meta_schedule.runner.LocalRunner(
         timeout_sec=TIMEOUT_S,
         evaluator_config=meta_schedule.runner.EvaluatorConfig(number=3, min_repeat_ms=20),
@@ -198,29 +194,30 @@ def _batch(kernel: _Kernel, target: Any, pools: tuple[Any, Any], count: int) -> 
     context = meta_schedule.TuneContext(
         mod=kernel.task.dispatched[0],
         target=_measuring(target),
-        space_generator="post-order-apply",
+        # The rules for VNNI or dot products ask for the instructions that are kept away.
+        space_generator="llvm",
         search_strategy=_strategy(kernel),
         task_name=kernel.task.task_name,
         rand_state=SEED + kernel.batches,
         num_threads=len(os.sched_getaffinity(0)),
     ).clone()
     began = time.monotonic()
-    with _held(kernel.folder):
+    with kernel.records.held():
         meta_schedule.tune.tune_tasks(
             tasks=[context],
             task_weights=[1.0],
-            work_dir=str(kernel.folder),
+            work_dir=str(kernel.records.folder),
             max_trials_global=count,
             num_trials_per_iter=count,
             builder=pools[0],
             runner=pools[1],
-            database=_database(kernel.folder),
+            database=kernel.records.database(),
             cost_model=kernel.cost_model,
             task_scheduler="round-robin",
         )
     kernel.batches += 1
     kernel.candidate_s = (time.monotonic() - began) / count
-    kernel.best_s = _best_s(kernel)
+    kernel.best_s = kernel.records.best_s()
 
 
 def _strategy(kernel: _Kernel) -> Any:
@@ -257,8 +254,8 @@ def _applied(module: Any, target: Any, kernels: Sequence[_Kernel], *, here: bool
     known = meta_schedule.database.MemoryDatabase()
     tuned = 0
     for kernel in kernels:
-        with _held(kernel.folder):
-            record = _best(kernel)
+        with kernel.records.held():
+            record = kernel.records.best()
         if record is not None:
             known.commit_workload(record.workload.mod)
             known.commit_tuning_record(record)
@@ -267,57 +264,3 @@ def _applied(module: Any, target: Any, kernels: Sequence[_Kernel], *, here: bool
         module = relax.transform.MetaScheduleApplyDatabase(enable_warning=False)(module)
     hint = _hint([kernel.task for kernel in kernels], here=here)
     return Tuning(module=module, tuned=tuned, kernels=len(kernels), hint=hint)
-
-
-def _best(kernel: _Kernel) -> Any:
-    """Return the fastest record of a kernel, None where there is none; its folder is held."""
-    if not (kernel.folder / TABLES[1]).exists():
-        return None
-    database = _database(kernel.folder)
-    records = database.get_top_k(database.commit_workload(kernel.task.dispatched[0]), 1)
-    return records[0] if records and _seconds(records[0]) < NEVER_S else None
-
-
-def _best_s(kernel: _Kernel) -> float | None:
-    with _held(kernel.folder):
-        record = _best(kernel)
-    return None if record is None else _seconds(record)
-
-
-def _seconds(record: Any) -> float:
-    return min((float(seconds) for seconds in record.run_secs or ()), default=NEVER_S)
-
-
-def _database(folder: Path) -> Any:
-    """Open the records of one kernel; a damaged file loses its last line, or is given up."""
-    from tvm.s_tir import meta_schedule
-
-    for name in TABLES:
-        _drop_torn_line(folder / name)
-    try:
-        return meta_schedule.database.JSONDatabase(work_dir=str(folder))
-    except Exception as error:  # noqa: BLE001 (whatever TVM makes of the damage)
-        print(f"records of {folder.name} cannot be read, starting anew: {error}")  # noqa: T201
-        for name in TABLES:
-            (folder / name).unlink(missing_ok=True)
-        return meta_schedule.database.JSONDatabase(work_dir=str(folder))
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut off what a killed build left of a line."""
-    if not path.exists():
-        return
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        with path.open("r+b") as file:
-            file.truncate(whole)
-
-
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Keep other builds from a kernel's records."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
