@@ -90,6 +90,27 @@ def cut_model(model: ModelProto, tensors: Sequence[str], values: Arrays) -> Mode
     return cut
 
 
+def pinned(model: ModelProto, fed: Arrays) -> ModelProto:
+    """Return a model that takes as many rows as it is fed, and no others.
+
+    Args:
+        model: whose inputs may have open dimensions.
+        fed: arrays of its inputs.
+    """
+    fixed = ModelProto()
+    fixed.CopyFrom(model)
+    graph = fixed.graph
+    graph.ClearField("value_info")
+    for taken in graph.input:
+        if taken.name in fed:
+            dims = taken.type.tensor_type.shape.dim
+            for dim, size in zip(dims, fed[taken.name].shape, strict=True):
+                dim.dim_value = size
+    for given in graph.output:
+        given.type.tensor_type.ClearField("shape")
+    return fixed
+
+
 def _needed(graph: GraphProto, tensors: Sequence[str]) -> tuple[list[NodeProto], set[str]]:
     """Return the operators that tensors depend on, in order, and all that these read."""
     used, nodes = set(tensors), list[NodeProto]()

@@ -21,7 +21,7 @@ from insight_edge.bench.machine import machine_facts
 from insight_edge.bundle.durable import replace_file
 from insight_edge.compile.cache import build_once
 from insight_edge.compile.calibration import write_calibration
-from insight_edge.compile.cut import cut_model
+from insight_edge.compile.cut import cut_model, pinned
 from insight_edge.compile.discovery import backend_plugin, backends
 from insight_edge.compile.environments import device_python
 from insight_edge.compile.job import BuildJob
@@ -79,7 +79,7 @@ class Rebuilding:
         """
         self.tell(f"building {self.variant.name} up to '{tensors[-1]}'")
         try:
-            part = cut_model(self.model, tensors, self.values)
+            part = self._part(tensors)
             source = source_from_onnx(part.SerializeToString(), name="part", importer="onnx")
             return self._asked(source)
         except StorageError:
@@ -87,6 +87,16 @@ class Rebuilding:
         except InsightEdgeError as error:
             self.failures.append(f"up to '{tensors[-1]}': {error}")
             return None
+
+    def _part(self, tensors: Sequence[str]) -> ModelProto:
+        """Return the part; for the rows at hand where it ends in a tensor that is not one a row.
+
+        The whole answers row by row, and compilers that build it for one row cannot build that.
+        """
+        rows = {array.shape[0] for array in self.fed.values() if array.ndim}
+        by_row = all(self.values[name].shape[0] in rows for name in tensors)
+        model = self.model if by_row else pinned(self.model, self.fed)
+        return cut_model(model, tensors, self.values)
 
     def _asked(self, source: SourceModel) -> Arrays | None:
         fed = {spec.name: self.fed[spec.name] for spec in source.workload.inputs}

@@ -33,7 +33,7 @@ from insight_edge.documents.facts import Facts, Missing
 from insight_edge.documents.manifest import Provenance
 from insight_edge.documents.target import target_from_token
 from insight_edge.runtime.loading import engine_facts
-from tests.fakes.branching_models import branching_model
+from tests.fakes.branching_models import branching_model, turning_model
 from tests.fakes.damaging_location import Damaging
 from tests.fakes.device_packages import device_python
 from tests.fakes.hardware import profile_of
@@ -99,6 +99,7 @@ def world_of(model: ModelProto, weight: str | None, place: Path, toolchain: Tool
         (conv_model, "w2", "c2"),  # in the middle of a chain
         (branching_model, "wr", "right"),  # one of two branches
         (branching_model, "wt", "tail"),  # of which one output alone shows anything
+        (turning_model, "wh", "second"),  # where rows do not come first
     ],
 )
 def test_layer_that_the_compiler_gets_wrong_is_named(

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
-from insight_edge.compile.cut import cut_model, cuts_of, inputs_of
+from insight_edge.compile.cut import cut_model, cuts_of, inputs_of, pinned
 from insight_edge.compile.source_tensors import source_order, source_tensors
 from tests.fakes.branching_models import branching_model
 from tests.fakes.onnx_models import conv_model, model_of, value, weights_of
@@ -73,6 +73,19 @@ def test_inputs_of_a_layer_are_those_that_can_be_compared() -> None:
     found = inputs_of(model, values_of(model, rows(model)))
     assert found["stem"] == ()  # an input of the model, which agrees by definition
     assert set(found["sum"]) == {"left", "right"}
+
+
+def test_pinned_model_takes_the_rows_at_hand_and_knows_all_sizes() -> None:
+    model = branching_model()
+    fed = rows(model)
+    values = values_of(model, fed)
+    part = cut_model(pinned(model, fed), ["sum"], values)
+    sizes = [
+        [dim.dim_value for dim in one.type.tensor_type.shape.dim]
+        for one in (*part.graph.input, *part.graph.output)
+    ]
+    assert sizes == [[2, 6], [2, 5]]
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
 
 
 def test_what_depends_on_no_input_or_is_no_number_is_no_place_to_cut() -> None:
