@@ -124,6 +124,32 @@ def ask_outputs(
         return _tensors(Path(name), _asked(setup, inputs, python, timeout_s))
 
 
+def ask_made(
+    bundle: Path,
+    variant: str,
+    *,
+    python: Path | None = None,
+    inputs: Mapping[str, NDArray[Any]],
+    timeout_s: float = TIMEOUT_S,
+) -> Arrays | None:
+    """Return what each step of a variant makes, in order; None where its engine does not show it.
+
+    Raises:
+        InsightEdgeError: as `look_inside`.
+    """
+    with tempfile.TemporaryDirectory(prefix="insight-edge-insides-") as name:
+        setup = Setup(
+            bundle=str(bundle.absolute()),
+            variant=variant,
+            wanted=None,
+            made=True,
+            folder=name,
+            parent=os.getpid(),
+        )
+        answer = _asked(setup, inputs, python, timeout_s)
+        return _tensors(Path(name), answer) if answer.known else None
+
+
 def _asked(
     setup: Setup, inputs: Mapping[str, NDArray[Any]], python: Path | None, timeout_s: float
 ) -> Answer:

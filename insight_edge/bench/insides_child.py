@@ -19,7 +19,7 @@ from insight_edge.documents.codec import Versioned, decode_json, encode_json
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.manifest import Variant
 from insight_edge.errors import EngineMissingError, InferenceFailedError, InsightEdgeError
-from insight_edge.runtime.insides import LayerFacts, Revealing, Showing
+from insight_edge.runtime.insides import LayerFacts, Making, Revealing, Showing
 from insight_edge.runtime.loading import engines, load_session
 from insight_edge.runtime.usage_data import send_none
 
@@ -36,6 +36,7 @@ class Setup(Versioned, frozen=True, kw_only=True):
     Attributes:
         wanted: by tensor of the source model, what the artifact may call it; its layers for None.
         outputs: that the artifact answers are wanted instead.
+        made: what its steps make is wanted instead.
         folder: for the rows and the answer.
         parent: process that it must not outlive.
     """
@@ -44,6 +45,7 @@ class Setup(Versioned, frozen=True, kw_only=True):
     variant: str
     wanted: dict[str, tuple[str, ...]] | None
     outputs: bool = False
+    made: bool = False
     folder: str
     parent: int
 
@@ -90,6 +92,8 @@ def _looked(setup: Setup, folder: Path) -> Answer:
     try:
         if setup.outputs:
             return _with_tensors(_answers(bundle, variant, inputs), folder)
+        if setup.made:
+            return _with_made(engine, bundle, variant, inputs, folder)
         if setup.wanted is None:
             return _with_layers(engine, bundle, variant, inputs)
         if not isinstance(engine, Showing):
@@ -116,6 +120,14 @@ def _with_layers(engine: object, bundle: Bundle, variant: Variant, inputs: Array
     if not isinstance(engine, Revealing):
         return Answer()
     return Answer(known=True, layers=engine.layers(bundle, variant, inputs))
+
+
+def _with_made(
+    engine: object, bundle: Bundle, variant: Variant, inputs: Arrays, folder: Path
+) -> Answer:
+    if not isinstance(engine, Making):
+        return Answer()
+    return _with_tensors(engine.made(bundle, variant, inputs), folder)
 
 
 def _with_tensors(found: Arrays, folder: Path) -> Answer:

@@ -35,7 +35,7 @@ def emit_errors(
             "tensor": error.tensor,
             "op": error.op,
             "node": error.node,
-            "SQNR dB": f"{error.sqnr_db:.1f}" if abs(error.sqnr_db) < 999 else "equal",
+            "SQNR dB": _ratio(error.sqnr_db),
             "relative": f"{error.relative:.2g}",
             "largest": f"{error.largest:.3g}",
         }
@@ -47,7 +47,9 @@ def emit_errors(
 def describe_report(variant: str, report: "LayerReport") -> list[str]:
     """Return in words what was found of a variant, and how."""
     count = len(report.errors)
-    if report.found == "outputs":
+    if report.found == "matched":
+        seen = f"it names no tensor inside, {count} of {report.layers} layers were told by values"
+    elif report.found == "outputs":
         seen = f"it names no tensor inside, its {count} outputs alone were compared"
     else:
         seen = f"{count} of {report.layers} layers were compared"
@@ -55,6 +57,8 @@ def describe_report(variant: str, report: "LayerReport") -> list[str]:
     if (first := report.first) is not None:
         layer = f"{first.op} '{first.node}' (tensor '{first.tensor}', {first.sqnr_db:.1f} dB)"
         said = [f"the first to diverge is {layer}: {seen}"]
+    if report.found == "matched" and first is not None:
+        said += ["nothing made of that layer agrees; one that is fused with it may be at fault"]
     if report.found == "rebuilt":
         said += [REBUILT.format(report.builds)]
     return [f"{variant}: {words}" for words in (*said, report.why) if words]
@@ -144,6 +148,12 @@ def describe_layers(layers: Sequence[LayerFacts] | None, why: str) -> None:
 def line(name: str, value: str) -> None:
     """Print one fact."""
     out.print(f"[bold]{name:10}[/] {escape(value)}", soft_wrap=True)
+
+
+def _ratio(decibels: float) -> str:
+    if abs(decibels) < 999:
+        return f"{decibels:.1f}"
+    return "equal" if decibels > 0 else "none"
 
 
 def _counts(counted: Counter[str]) -> str:

@@ -21,6 +21,7 @@ def verify(
     layers: Annotated[bool, Parameter(negative="")] = False,
     model: Annotated[Path | None, Parameter(name=["--model", "-m"])] = None,
     calibration: Path | None = None,
+    rebuild: Annotated[bool, Parameter(negative="")] = False,
     cache: Path | None = None,
     enough: float | None = None,
     worst: int = 10,
@@ -30,10 +31,10 @@ def verify(
     """Compare every digest, then ask each variant for its golden samples.
 
     With --layers, compare what is inside with the source model instead, layer by
-    layer. Where an artifact does not show its layers and its outputs diverge, parts of
-    the model are built again until the first layer that diverges is found. Exits 1 when
-    a variant disagrees or a layer diverges, 2 when the bundle is not whole, 4 when no
-    engine of it is installed.
+    layer. Where an artifact shows nothing of its layers and its outputs diverge, parts
+    of the model are built again until the first layer that diverges is found. Exits 1
+    when a variant disagrees or a layer diverges, 2 when the bundle is not whole, 4 when
+    no engine of it is installed.
 
     Args:
         bundle: directory of the bundle.
@@ -43,6 +44,8 @@ def verify(
         model: the file that the bundle was compiled from.
         calibration: .npz with rows by input name to compare the layers on; the golden rows by
             default.
+        rebuild: build parts of the model again also where the artifact shows by its values where it
+            diverges, to tell whether the compiler is at fault and which of fused layers.
         cache: directory in which builds are kept, for layers that have to be built again; kernels
             that were tuned for the bundle are taken from there.
         enough: dB of signal to noise below which a layer has diverged; by default what is usual
@@ -63,7 +66,7 @@ def verify(
 
         verify_layers(
             opened, variants, model, calibration, format,
-            cache=cache, enough_db=enough, worst=worst, trust_pickle=trust_pickle,
+            rebuild=rebuild, cache=cache, enough_db=enough, worst=worst, trust_pickle=trust_pickle,
         )  # fmt: skip
         return
     rows = [_check(opened, one, threads) for one in variants]

@@ -26,6 +26,7 @@ def verify_layers(
     rows: Path | None,
     output: Format,
     *,
+    rebuild: bool,
     cache: Path | None,
     enough_db: float | None,
     worst: int,
@@ -48,7 +49,9 @@ def verify_layers(
     missing: dict[str, EngineMissingError] = {}
     for variant in variants:
         with err.status(escape(f"looking into {variant.name}")) as shown:
-            again = Again(cache=cache, tell=lambda words: shown.update(escape(words)))
+            again = Again(
+                cache=cache, tell=lambda words: shown.update(escape(words)), always=rebuild
+            )
             try:
                 found[variant.name] = layer_report(
                     bundle, variant, source, rows=given, enough_db=enough_db, again=again

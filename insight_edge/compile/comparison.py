@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from insight_edge.bench.insides import ask_outputs, look_inside
+from insight_edge.bench.insides import ask_made, ask_outputs, look_inside
 from insight_edge.bundle.open import Bundle
 from insight_edge.compile.divergence import (
     ENOUGH_DB,
@@ -21,6 +21,7 @@ from insight_edge.compile.divergence import (
     SourceTensor,
     compare_layers,
     first_diverged,
+    worst_row,
 )
 from insight_edge.compile.environments import device_python
 from insight_edge.compile.program_tensors import program_tensors
@@ -93,6 +94,22 @@ class Comparison:
         """
         order, values = program_tensors(original, self.fed)
         return replace(self, order=order, values=values)
+
+    def of_row(self, answers: Arrays) -> "Comparison":
+        """Return the comparison on the one row whose answers are worst; of a fixed batch on all.
+
+        Inside a model rows need not come first, so that what was made row by row cannot be joined.
+        """
+        if isinstance(self.bundle.manifest.io.model_inputs[0].shape[0], int):
+            return self
+        row = worst_row(self.values, answers)
+        fed = {name: array[row : row + 1] for name, array in self.fed.items()}
+        return replace(self, fed=fed, values=source_tensors(self.model, self.order, fed))
+
+    def made(self) -> Arrays | None:
+        """Return what the artifact's steps make, by names of its own; None where none are shown."""
+        python = device_python(self.variant.target.backend)
+        return ask_made(self.bundle.path, self.variant.name, python=python, inputs=self.fed)
 
     def answered(self) -> Arrays:
         """Return the artifact's outputs."""

@@ -105,6 +105,17 @@ def unhealed(order: Sequence[SourceTensor], errors: Sequence[LayerError]) -> tup
     return tuple(e for e in errors if not e.diverged or any(readers.get(e.tensor, [True])))
 
 
+def worst_row(source: Mapping[str, Array], answers: Mapping[str, Array]) -> int:
+    """Return the row of outputs that is furthest from the source model's; rows come first."""
+    errors: list[NDArray[np.float64]] = []
+    for name, found in answers.items():
+        wanted = source.get(name)
+        if wanted is not None and wanted.shape == found.shape and wanted.ndim:
+            apart = np.square(_differences(wanted, found)).reshape(len(wanted), -1).sum(axis=1)
+            errors.append(apart / (np.square(_plain(wanted)).sum() or 1.0))
+    return int(np.max(errors, axis=0).argmax()) if errors else 0
+
+
 def worst_layers(errors: Sequence[LayerError], count: int) -> tuple[LayerError, ...]:
     """Return the layers with the largest errors, the worst first."""
     return tuple(sorted(errors, key=lambda error: error.sqnr_db)[:count])

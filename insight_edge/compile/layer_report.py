@@ -6,9 +6,10 @@ from typing import Literal
 
 from insight_edge.compile.divergence import LayerError
 
-Found = Literal["read", "outputs", "rebuilt"]
-"""Read from the artifact itself; its outputs alone; or of parts of the model, built again as the
-artifact was, which says something about the compiler and not about the artifact's own bytes."""
+Found = Literal["read", "matched", "outputs", "rebuilt"]
+"""Read from the artifact itself; found in it by values, where it names nothing, so that the layer
+may be another that is fused with the one named; its outputs alone; or of parts of the model, built
+again as the artifact was, which tells of the compiler and not of the artifact's own bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -64,6 +64,15 @@ class Showing(Protocol):
         ...
 
 
+@runtime_checkable
+class Making(Protocol):
+    """An engine that shows what its steps make, by names that say nothing of the model's."""
+
+    def made(self, bundle: Bundle, variant: Variant, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """Return what every step makes of model inputs, in the order of execution."""
+        ...
+
+
 def first_known(wanted: Wanted, known: Sequence[str]) -> dict[str, str]:
     """Return for each tensor of the source model the first of its names that is known."""
     names = frozenset(known)

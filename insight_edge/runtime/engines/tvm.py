@@ -11,6 +11,7 @@ what the model takes.
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -57,7 +58,15 @@ class TvmEngine:
         """Return the kernels that one inference calls."""
         session = self.load(bundle, variant, threads=1)
         try:
-            return session.layers(inputs)
+            return tvm_insides.layers(next(session.calls(inputs)))
+        finally:
+            session.close()
+
+    def made(self, bundle: Bundle, variant: Variant, inputs: Tensors) -> dict[str, Array]:
+        """Return what every kernel makes, in order."""
+        session = self.load(bundle, variant, threads=1)
+        try:
+            return tvm_insides.joined(list(session.calls(inputs)))
         finally:
             session.close()
 
@@ -155,13 +164,14 @@ class TvmSession:
             self._machines.append(machine)
         return dict(zip(self._outputs, answers, strict=True))
 
-    def layers(self, inputs: Tensors) -> tuple[LayerFacts, ...]:
-        """Return the kernels that are called for a row, or for all where the library takes all."""
+    def calls(self, inputs: Tensors) -> Iterator[list[tuple[str, Array]]]:
+        """Yield the kernels that each row calls, or all rows where the library takes all."""
         arrays = [inputs[name] for name in self._inputs]
-        row = next(_rows(arrays)) if self._by_row else arrays
         machine = self._initialised()
         asked = machine[self._entry]
-        return tvm_insides.layers(self._ffi, machine, lambda: self._call(asked, row))
+        for row in _rows(arrays) if self._by_row else [arrays]:
+            run = partial(self._call, asked, row)
+            yield tvm_insides.called(self._ffi, machine, run)
 
     def close(self) -> None:
         """Drop the machines and the library."""
