@@ -38,7 +38,7 @@ def refuse_disagreement(
         tolerance: of the largest element of an output.
 
     Raises:
-        ModelError: it does not run, or the number of outputs, a shape or a value differs.
+        ModelError: the number of outputs, a shape or a value differs.
     """
     found_answers = answers(data, inputs)
     if len(found_answers) != len(expected):
@@ -61,23 +61,15 @@ def refuse_disagreement(
 
 
 def answers(data: bytes, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Return what an ONNX model answers on the reference engine, by output in order.
-
-    Raises:
-        ModelError: it does not run.
-    """
+    """Return what an ONNX model answers on the reference engine, by output in order."""
     send_none()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        names = [output.name for output in session.get_outputs()]
-        return dict(zip(names, session.run(names, dict(inputs)), strict=True))
-    except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"its export does not run in ONNX Runtime: {first}") from error
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
 
 def relative_error(found: Array, wanted: Array) -> float:

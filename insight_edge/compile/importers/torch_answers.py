@@ -74,7 +74,7 @@ def refuse_other_answers(asked: Answers, source: SourceModel) -> None:
     """Raise unless the export of a program answers what the program did.
 
     Raises:
-        ModelError: it takes other inputs, answers otherwise, or not row by row.
+        ModelError: it takes other inputs, does not run, answers otherwise, or not row by row.
     """
     names = [spec.name for spec in source.workload.inputs]
     if len(asked.inputs) != len(names):
@@ -87,11 +87,14 @@ def refuse_other_answers(asked: Answers, source: SourceModel) -> None:
         refuse_disagreement(
             source.data, inputs, asked.outputs, framework="torch", tolerance=asked.tolerance
         )
-    except ModelError as error:
-        if asked.suspect is None:
-            raise
-        why, hint = asked.suspect
-        raise ModelError(f"{error}; {why}", hint=hint) from error
+    except Exception as error:
+        found = (
+            error
+            if isinstance(error, ModelError)
+            else ModelError(f"its export does not run: {one_line(error)}")
+        )
+        why, hint = asked.suspect or ("", found.hint)
+        raise ModelError("; ".join(filter(None, (str(found), why))), hint=hint) from error
 
 
 def _first_answers(module: Any, examples: Any) -> tuple[Any, list[Array]]:
