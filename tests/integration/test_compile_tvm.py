@@ -162,6 +162,24 @@ def assert_threads_are_bounded_by_session(artifact: Built) -> None:
     assert unpinned
 
 
+def test_kernel_that_takes_a_bare_number_is_built(built: Build, tmp_path: Path) -> None:
+    """As attention masks are made: of the very sizes of what is masked."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["sizes"]),
+        helper.make_node("Cast", ["sizes"], ["numbers"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("ReduceSum", ["numbers"], ["sum"], keepdims=1),
+        helper.make_node("Add", ["x", "sum"], ["y"]),
+    ]
+    free = ("batch", "steps")
+    model = model_of(nodes, [value("x", free)], [value("y", free)]).SerializeToString()
+    job = replace(tvm_job(model, tmp_path), shared=str(tmp_path / "kept"))
+    artifact = built(job, tmp_path / "b")
+    rows = {"x": np.zeros((2, 3), np.float32)}
+    entry = artifact.directory / artifact.artifact.entry
+    found = tvm_answers(entry, artifact.artifact.settings, rows, ["y"])
+    np.testing.assert_array_equal(found["y"], np.full((2, 3), 5, np.float32))
+
+
 @pytest.mark.long
 def test_tuned_code_is_faster_than_untuned_and_right(built: Build, tmp_path: Path) -> None:
     model = dense_model(WIDTH, WIDTH)

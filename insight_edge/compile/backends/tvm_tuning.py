@@ -110,7 +110,11 @@ def _measuring(target: Any) -> Any:
 
 
 def _open(task: Any) -> bool:
-    """Return whether a buffer of the kernel has a size that is not known, or is passed one."""
+    """Return whether a buffer of the kernel has a size that is not known, or one is no buffer.
+
+    MetaSchedule measures neither. A kernel that takes a bare number is how a size of the graph
+    or a constant mask comes to be computed with.
+    """
     from tvm.s_tir.meta_schedule.arg_info import ArgInfo
 
     try:
