@@ -42,6 +42,9 @@ MAX_CALIBRATION_ROWS = 128
 for digits keeps 25.0 dB of its answers with scales from 4 rows, 26.8 from 16, 27.3 from 64, and
 changes by 0.1 dB up to 1,024; other data vary more, so it is twice as many."""
 
+RESERVED = frozenset({"labels", "verification"})
+"""Arrays that are about rows, unless an input of the model is called so."""
+
 POOL = 4
 """Rows that may calibrate for each that does, so that there is something to choose among."""
 
@@ -124,15 +127,15 @@ def read_samples(
     with _mistakes(path):
         file = RowFile(path, max_bytes=MAX_SAMPLES_BYTES, max_arrays=MAX_ARRAYS)
         count = _check_inputs(path, file.columns, specs)
-        _check_labels(path, file.columns.get("labels"), count)
-        proving, pool = _split(_verification(path, file, count), count)
+        _check_labels(path, _column(file.columns, "labels", specs), count)
+        proving, pool = _split(_verification(path, file, specs, count), count)
         row_bytes = max(1, sum(c.row_bytes for n, c in file.columns.items() if n != "verification"))
         chosen = _representative(file, specs, pool, kept_bytes // 4 // row_bytes)
         proving = _evenly(proving, max(1, kept_bytes * 3 // 4 // row_bytes))
         kept = np.sort(np.concatenate([proving, chosen]))
         return Samples(
             inputs={spec.name: file.take(spec.name, kept) for spec in specs},
-            labels=_labels(path, file, kept),
+            labels=_labels(path, file, specs, kept),
             verification=np.isin(kept, proving),
             numbers=kept,
         )
@@ -161,7 +164,7 @@ def _representative(
     if len(pool) <= wanted:
         return pool
     figures = np.concatenate([_figures(file, spec.name, pool) for spec in specs], axis=1)
-    labels = file.columns.get("labels")
+    labels = _column(file.columns, "labels", specs)
     classes = None
     if labels is not None and len(labels.shape) == 1 and labels.dtype.kind != "f":
         classes = file.take("labels", pool).astype(np.int64)
@@ -181,7 +184,7 @@ def _figures(file: RowFile, name: str, rows: Indices) -> Figures:
 def _check_inputs(path: Path, columns: Mapping[str, Column], specs: Sequence[TensorSpec]) -> int:
     """Return how many rows there are."""
     names = [spec.name for spec in specs]
-    extra = sorted(set(columns) - {*names, "labels", "verification"})
+    extra = sorted(set(columns) - {*names, *RESERVED})
     if extra:
         raise ConfigurationError(
             f"{path}: array '{extra[0]}' belongs to no input",
@@ -237,9 +240,14 @@ def _check_labels(path: Path, labels: Column | None, count: int) -> None:
         )
 
 
-def _labels(path: Path, file: RowFile, rows: Indices) -> Labels | None:
+def _column(columns: Mapping[str, Column], name: str, specs: Sequence[TensorSpec]) -> Column | None:
+    """Return an array that is about rows; what an input of the model is called is that input."""
+    return None if any(spec.name == name for spec in specs) else columns.get(name)
+
+
+def _labels(path: Path, file: RowFile, specs: Sequence[TensorSpec], rows: Indices) -> Labels | None:
     """Return the labels of some rows, i8 or f8."""
-    if "labels" not in file.columns:
+    if _column(file.columns, "labels", specs) is None:
         return None
     found = file.take("labels", rows)
     if found.dtype.kind != "f":
@@ -249,8 +257,10 @@ def _labels(path: Path, file: RowFile, rows: Indices) -> Labels | None:
     return found.astype(np.float64)
 
 
-def _verification(path: Path, file: RowFile, count: int) -> NDArray[np.bool_] | None:
-    column = file.columns.get("verification")
+def _verification(
+    path: Path, file: RowFile, specs: Sequence[TensorSpec], count: int
+) -> NDArray[np.bool_] | None:
+    column = _column(file.columns, "verification", specs)
     if column is None:
         return None
     if column.shape != (count,) or column.dtype != np.bool_:

@@ -185,3 +185,14 @@ def test_blocks_without_a_row_that_calibrates_are_passed_over(tmp_path: Path) ->
     found = read_samples(write(tmp_path, x=rows, verification=np.arange(900) >= 200), [spec])
     assert len(found.calibration()["x"]) == 128
     assert len(found.proof()[0]["x"]) == 700
+
+
+def test_inputs_may_have_the_names_of_arrays_about_rows(tmp_path: Path) -> None:
+    specs = [
+        TensorSpec(name=name, dtype="float32", shape=("batch", 3))
+        for name in ("labels", "verification")
+    ]
+    rows = np.arange(24, dtype=np.float32).reshape(8, 3)
+    found = read_samples(write(tmp_path, labels=rows, verification=rows), specs)
+    assert found.labels is None
+    assert len(found.proof()[0]["labels"]) == 6
