@@ -2,6 +2,7 @@
 """PyTorch programs saved by `torch.export.save`, exported to ONNX and compared with torch."""
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,10 +73,35 @@ def _quiet() -> Iterator[None]:
 def _load(data: bytes) -> "torch.export.ExportedProgram":
     import torch
 
+    swallowed: list[BaseException] = []
+    logger = logging.getLogger("torch.export")
+
+    def keep(record: logging.LogRecord) -> bool:
+        if record.exc_info and record.exc_info[1]:
+            swallowed.append(record.exc_info[1])
+        return False
+
+    logger.setLevel(logging.WARNING)
+    logger.addFilter(keep)
     try:
         return torch.export.load(BytesIO(data))
     except Exception as error:
-        raise ModelError(f"torch cannot read it: {one_line(error)}") from error
+        raise _unread_error(swallowed[0] if swallowed else error) from error
+    finally:
+        logger.removeFilter(keep)
+
+
+def _unread_error(error: BaseException) -> ModelError:
+    """Return why torch does not read a program: what it raises says no more than that it logged."""
+    told = _cause(error)
+    missing = re.search(r"resolve torch\.ops\.(\w+)\.(\w+)", told)
+    if missing is None:
+        return ModelError(f"torch cannot read it: {told}")
+    operator = "::".join(missing.groups())
+    return ModelError(
+        f"it calls {operator}, which torch itself does not have",
+        hint=f"leave {operator} out of what is exported, and apply it to the outputs",
+    )
 
 
 def _export(program: "torch.export.ExportedProgram") -> bytes:

@@ -199,3 +199,18 @@ def test_output_of_other_rows_is_refused(tmp_path: Path) -> None:
     """Before anything is compiled: `check` reads models too."""
     error = refused(Net(lambda net, x: (net.layer(x), net.layer.weight)).eval(), tmp_path)
     assert "has 3 rows for 2 rows of input" in str(error)
+
+
+def test_operator_of_another_package_is_named(tmp_path: Path) -> None:
+    """Suppression of boxes is torchvision's, and torch says so in its log alone."""
+    saved = save(Net(lambda net, x: net.layer(x).relu()).eval(), tmp_path / "known.pt2")
+    with zipfile.ZipFile(saved) as old, zipfile.ZipFile(tmp_path / "net.pt2", "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            new.writestr(
+                name,
+                data.replace(b"torch.ops.aten.relu.default", b"torch.ops.elsewhere.nms.default"),
+            )
+    with pytest.raises(ModelError, match="it calls elsewhere::nms, which torch itself") as caught:
+        read_source(tmp_path / "net.pt2")
+    assert "apply it to the outputs" in str(caught.value.hint)
