@@ -9,8 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import onnx
+import onnx.version_converter
 
 from insight_edge.compile.check import subgraphs
+
+SCALES_A_CHANNEL = 13
+"""The first opset in which a scale may be given for each channel."""
 
 BIASED = frozenset({"Conv", "ConvTranspose", "Gemm"})
 """Operators whose third input the quantiser takes for a bias."""
@@ -25,7 +29,7 @@ def made_ready(model: Path, *, named: bool) -> onnx.ModelProto:
     """
     with TemporaryDirectory() as scratch:
         place = Path(scratch) / "prepared.onnx"
-        _pre_process(model, place)
+        _pre_process(_with_scales_a_channel(model, Path(scratch)), place)
         prepared = onnx.load(place)
     _own_biases(prepared.graph)
     _forget_origin(prepared.graph)
@@ -35,6 +39,17 @@ def made_ready(model: Path, *, named: bool) -> onnx.ModelProto:
             node.name = f"{node.op_type}_{index}"
         taken.add(node.name)
     return prepared
+
+
+def _with_scales_a_channel(model: Path, scratch: Path) -> Path:
+    """Return the model, or a file of it at the first opset that has a scale for each channel."""
+    given = onnx.load(model)
+    versions = {one.version for one in given.opset_import if one.domain in {"", "ai.onnx"}}
+    if not versions or min(versions) >= SCALES_A_CHANNEL:
+        return model
+    newer = scratch / "newer.onnx"
+    onnx.save(onnx.version_converter.convert_version(given, SCALES_A_CHANNEL), newer)
+    return newer
 
 
 def _pre_process(model: Path, place: Path) -> None:
@@ -62,9 +77,10 @@ def _forget_origin(graph: onnx.GraphProto) -> None:
 
 
 def _own_biases(graph: onnx.GraphProto) -> None:
-    """Give every operator a bias of its own.
+    """Give every operator a bias of its own, in one dimension.
 
     The quantiser would, under the name of the first and a number, which another tensor may have.
+    A bias of [1, units], as it comes of TensorFlow, it takes for one number.
     """
     weights = {one.name: one for one in graph.initializer}
     taken = {name for node in graph.node for name in (*node.input, *node.output)} | weights.keys()
@@ -73,9 +89,12 @@ def _own_biases(graph: onnx.GraphProto) -> None:
         if node.op_type not in BIASED or len(node.input) < 3 or node.input[2] not in weights:
             continue
         bias = node.input[2]
-        if bias in met:
+        units = [size for size in weights[bias].dims if size != 1] or [1]
+        flat = len(units) == 1 < len(weights[bias].dims)
+        if bias in met or flat:
             own = graph.initializer.add()
             own.CopyFrom(weights[bias])
+            own.dims[:] = units if flat else own.dims
             own.name = next(n for i in count() if (n := f"{bias}.own{i}") not in taken)
             node.input[2] = own.name
             taken.add(own.name)

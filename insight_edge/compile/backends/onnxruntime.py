@@ -12,7 +12,6 @@ from insight_edge.compile.backends.onnxruntime_operators import unsupported_oper
 from insight_edge.compile.footprint import Footprint
 from insight_edge.compile.int8 import nothing_to_quantize, recurrent_refusal, saturates, vnni
 from insight_edge.compile.job import Artifact, BuildJob
-from insight_edge.compile.refusal import Refusal
 from insight_edge.compile.seam import LEFT_OUT, SCAN
 from insight_edge.compile.sensitivity import SENSITIVITY_FILE
 from insight_edge.compile.source import SourceModel
@@ -31,9 +30,6 @@ GPU_DISTRIBUTION = "onnxruntime-gpu"
 
 CUDA = "cuda"
 """Option of FP32 that runs on an NVIDIA GPU."""
-
-MIN_INT8_OPSET = 13
-"""The first in which a scale may be given for each channel."""
 
 UNQUANTISED = ("LSTM", "GRU", "RNN")
 """Left in FP32 by the quantiser."""
@@ -73,11 +69,6 @@ class OnnxRuntimeBackend:
         refusal = unsupported_operators(workload)
         if refusal is not None or target.precision != "int8":
             return refusal
-        if workload.opset < MIN_INT8_OPSET:
-            return Refusal(
-                f"a scale a channel needs opset {MIN_INT8_OPSET}, the model has {workload.opset}",
-                hint="export at opset 18",
-            )
         return recurrent_refusal(workload, UNQUANTISED) or nothing_to_quantize(workload)
 
     def footprint(self, target: Target) -> Footprint | None:

@@ -144,10 +144,10 @@ def test_int8_with_nothing_to_quantise_is_refused() -> None:
     assert found["openvino:int8"] == "the model has no operator that INT8 makes faster"
 
 
-def test_int8_of_an_old_opset_is_refused_by_onnxruntime() -> None:
+def test_int8_of_an_old_opset_is_tried_by_onnxruntime() -> None:
     model = conv_model()
     model.opset_import[0].version = 12
-    assert "needs opset 13" in str(refusals(model)["onnxruntime:int8"])
+    assert refusals(model)["onnxruntime:int8"] is None
 
 
 def test_classical_models_are_for_onnxruntime_alone() -> None:

@@ -64,7 +64,34 @@ def reducing_over_axes() -> bytes:
     return model_of(nodes, weights)
 
 
-@pytest.mark.parametrize("made", [sharing_a_bias, reducing_over_axes])
+def with_a_bias_of_two_dimensions() -> bytes:
+    shape = numpy_helper.from_array(np.array([-1, *ROW], np.int64), "shape")
+    units = CHANNELS * 64
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["flat"], "flatten"),
+        helper.make_node("MatMul", ["flat", "w"], ["product"], "matmul"),
+        helper.make_node("Add", ["product", "b"], ["sum"], "add"),
+        helper.make_node("Reshape", ["sum", "shape"], ["y"], "reshape"),
+    ]
+    return model_of(nodes, [shape, weight("w", units, units), weight("b", 1, units)])
+
+
+def of_an_opset_without_scales_a_channel() -> bytes:
+    model = onnx.load_from_string(sharing_a_bias())
+    model.opset_import[0].version = 12
+    data: bytes = model.SerializeToString()
+    return data
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        sharing_a_bias,
+        reducing_over_axes,
+        with_a_bias_of_two_dimensions,
+        of_an_opset_without_scales_a_channel,
+    ],
+)
 def test_int8_answers_nearly_as_the_model(made: Callable[[], bytes], tmp_path: Path) -> None:
     data = made()
     rows = np.random.default_rng(1).normal(size=(16, *ROW)).astype(np.float32)
