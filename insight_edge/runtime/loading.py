@@ -133,6 +133,10 @@ def _refuse_isa(variant: Variant) -> None:
 
 
 def _one_line(error: Exception) -> str:
-    """Return the first line of a foreign message, which may be pages of native stack."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    """Return the first line of a foreign message, which may be pages of native stack.
+
+    A line that ends in a colon says where; what is said after it.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = next((line for line in lines if not line.endswith(":")), "".join(lines[:1]))
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

@@ -166,10 +166,13 @@ def test_entry_that_is_not_a_file_of_the_variant_is_refused(
         load_session(bundle, changed(bundle, entry="golden.npz"), threads=1)
 
 
+@pytest.mark.parametrize(
+    "said", ["bad operator\n#0 native stack", "Exception from src/core.cpp:117:\nbad operator\n\n"]
+)
 def test_foreign_error_is_wrapped_once_in_one_line(
-    bundle: Bundle, use: Callable[[Any], None]
+    bundle: Bundle, use: Callable[[Any], None], said: str
 ) -> None:
-    cause = RuntimeError("bad operator\n#0 native stack")
+    cause = RuntimeError(said)
     use(Loud(cause))
     with pytest.raises(LoadFailedError) as caught:
         load_session(bundle, bundle.variant(), threads=1)
