@@ -120,14 +120,16 @@ def _stopped_early(path: Path) -> tuple[np.ndarray, np.ndarray]:
 def _lightgbm(kind: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
     import lightgbm
 
-    classes = {"classes": 3, "binary": 2, "missing": 2}
+    classes = {"classes": 3, "binary": 2, "missing": 2, "steep": 2, "shares": 2}
     rows, answers = _table(classes.get(kind, 0))
     rows = np.asarray(rows, np.float64) / 3  # thresholds that are no float32
     objectives = {"classes": "multiclass", "binary": "binary", "missing": "binary"}
-    objectives["poisson"] = "poisson"
+    objectives |= {"poisson": "poisson", "fair": "fair"}
+    objectives |= {"steep": "binary", "shares": "cross_entropy"}
     asked = {"objective": objectives.get(kind, "regression"), "verbose": -1, "num_threads": 1}
     asked |= {"num_class": 3} if kind == "classes" else {}
     asked |= {"zero_as_missing": True} if kind == "zeros" else {}
+    asked |= {"sigmoid": 0.7} if kind == "steep" else {}
     if kind == "zeros":
         rows[::3, 0] = 0
     if kind == "forest":

@@ -27,6 +27,12 @@ DEFAULT_LEFT = 2
 MISSING_KINDS = 12
 """Bits of a decision: where a missing value goes, and what counts as one (0 where nothing does)."""
 
+SAME_ANSWER = {"fair": "regression", "mape": "regression", "cross_entropy": "binary sigmoid:1"}
+"""Objectives that the converter does not know, and ones that answer alike."""
+
+_OBJECTIVE = re.compile(r"^objective=(\S+)$", re.MULTILINE)
+_ASKED_FOR = re.compile(r"^\[objective: (\S+)\]$", re.MULTILINE)
+_STEEPNESS = re.compile(r"^objective=binary sigmoid:(\S+)$", re.MULTILINE)
 _SPLITS = re.compile(r"^threshold=(.*)\ndecision_type=(.*)$", re.MULTILINE)
 _LEAVES = re.compile(r"^leaf_value=(.*)$", re.MULTILINE)
 _AVERAGED = re.compile(r"^average_output\n", re.MULTILINE)
@@ -96,7 +102,9 @@ def convert(path: Path, directory: Path, *, trust_pickle: bool) -> None:  # noqa
 
 
 def reworded(text: str, iterations: int) -> str:
-    """Return the same model with thresholds that are float32, and the mean of trees as a sum.
+    """Return the same model in words that the converter knows.
+
+    Thresholds are float32, a mean of trees is a sum, and a probability falls as it does by default.
 
     Args:
         text: as LightGBM saves it.
@@ -104,12 +112,22 @@ def reworded(text: str, iterations: int) -> str:
     """
     text = _SPLITS.sub(_reworded_splits, text)
     text = _SIZES.sub("", text)  # of the lines as they were
-    if _AVERAGED.search(text):
-        text = _AVERAGED.sub("", text)
+    text = _OBJECTIVE.sub(lambda line: f"objective={SAME_ANSWER.get(line[1], line[1])}", text)
+    text = _ASKED_FOR.sub(lambda line: f"[objective: {_first_word(line[1])}]", text)
+    steepness = _STEEPNESS.search(text)
+    times = float(steepness[1]) if steepness else 1.0
+    text = _STEEPNESS.sub("objective=binary sigmoid:1", text)
+    parts = iterations if _AVERAGED.search(text) else 1
+    text = _AVERAGED.sub("", text)
+    if (times, parts) != (1.0, 1):
         text = _LEAVES.sub(
-            lambda line: "leaf_value=" + _each(line[1], lambda value: value / iterations), text
+            lambda line: "leaf_value=" + _each(line[1], lambda value: value * times / parts), text
         )
     return text
+
+
+def _first_word(objective: str) -> str:
+    return SAME_ANSWER.get(objective, objective).split()[0]
 
 
 def _reworded_splits(lines: re.Match[str]) -> str:

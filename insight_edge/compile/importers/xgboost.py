@@ -22,7 +22,7 @@ HEAD_BYTES = 4096
 SAME_MARGIN = {"reg:logistic": "binary:logistic", "multi:softmax": "multi:softprob"}
 """Objectives of the same trees and the same margin; the converter knows the second only."""
 
-RAW_MARGIN = ("rank:",)
+RAW_MARGIN = ("rank:", "binary:logitraw")
 """Objectives whose answer is the margin itself, as that of a regression is."""
 
 
