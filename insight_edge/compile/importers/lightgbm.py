@@ -19,6 +19,8 @@ from insight_edge.compile.source import SourceModel
 from insight_edge.errors import ModelError
 
 HEAD = b"tree\n"
+SUFFIXES = frozenset({".txt", ".model", ".lgb", ".lgbm", ".json", ".bin"})
+"""What LightGBM's text is saved as; it goes by no suffix."""
 
 ZERO = 1e-34
 """LightGBM takes nearer values for 0 before it looks at any threshold; no sensor gives one."""
@@ -40,11 +42,11 @@ _SIZES = re.compile(r"^tree_sizes=.*\n", re.MULTILINE)
 
 
 class LightgbmImporter:
-    """Reads `.txt` that LightGBM wrote."""
+    """Reads `.txt`, whatever else it may be called, that LightGBM wrote."""
 
     def accepts(self, path: Path) -> bool:
-        """Return whether the file is LightGBM's: `.txt` is looked into, nothing is loaded."""
-        if path.suffix.lower() != ".txt":
+        """Return whether the file is LightGBM's: it is looked into, nothing is loaded."""
+        if path.suffix.lower() not in SUFFIXES:
             return False
         try:
             with path.open("rb") as file:

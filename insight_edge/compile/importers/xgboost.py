@@ -19,6 +19,9 @@ from insight_edge.errors import ModelError
 
 HEAD_BYTES = 4096
 
+LOOKED_INTO = frozenset({".json", ".model", ".bst"})
+"""Suffixes that others use as well."""
+
 SAME_MARGIN = {"reg:logistic": "binary:logistic", "multi:softmax": "multi:softprob"}
 """Objectives of the same trees and the same margin; the converter knows the second only."""
 
@@ -27,13 +30,12 @@ RAW_MARGIN = ("rank:", "binary:logitraw")
 
 
 class XgboostImporter:
-    """Reads `.ubj`, and `.json` that XGBoost wrote."""
+    """Reads `.ubj`, and `.json`, `.model` and `.bst` that XGBoost wrote."""
 
     def accepts(self, path: Path) -> bool:
-        """Return whether the file is XGBoost's: `.json` is looked into, nothing is loaded."""
-        if path.suffix.lower() == ".ubj":
-            return True
-        return path.suffix.lower() == ".json" and _is_learner(path)
+        """Return whether the file is XGBoost's: all but `.ubj` is looked into, nothing loaded."""
+        suffix = path.suffix.lower()
+        return suffix == ".ubj" or (suffix in LOOKED_INTO and _is_learner(path))
 
     def read(self, path: Path, *, trust_pickle: bool) -> SourceModel:  # noqa: ARG002 (no code)
         """Return the booster in ONNX: float32 features in, values or label and probabilities out.
@@ -63,7 +65,8 @@ def convert(path: Path, directory: Path, *, trust_pickle: bool) -> None:  # noqa
 
     original = xgboost.Booster()
     try:
-        original.load_model(path)
+        # Of bytes it sees the format, of a path it goes by the suffix.
+        original.load_model(bytearray(path.read_bytes()))
         original = _as_predicted(original)
         saved = json.loads(bytes(original.save_raw("json")))
     except (xgboost.core.XGBoostError, ValueError) as error:
@@ -109,7 +112,8 @@ def _is_learner(path: Path) -> bool:
             head = file.read(HEAD_BYTES)
     except OSError:
         return False
-    return head.lstrip().startswith(b"{") and b'"learner"' in head
+    binary = head.startswith(b"{L") and b"\x07learner{" in head
+    return binary or (head.lstrip().startswith(b"{") and b'"learner"' in head)
 
 
 def _reword(learner: dict[str, Any]) -> str:

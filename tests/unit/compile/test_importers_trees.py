@@ -120,7 +120,13 @@ def test_damaged_file_is_a_model_error(name: str, cut: int, tmp_path: Path) -> N
 
 def test_names_that_frameworks_share_are_looked_into(tmp_path: Path) -> None:
     files = {"a.json": '{"learner": 1}', "b.json": "{}", "e.ubj": ""}
-    files |= {"c.txt": "tree\nversion=v4", "d.txt": "trees"}
+    files |= {
+        "c.txt": "tree\nversion=v4",
+        "d.txt": "trees",
+        "g.model": "tree\n",
+        "h.json": "tree\n",
+    }
+    files |= {"f.model": "{L\0\0\0\0\0\0\0\x07learner{L", "i.model": "binf", "j.md": "tree\n"}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     accepted = {
@@ -133,7 +139,19 @@ def test_names_that_frameworks_share_are_looked_into(tmp_path: Path) -> None:
         "c.txt": (False, True),
         "d.txt": (False, False),
         "e.ubj": (True, False),
+        "f.model": (True, False),
+        "g.model": (False, True),
+        "h.json": (False, True),
+        "i.model": (False, False),
+        "j.md": (False, False),
     }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("token", ["xgboost", "lightgbm"])
+def test_format_is_seen_in_a_file_of_another_name(token: str, tmp_path: Path) -> None:
+    made = made_apart(token, tmp_path / ("m.ubj" if token == "xgboost" else "m.txt"))
+    assert read_source(made.rename(tmp_path / "m.model")).importer == token
 
 
 def test_parity_rows_lie_at_below_and_above_every_threshold() -> None:
