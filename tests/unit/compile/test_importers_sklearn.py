@@ -23,6 +23,7 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
 from sklearn.multiclass import OneVsOneClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
@@ -30,6 +31,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from insight_edge.compile.importers.sklearn_rows import parity_rows
 from insight_edge.compile.reading import read_source
+from insight_edge.compile.source import SourceModel
 from insight_edge.errors import ModelError
 
 pytestmark = pytest.mark.slow
@@ -198,6 +200,27 @@ def test_columns_chosen_by_name_are_chosen_by_place(tmp_path: Path) -> None:
                             for n, t, cs in chosen.transformers_ if n in "sk"]  # fmt: skip
     source = read_source(saved(estimator, tmp_path), trust_pickle=True)
     np.testing.assert_array_equal(answered(source.data)[0], expected)
+
+
+def test_network_behind_a_scaler_is_of_standard_operators(tmp_path: Path) -> None:
+    chosen = ColumnTransformer([("s", StandardScaler(), [3, 0]), ("k", "passthrough", [1])])
+    network = MLPClassifier((8,), max_iter=500, tol=1e-2, random_state=0)
+    estimator = make_pipeline(chosen, network).fit(ROWS, CLASSES * 3)
+    source = read_source(saved(estimator, tmp_path), trust_pickle=True)
+    assert_standard(source)
+    np.testing.assert_array_equal(answered(source.data)[0], estimator.predict(ROWS))
+
+
+def test_linear_regression_is_of_standard_operators(tmp_path: Path) -> None:
+    values = ROWS[:, :2] * 3 + ROWS[:, 2:4]
+    estimator = make_pipeline(StandardScaler(), LinearRegression()).fit(ROWS, values)
+    source = read_source(saved(estimator, tmp_path), trust_pickle=True)
+    assert_standard(source)
+    np.testing.assert_allclose(answered(source.data)[0], values, atol=1e-4)
+
+
+def assert_standard(source: SourceModel) -> None:
+    assert not any("ai.onnx.ml" in one.op for one in source.workload.operations)
 
 
 def test_encoder_is_asked_for_categories_that_it_knows() -> None:
