@@ -21,6 +21,8 @@ from insight_edge.errors import NothingShippableError
 
 MIB = 2**20
 
+INVALID = "measurement INVALID"
+
 LAYERS_TOLD = 3
 
 MANY_ROWS = 10**8
@@ -97,7 +99,7 @@ def objection(trial: Trial, limits: Limits, *, accept_unproven: bool) -> str | N
     if measured is None:
         return "was not measured"
     if measured.verdict == "INVALID":
-        return f"measurement INVALID: {', '.join(measured.reasons)}"
+        return f"{INVALID}: {', '.join(measured.reasons)}"
     return _over_limit(trial, limits)
 
 
@@ -124,7 +126,9 @@ def over_size(trial: Trial, limits: Limits) -> str | None:
 def no_trial(trials: Sequence[Trial], objections: Sequence[str | None]) -> NothingShippableError:
     """Return the error that says of each trial why it is not shipped."""
     lost = [told(t, why or "") for t, why in zip(trials, objections, strict=True)]
-    return NothingShippableError(_nothing(trials, objections), hint=_way_out(trials), trials=lost)
+    return NothingShippableError(
+        _nothing(trials, objections), hint=_way_out(trials, objections), trials=lost
+    )
 
 
 def _over_limit(trial: Trial, limits: Limits) -> str | None:
@@ -238,10 +242,14 @@ def _nothing(trials: Sequence[Trial], objections: Sequence[str | None]) -> str:
     return "nothing can be shipped; " + "; ".join(why_not)
 
 
-def _way_out(trials: Sequence[Trial]) -> str | None:
-    proofs = [t.proof for t in trials if t.proof and t.proof.verdict == "UNPROVEN"]
+def _way_out(trials: Sequence[Trial], objections: Sequence[str | None]) -> str | None:
+    """Return what would let one of the trials through its gate, where something would."""
+    pairs = zip(trials, objections, strict=True)
+    proofs = [t.proof for t, why in pairs if t.proof and why == t.proof.reason]
+    proofs = [proof for proof in proofs if proof.verdict == "UNPROVEN"]
     if not proofs:
-        return None
+        untimed = any(why and why.startswith(INVALID) for why in objections)
+        return "measure for longer: more --rounds" if untimed else None
     rows = min(proof.need_rows for proof in proofs)
     more = f"give {rows} more verification rows" if rows < MANY_ROWS else "allow more --max-drop"
     return f"{more}, or accept it with --accept-unproven"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The choice among trials: gates first, then speed, then precision."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -113,6 +114,16 @@ def test_nothing_left_is_an_error_that_says_how_many_rows_are_missing() -> None:
     assert "killed by signal 9" in str(raised.value)
     assert raised.value.hint is not None
     assert "41 more" in raised.value.hint
+
+
+def test_what_is_accepted_already_is_no_way_out() -> None:
+    untimed = msgspec.structs.replace(
+        trial("onnxruntime:int8", 0.3, "UNPROVEN"), measurement=measured(0.3, verdict="INVALID")
+    )
+    with pytest.raises(NothingShippableError) as raised:
+        choose([untimed], Limits(), accept_unproven=True)
+    assert "measurement INVALID" in str(raised.value)
+    assert raised.value.hint == "measure for longer: more --rounds"
 
 
 def test_nothing_tried_is_an_error() -> None:
