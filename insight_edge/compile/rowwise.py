@@ -5,7 +5,10 @@ from insight_edge.documents.tensors import TensorSpec
 from insight_edge.documents.workload import Workload
 from insight_edge.errors import ModelError
 
-INPUT_HINT = "export the model with the batch as the first dimension of every input"
+INPUT_HINT = (
+    "export the model with the batch as the first dimension of every input; a state of one row is "
+    "of shape [1, layers, units]"
+)
 OUTPUT_HINT = "export the model with the batch as the first dimension of every output"
 
 
