@@ -95,7 +95,9 @@ def _origin(node: NodeProto, origins: Origins) -> Origin:
     """Return where the answers of a node come from; of control flow nothing is known."""
     if any(attribute.type in GRAPHS for attribute in node.attribute):
         return "data"
-    found = [ORDER.index(origins.get(name, "data")) for name in node.input if name]
+    # Of its second input the type alone is looked at.
+    inputs = node.input[:1] if node.op_type == "CastLike" else node.input
+    found = [ORDER.index(origins.get(name, "data")) for name in inputs if name]
     worst = ORDER[max(found, default=0)]
     return "shape" if node.op_type in SIZES and worst == "data" else worst
 

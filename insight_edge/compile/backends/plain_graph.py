@@ -7,17 +7,28 @@ Answers stay the same. Runs in the environment of a toolchain.
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, defs, helper, inliner, numpy_helper
+from onnx import (
+    ModelProto,
+    NodeProto,
+    TensorProto,
+    TypeProto,
+    ValueInfoProto,
+    defs,
+    helper,
+    inliner,
+    numpy_helper,
+)
 from onnx.shape_inference import infer_shapes
 
 from insight_edge.compile.light import LARGE_ELEMENTS
 
 Constants = dict[str, NDArray[Any]]
+Types = Mapping[str, Any]
 
 SIZES = frozenset({"Shape", "Size"})
 
@@ -25,23 +36,46 @@ MAX_DEPTH = 8
 """Bodies that call operators with bodies; of the standard's two levels do."""
 
 
-def inlined(model: ModelProto, decomposed: Collection[str]) -> ModelProto:
-    """Return the model without functions of its own and without some operators of the standard.
+def inlined(model: ModelProto, decomposed: Callable[[NodeProto], bool]) -> ModelProto:
+    """Return the model without functions of its own and without some calls of the standard's.
 
     Args:
         model: that was checked.
-        decomposed: operators that onnx has a body of.
+        decomposed: says of a call of an operator that onnx has a body of whether that is put there.
     """
     plain = inliner.inline_local_functions(model) if model.functions else model
     for _ in range(MAX_DEPTH):
-        called = [node for node in plain.graph.node if _is_one_of(node, decomposed)]
-        if not called:
+        called = [_is_standard(node) and decomposed(node) for node in plain.graph.node]
+        if not any(called):
             break
-        for node in called:
-            _complete(node, plain)
-        ids = [("", op) for op in sorted({node.op_type for node in called})]
-        plain = inliner.inline_selected_functions(plain, ids, inline_schema_functions=True)
+        types = tensor_types(plain)
+        nodes: list[NodeProto] = []
+        for node, is_called in zip(plain.graph.node, called, strict=True):
+            nodes += _body(node, types, plain) if is_called else [node]
+        del plain.graph.node[:]
+        plain.graph.node.extend(nodes)
     return plain
+
+
+def _body(node: NodeProto, types: Types, model: ModelProto) -> list[NodeProto]:
+    """Return the body that onnx has of a call, its own tensors named after the answer."""
+    _complete(node, model)
+    faces = {name: types.get(name, TypeProto.Tensor()) for name in (*node.input, *node.output)}
+    values = {
+        name: ValueInfoProto(name=name, type=TypeProto(tensor_type=tensor))
+        for name, tensor in faces.items()
+        if name
+    }
+    taken = [values[name] for name in dict.fromkeys(node.input) if name]
+    given = [values[name] for name in node.output if name]
+    graph = helper.make_graph([node], "call", taken, given)
+    alone = helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+    ids = [("", node.op_type)]
+    body = inliner.inline_selected_functions(alone, ids, inline_schema_functions=True).graph.node
+    for each in body:
+        for names in (each.input, each.output):
+            names[:] = [n if n in faces else f"{given[0].name}/{n}" for n in names]
+    return list(body)
 
 
 def of_one_row(model: ModelProto) -> ModelProto:
@@ -85,8 +119,8 @@ def tensor_types(model: ModelProto) -> dict[str, Any]:
     return found
 
 
-def _is_one_of(node: NodeProto, ops: Collection[str]) -> bool:
-    return node.op_type in ops and node.domain in {"", "ai.onnx"}
+def _is_standard(node: NodeProto) -> bool:
+    return node.domain in {"", "ai.onnx"}
 
 
 def _complete(node: NodeProto, model: ModelProto) -> None:
@@ -99,9 +133,9 @@ def _complete(node: NodeProto, model: ModelProto) -> None:
 
 
 def _answers(
-    node: NodeProto, known: Constants, types: Mapping[str, Any], model: ModelProto
+    node: NodeProto, known: Constants, types: Types, model: ModelProto
 ) -> Constants | None:
-    if _is_one_of(node, SIZES):
+    if node.op_type in SIZES and _is_standard(node):
         return _sizes(node, types.get(node.input[0]))
     graphs = any(a.HasField("g") or len(a.graphs) > 0 for a in node.attribute)
     if graphs or any(name not in known for name in node.input if name):

@@ -51,9 +51,11 @@ def _write_simplified(model: Path, place: Path) -> list[str]:
     import onnx
     import onnxsim
 
+    from insight_edge.compile.backends.plain_graph import fold, inlined
+    from insight_edge.compile.backends.tflite_operators import is_said_in_others
     from insight_edge.compile.shapes import input_values
 
-    simplified, agrees = onnxsim.simplify(onnx.load(model))
+    simplified, agrees = onnxsim.simplify(inlined(onnx.load(model), is_said_in_others))
     if not agrees:
         raise BuildFailedError("onnxsim changed what the model answers")
     values = input_values(simplified.graph)
@@ -62,7 +64,7 @@ def _write_simplified(model: Path, place: Path) -> list[str]:
         dimensions = value.type.tensor_type.shape.dim
         if dimensions and not dimensions[0].dim_value:
             dimensions[0].dim_value = 1
-    del simplified.graph.value_info[:]
+    fold(simplified)
     onnx.save(simplified, place)
     return [value.name for value in values]
 

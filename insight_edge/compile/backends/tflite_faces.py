@@ -52,15 +52,14 @@ def settle(job: BuildJob, file: Path, known: Mapping[str, str] | None = None) ->
     from insight_edge.compile.shapes import specs_of
 
     inputs, outputs = specs_of(onnx.load(job.model, load_external_data=False))
-    feed = _feed(job, inputs)
-    wanted = _model_answers(Path(job.model), outputs, feed) if known is None else {}
+    feed, wanted = _asked(job, inputs, outputs, answered=known is None)
     try:
         settings = _named(job, file, inputs, outputs)
         if known is None:
             settings |= _axes(file, inputs, outputs, settings, feed, wanted)
         else:
             settings |= {key: axes for key, axes in known.items() if "_axes." in key}
-        if isinstance(inputs[0].shape[0], str):
+        if isinstance(_batch(inputs), str):
             settings |= _rows(file, inputs, outputs, settings, feed)
         found = _ask(file, inputs, outputs, settings, feed)
     except BuildFailedError:
@@ -91,7 +90,7 @@ def _named(job: BuildJob, file: Path, inputs: Specs, outputs: Specs) -> dict[str
 
 def _feed(job: BuildJob, inputs: Specs) -> Arrays:
     """Return a few rows: real ones where the job has them, random ones where not."""
-    batch = inputs[0].shape[0]
+    batch = _batch(inputs)
     count = batch if isinstance(batch, int) else SEVERAL
     if job.calibration is not None:
         parts = list(islice(calibration_feeds(job), 1 if isinstance(batch, int) else SEVERAL))
@@ -102,12 +101,41 @@ def _feed(job: BuildJob, inputs: Specs) -> Arrays:
     return {spec.name: _random(random, spec, count) for spec in inputs}
 
 
+def _batch(inputs: Specs) -> int | str:
+    """Return the first dimension of the first input; a number by itself counts as one row."""
+    return inputs[0].shape[0] if inputs[0].shape else 1
+
+
+def _asked(
+    job: BuildJob, inputs: Specs, outputs: Specs, *, answered: bool
+) -> tuple[Arrays, Arrays]:
+    """Return rows and what the model answers to them.
+
+    Integers are 1 where it fails on others, as what divides does on 0, or answers nothing.
+
+    Raises:
+        BuildFailedError: it fails on these, too.
+    """
+    feed = _feed(job, inputs)
+    if not answered:
+        return feed, {}
+    model = Path(job.model)
+    ones = {n: a if a.dtype.kind == "f" else np.ones_like(a) for n, a in feed.items()}
+    try:
+        wanted = _model_answers(model, outputs, feed)
+    except BuildFailedError:
+        return ones, _model_answers(model, outputs, ones)
+    if all(answer.size for answer in wanted.values()):
+        return feed, wanted
+    return ones, _model_answers(model, outputs, ones)
+
+
 def _random(random: np.random.Generator, spec: TensorSpec, count: int) -> NDArray[Any]:
     """Return numbers that any model takes; what counts things stays at 0 or 1."""
-    shape = (count, *spec.shape[1:]) if isinstance(spec.shape[0], str) else spec.shape
+    shape = tuple(count if isinstance(size, str) else size for size in spec.shape)
     if np.dtype(spec.dtype).kind == "f":
-        return random.normal(size=shape).astype(spec.dtype)  # type: ignore[arg-type]
-    return random.integers(0, 2, shape).astype(spec.dtype)  # type: ignore[arg-type]
+        return random.normal(size=shape).astype(spec.dtype)
+    return random.integers(0, 2, shape).astype(spec.dtype)
 
 
 def _model_answers(model: Path, outputs: Specs, feed: Arrays) -> Arrays:
@@ -144,7 +172,7 @@ def _axes(
 ) -> dict[str, str]:
     """Return the axes of the outputs that come channels last and not as the model has them."""
     one_by_one = dict(settings)
-    if isinstance(inputs[0].shape[0], str):
+    if isinstance(_batch(inputs), str):
         one_by_one[ROWS] = "1"
     raw = _ask(file, inputs, outputs, one_by_one, feed)
     found = {}

@@ -7,8 +7,13 @@ operator in its place, which no engine has. That an operator is lowered does not
 say for which types and attributes. A test compares the list with what is installed.
 """
 
+from typing import TYPE_CHECKING
+
 from insight_edge.compile.refusal import Refusal, operator_refusal
 from insight_edge.documents.workload import Workload
+
+if TYPE_CHECKING:
+    from onnx import NodeProto
 
 UNSUPPORTED = frozenset({
     "ConcatFromSequence", "ImageDecoder", "Multinomial", "Optional", "OptionalGetElement",
@@ -18,8 +23,32 @@ UNSUPPORTED = frozenset({
 })  # fmt: skip
 
 
+DECOMPOSED = frozenset({
+    "Attention", "BlackmanWindow", "CenterCropPad", "GroupNormalization", "HammingWindow",
+    "HannWindow", "NegativeLogLikelihoodLoss", "RotaryEmbedding", "SoftmaxCrossEntropyLoss",
+    "Swish",
+})  # fmt: skip
+"""Said in other operators: these are lowered not at all, in part, or not as the standard says (a
+loss of weights that add up to less than nothing is 0)."""
+
+
+def is_said_in_others(node: "NodeProto") -> bool:
+    """Return whether the converter is given the body that onnx has of an operator.
+
+    TFLite's Elu has no slope, and its Gelu no approximation.
+    """
+    given = {attribute.name: attribute for attribute in node.attribute}
+    if node.op_type == "Elu":
+        return "alpha" in given and given["alpha"].f != 1
+    if node.op_type == "Gelu":
+        return "approximate" in given and given["approximate"].s == b"tanh"
+    return node.op_type in DECOMPOSED
+
+
 def unsupported_operators(workload: Workload) -> Refusal | None:
     """Return why a model does not convert, or None where every operator is lowered."""
     return operator_refusal(
-        workload, UNSUPPORTED, "has no counterpart for {}: it becomes a custom operator"
+        workload,
+        UNSUPPORTED - DECOMPOSED,
+        "has no counterpart for {}: it becomes a custom operator",
     )

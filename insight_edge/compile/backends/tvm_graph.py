@@ -28,9 +28,11 @@ def readable(model: ModelProto, *, one_row: bool) -> ModelProto:
         model: that was checked.
         one_row: the first dimension of its inputs becomes 1.
     """
-    plain = inlined(of_one_row(model) if one_row else model, DECOMPOSED)
+    plain = inlined(
+        of_one_row(model) if one_row else model, lambda node: node.op_type in DECOMPOSED
+    )
     if odd := _oddly_normalised(plain):
-        plain = inlined(plain, odd)
+        plain = inlined(plain, lambda node: node.output[0] in odd)
     _leave_out_unread(plain)
     _rewrite(plain)
     fold(plain)
@@ -38,17 +40,17 @@ def readable(model: ModelProto, *, one_row: bool) -> ModelProto:
 
 
 def _oddly_normalised(model: ModelProto) -> set[str]:
-    """Return normalisations of which the frontend makes no mean, or that go over all axes."""
+    """Return the answers of normalisations that have to make a mean too, or go over all axes."""
     read = _read(model)
     types = tensor_types(model)
     found = set()
     for node in model.graph.node:
         if node.op_type == "LayerNormalization" and set(node.output[1:]) & read:
-            found.add(node.op_type)
+            found.add(node.output[0])
         if node.op_type == "RMSNormalization":
             axis = next((a.i for a in node.attribute if a.name == "axis"), -1)
             rank = len(types[node.input[0]].shape.dim)
-            found |= {node.op_type} if axis in {0, -rank} else set()
+            found |= {node.output[0]} if axis in {0, -rank} else set()
     return found
 
 

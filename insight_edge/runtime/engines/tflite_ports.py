@@ -29,6 +29,7 @@ class Port:
         file_dtype: what it holds there.
         axes: the file's axes as numbers of the caller's, or None where they are the same.
         scale, zero: a float is (number - zero) * scale; scale is 0 where it is no such number.
+        listed: it has no dimension, and the file has it as a list of one.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Port:
     axes: Axes | None = None
     scale: float = 0.0
     zero: int = 0
+    listed: bool = False
 
     def to_file(self, array: Array) -> Array:
         """Return a caller's array as the file takes it.
@@ -47,6 +49,8 @@ class Port:
         """
         if self.axes is not None:
             array = array.transpose(self.axes)
+        if self.listed:
+            array = array.reshape(1)
         if self.file_dtype == self.dtype:
             return array
         if self.scale:
@@ -61,6 +65,8 @@ class Port:
             )
         elif self.file_dtype != self.dtype:
             array = array.astype(self.dtype)
+        if self.listed:
+            array = array.reshape(())
         if self.axes is None:
             return array
         return np.ascontiguousarray(array.transpose(np.argsort(self.axes)))
@@ -84,7 +90,9 @@ def port(
     dtype, file_dtype = np.dtype(spec.dtype), np.dtype(details["dtype"])
     scale, zero = details.get("quantization", (0.0, 0))
     rank = len(details["shape"])
-    if rank != len(spec.shape) or (axes is not None and sorted(axes) != list(range(rank))):
+    listed = not spec.shape and tuple(details["shape"]) == (1,)
+    is_order = axes is None or sorted(axes) == list(range(rank))
+    if not is_order or (rank != len(spec.shape) and not listed):
         raise ValueError(f"tensor '{spec.name}' has rank {rank} in the file, not {len(spec.shape)}")
     taken, given = (dtype, file_dtype) if is_input else (file_dtype, dtype)
     if not _convertible(taken, given, scale=bool(scale), is_input=is_input):
@@ -97,6 +105,7 @@ def port(
         axes=None if axes == tuple(range(rank)) else axes,
         scale=float(scale),
         zero=int(zero),
+        listed=listed,
     )
 
 

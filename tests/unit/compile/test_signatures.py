@@ -41,6 +41,7 @@ def test_origin_of_a_tensor_is_followed_through_the_graph() -> None:
     sizes = helper.make_node("Shape", ["x"], ["sizes"], start=1)
     both = helper.make_node("Min", ["sum", "sizes"], ["least"])
     added = helper.make_node("Add", ["k", "two"], ["more"])
+    cast = helper.make_node("CastLike", ["two", "k"], ["like"])
     found = {
         name: signature(top_k(name, *before), "TopK").inputs[1]
         for name, before in {
@@ -48,6 +49,7 @@ def test_origin_of_a_tensor_is_followed_through_the_graph() -> None:
             "sum": [CONSTANT, doubled],
             "sizes": [sizes],
             "least": [CONSTANT, doubled, sizes, both],
+            "like": [CONSTANT, cast],
             "more": [CONSTANT, added],
             "k": [],
         }.items()
@@ -57,6 +59,7 @@ def test_origin_of_a_tensor_is_followed_through_the_graph() -> None:
         "sum": "constant",
         "sizes": "shape",
         "least": "shape",
+        "like": "constant",
         "more": "data",
         "k": "data",
     }

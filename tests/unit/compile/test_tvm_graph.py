@@ -115,6 +115,17 @@ def test_normalisations_make_what_is_read_of_them(axis: int) -> None:
     assert_read_as(model([square], inputs, {"y": TensorProto.FLOAT}), inputs)
 
 
+def test_normalisation_beside_is_left_alone() -> None:
+    inputs = {"x": np.ones((3, 4), np.float32), "w": np.ones(4, np.float32)}
+    nodes = [
+        helper.make_node("LayerNormalization", ["x", "w"], ["plain"]),
+        helper.make_node("LayerNormalization", ["plain", "w"], ["y", "mean"]),
+    ]
+    outputs = {"y": TensorProto.FLOAT, "mean": TensorProto.FLOAT}
+    plain = assert_read_as(model(nodes, inputs, outputs), inputs)
+    assert [n.output[0] for n in plain.graph.node if n.op_type == "LayerNormalization"] == ["plain"]
+
+
 def test_output_that_nobody_reads_is_not_asked_for() -> None:
     inputs = {"x": np.ones((1, 1, 4, 4), np.float32)}
     node = helper.make_node("MaxPool", ["x"], ["y", "places"], kernel_shape=[2, 2])

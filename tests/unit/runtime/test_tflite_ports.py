@@ -40,6 +40,23 @@ def test_axes_lead_to_the_file_and_back(rows: Any) -> None:
     assert back.flags.c_contiguous
 
 
+@given(FLOATS)
+def test_number_by_itself_is_a_list_of_one_in_the_file(value: float) -> None:
+    spec = TensorSpec(name="x", dtype="float32", shape=())
+    one = port(spec, details("float32", (1,)), None, is_input=True)
+    inside = one.to_file(np.float32(value).reshape(()))
+    assert inside.shape == (1,)
+    back = one.to_caller(inside)
+    assert (back.shape, back) == ((), np.float32(value))
+
+
+@pytest.mark.parametrize("shape", [(2,), (1, 1)])
+def test_number_by_itself_is_nothing_longer(shape: tuple[int, ...]) -> None:
+    spec = TensorSpec(name="x", dtype="float32", shape=())
+    with pytest.raises(ValueError, match="rank"):
+        port(spec, details("float32", shape), None, is_input=True)
+
+
 @given(
     arrays.arrays(np.float32, (4, 3), elements=FLOATS),
     st.floats(2**-10, 2**10, width=32),
