@@ -14,6 +14,12 @@ from insight_edge.documents.workload import Operand, Signature, Workload
 
 Met: TypeAlias = Callable[[Signature], bool]
 
+REDUCTIONS = frozenset({
+    "ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean",
+    "ReduceMin", "ReduceProd", "ReduceSum", "ReduceSumSquare",
+})  # fmt: skip
+"""Operators whose second input says over which axes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
@@ -83,9 +89,9 @@ def attribute(name: str, *values: int | str) -> Met:
     return met
 
 
-def every(*parts: Met) -> Met:
-    """Return what is met where all are."""
-    return lambda signature: all(part(signature) for part in parts)
+def said(name: str) -> Met:
+    """Return what is met by an attribute that is given."""
+    return lambda signature: name in signature.attributes
 
 
 def some(*parts: Met) -> Met:

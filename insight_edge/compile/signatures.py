@@ -18,8 +18,8 @@ from insight_edge.compile.shapes import Extent
 from insight_edge.documents.workload import Operand, Origin, Signature
 
 TOLD = frozenset({
-    "antialias", "approximate", "block_size", "coordinate_transformation_mode", "exclude_outside",
-    "keep_aspect_ratio_policy", "mode", "training_mode",
+    "antialias", "block_size", "coordinate_transformation_mode", "exclude_outside",
+    "ignore_index", "keep_aspect_ratio_policy", "mode", "reduction", "training_mode",
 })  # fmt: skip
 """Attributes that some backend has a rule about."""
 

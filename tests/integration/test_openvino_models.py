@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
 from insight_edge.compile.build import build
-from insight_edge.compile.outcome import Built, Failed
+from insight_edge.compile.outcome import Built
 from insight_edge.compile.preparation import prepare_job
 from insight_edge.compile.source import source_from_onnx
 from insight_edge.documents.target import Target
 from insight_edge.runtime.engines.openvino import OpenVinoSession
 from tests.fakes.hardware import profile_of
-from tests.fakes.onnx_models import model_of, relu_model, value, weights_of
+from tests.fakes.onnx_models import model_of, relu_model, value
 
 openvino = pytest.importorskip("openvino")
 
@@ -72,18 +72,6 @@ def test_input_that_only_lends_its_type_may_be_passed(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, rows.astype(np.int32))
 
 
-def test_lstm_with_peepholes_is_not_built_without_them(tmp_path: Path) -> None:
-    weights = weights_of(0, w=(1, 8, 4), r=(1, 8, 2), b=(1, 16), h=(1, 1, 2), c=(1, 1, 2), p=(1, 6))
-    node = helper.make_node(
-        "LSTM", ["x", "w", "r", "b", "", "h", "c", "p"], ["y"], name="cell", hidden_size=2
-    )
-    model = model_of([node], [value("x", (3, 1, 4))], [value("y", (3, 1, 1, 2))], weights)
-    source = source_from_onnx(model.SerializeToString(), name="m", importer="onnx")
-    outcome = build(prepare_job(source, FP32, profile_of(), tmp_path), tmp_path / "b")
-    assert isinstance(outcome, Failed)
-    assert "node 'cell' (LSTM) has peepholes" in outcome.reason
-
-
 def test_input_that_lost_its_name_to_an_output_goes_by_its_place(tmp_path: Path) -> None:
     taken, given = value("x", (3,)), value("y", (3,))
     model = model_of([helper.make_node("Sum", ["x"], ["y"])], [taken], [given])
@@ -102,17 +90,6 @@ def test_double_that_no_float_holds_is_refused(tmp_path: Path, number: float) ->
     np.testing.assert_array_equal(answer(outcome, {"x": np.array([1.0, -2.0])}), [-1, 2])
     with pytest.raises(OverflowError, match="float32"):
         answer(outcome, {"x": np.array([1.0, number])})
-
-
-@pytest.mark.parametrize("flag", ["antialias", "exclude_outside"])
-def test_flag_of_resize_that_is_not_obeyed_is_not_built(tmp_path: Path, flag: str) -> None:
-    node = helper.make_node("Resize", ["x", "", "s"], ["y"], mode="cubic", **{flag: 1})
-    scales = np.array([1, 1, 0.5, 0.5], np.float32)
-    model = model_of([node], [value("x", (1, 1, 8, 8))], [value("y", (1, 1, 4, 4))], {"s": scales})
-    source = source_from_onnx(model.SerializeToString(), name="m", importer="onnx")
-    outcome = build(prepare_job(source, FP32, profile_of(), tmp_path), tmp_path / "b")
-    assert isinstance(outcome, Failed)
-    assert f"node 0 (Resize) has {flag}" in outcome.reason
 
 
 def test_shape_that_comes_with_the_call_is_left_to_the_device(tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from insight_edge.documents.codec import encode_json
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target
-from insight_edge.errors import BuildFailedError
 
 if TYPE_CHECKING:
     import openvino
@@ -43,12 +42,6 @@ convolutions, 2.3 times the activations."""
 
 WEIGHTS = "weights"
 """Option of INT8: weights alone, which saves size and, where they are what is waited for, time."""
-
-PEEPHOLES = 7
-"""The input of an LSTM that has their weights."""
-
-RESIZING = ("antialias", "exclude_outside")
-"""Flags of `Resize` that OpenVINO does not obey as the standard says."""
 
 MATRICES = frozenset({"MatMul", "Gemm"})
 
@@ -112,7 +105,6 @@ class OpenVinoBackend:
         import openvino
 
         precision = job.target.precision
-        _refuse_misread(job.model)
         model = _converted(job.model)
         if SCAN in job.target.options:
             return _scan(model, job, directory)
@@ -134,29 +126,6 @@ class OpenVinoBackend:
 def _unindent(graph: Path) -> None:
     """Rewrite a file without its indentation, a quarter of it."""
     graph.write_bytes(re.sub(rb">\s+<", b"><", graph.read_bytes()))
-
-
-def _refuse_misread(path: str) -> None:
-    """Raise where OpenVINO reads an operator and then computes otherwise.
-
-    Raises:
-        BuildFailedError: it would; the operator is named.
-    """
-    import onnx
-
-    from insight_edge.compile.check import subgraphs
-    from insight_edge.compile.wiring import node_label
-
-    model = onnx.load(path, load_external_data=False)
-    bodies = [model.graph, *model.functions]
-    for body in bodies:
-        for index, node in enumerate(body.node):
-            bodies += subgraphs(node)
-            if node.op_type == "LSTM" and any(node.input[PEEPHOLES:]):
-                raise BuildFailedError(f"{node_label(node, index)} has peepholes, left out here")
-            odd = [a.name for a in node.attribute if a.name in RESIZING and a.i]
-            if node.op_type == "Resize" and odd:
-                raise BuildFailedError(f"{node_label(node, index)} has {odd[0]}, not obeyed here")
 
 
 def _converted(path: str) -> "openvino.Model":

@@ -3,11 +3,13 @@
 
 Its frontend was asked: for each operator of opsets 11 to 25 a graph of that one
 alone was read by openvino 2026.4.1, and those are in here of which it says
-that there is no conversion rule. A rule that does not take all types, shapes or
-attributes still fails in the build. A test asks what is installed again.
+that there is no conversion rule. What a rule does not take is in `openvino_rules`, as
+far as it is known. A test asks what is installed again.
 """
 
+from insight_edge.compile.backends.openvino_rules import RULES
 from insight_edge.compile.refusal import Refusal, operator_refusal
+from insight_edge.compile.rules import rule_refusal
 from insight_edge.documents.workload import Workload
 
 UNSUPPORTED = frozenset({
@@ -20,8 +22,10 @@ such as a split that is joined again, and only a build can tell."""
 
 
 def unsupported_operators(workload: Workload) -> Refusal | None:
-    """Return why OpenVINO cannot read a model, or None where it has a rule for every operator."""
+    """Return why OpenVINO cannot read a model, or None where nothing is known against it."""
     classical = {o.op for o in workload.operations if o.op.startswith("ai.onnx.ml.")}
-    return operator_refusal(workload, classical, "cannot read {}") or operator_refusal(
-        workload, UNSUPPORTED, "has no conversion rule for {}"
+    return (
+        operator_refusal(workload, classical, "cannot read {}")
+        or operator_refusal(workload, UNSUPPORTED, "has no conversion rule for {}")
+        or rule_refusal(workload, RULES)
     )
