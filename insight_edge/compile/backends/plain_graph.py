@@ -32,6 +32,9 @@ Types = Mapping[str, Any]
 
 SIZES = frozenset({"Shape", "Size"})
 
+CARRIED_ALONE = 4
+"""The first version of the format in which tensors that a graph carries need not be inputs too."""
+
 MAX_DEPTH = 8
 """Bodies that call operators with bodies; of the standard's two levels do."""
 
@@ -108,8 +111,9 @@ def fold(model: ModelProto) -> None:
 
 def tensor_types(model: ModelProto) -> dict[str, Any]:
     """Return the type that is inferred for each tensor of the graph, by name."""
-    # What was written down may be of other sizes.
+    # What was written down may be of other sizes, and what is carried has to be no input.
     del model.graph.value_info[:]
+    model.ir_version = max(model.ir_version, CARRIED_ALONE)
     graph = infer_shapes(model, data_prop=True).graph
     values = (*graph.input, *graph.value_info, *graph.output)
     found = {value.name: value.type.tensor_type for value in values}

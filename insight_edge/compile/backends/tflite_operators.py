@@ -3,13 +3,15 @@
 
 Read from the registry of onnx2tf 2.6.9 (`get_supported_onnx_ops`) for opsets 11
 to 25. The converter ends well with what it does not know and writes a custom
-operator in its place, which no engine has. That an operator is lowered does not
-say for which types and attributes. A test compares the list with what is installed.
+operator in its place, which no engine has. Of which types and attributes what it knows is
+not lowered is in `tflite_rules`. A test compares the list with what is installed.
 """
 
 from typing import TYPE_CHECKING
 
+from insight_edge.compile.backends.tflite_rules import RULES
 from insight_edge.compile.refusal import Refusal, operator_refusal
+from insight_edge.compile.rules import rule_refusal
 from insight_edge.documents.workload import Workload
 
 if TYPE_CHECKING:
@@ -46,9 +48,9 @@ def is_said_in_others(node: "NodeProto") -> bool:
 
 
 def unsupported_operators(workload: Workload) -> Refusal | None:
-    """Return why a model does not convert, or None where every operator is lowered."""
-    return operator_refusal(
-        workload,
-        UNSUPPORTED - DECOMPOSED,
-        "has no counterpart for {}: it becomes a custom operator",
+    """Return why a model does not convert, or None where nothing is known against it."""
+    lacking = UNSUPPORTED - DECOMPOSED
+    refusal = operator_refusal(
+        workload, lacking, "has no counterpart for {}: it becomes a custom operator"
     )
+    return refusal or rule_refusal(workload, RULES)

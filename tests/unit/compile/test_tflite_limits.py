@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which models TFLite refuses, and why."""
 
+import numpy as np
+import onnxruntime
 import pytest
-from onnx import helper
+from onnx import NodeProto, helper
 
+from insight_edge.compile.backends.plain_graph import fold, inlined
 from insight_edge.compile.backends.tflite import TfLiteBackend
+from insight_edge.compile.backends.tflite_operators import is_said_in_others
 from insight_edge.compile.source import SourceModel, source_from_onnx
 from insight_edge.documents.target import target_from_token
 from tests.fakes.hardware import profile_of
@@ -87,3 +91,38 @@ def test_classical_operator_is_refused_by_name() -> None:
     model = model_of([node], [value("x", ("batch", 4))], [value("y", ("batch", 4))])
     model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
     assert "cannot read ai.onnx.ml.Scaler" in str(refused(source_of(model), "tflite:fp32"))
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        (helper.make_node("Elu", ["x"], ["y"]), False),
+        (helper.make_node("Elu", ["x"], ["y"], alpha=1.0), False),
+        (helper.make_node("Elu", ["x"], ["y"], alpha=2.0), True),
+        (helper.make_node("Gelu", ["x"], ["y"]), False),
+        (helper.make_node("Gelu", ["x"], ["y"], approximate="tanh"), True),
+        (helper.make_node("Swish", ["x"], ["y"]), True),
+        (helper.make_node("Relu", ["x"], ["y"]), False),
+    ],
+)
+def test_what_tflite_computes_otherwise_is_said_in_other_operators(
+    node: NodeProto, said: bool
+) -> None:
+    assert is_said_in_others(node) is said
+
+
+def test_call_that_is_said_in_others_leaves_those_beside_it_alone() -> None:
+    nodes = [
+        helper.make_node("Elu", ["x"], ["a"]),
+        helper.make_node("Elu", ["a"], ["y"], alpha=2.0),
+    ]
+    model = model_of(nodes, [value("x", (2, 3))], [value("y", (2, 3))])
+    plain = inlined(model, is_said_in_others)
+    fold(plain)
+    rows = np.array([[-2, -1, 0], [1, 2, -0.5]], np.float32)
+    assert [node.output[0] for node in plain.graph.node if node.op_type == "Elu"] == ["a"]
+    found, wanted = (
+        onnxruntime.InferenceSession(each.SerializeToString()).run(None, {"x": rows})[0]
+        for each in (plain, model)
+    )
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)

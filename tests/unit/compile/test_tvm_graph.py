@@ -166,6 +166,15 @@ def test_sizes_are_constants_where_they_are_known(rows: int | str, folded: bool)
     assert (not plain.graph.node) is folded
 
 
+def test_model_of_before_weights_were_left_out_of_the_inputs_is_folded() -> None:
+    nodes = [helper.make_node("Shape", ["x"], ["sizes"]), helper.make_node("Neg", ["sizes"], ["y"])]
+    asked = model(nodes, {"x": ODD}, {"y": TensorProto.INT64}, opset=11)
+    asked.ir_version = 3
+    plain = readable(asked, one_row=False)
+    plain = readable(plain, one_row=False)
+    assert not plain.graph.node
+
+
 def test_one_row_has_sizes_of_one() -> None:
     nodes = [helper.make_node("Shape", ["x"], ["y"])]
     asked = model(nodes, {"x": ODD}, {"y": TensorProto.INT64}, {"x": ("n",)})

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What onnx2tf does not lower of the operators that it knows, as data, for a plan.
+
+Found with the conformance corpora: it ends well with most of these and writes a
+custom operator in their place, or what no kernel takes.
+"""
+
+from insight_edge.compile.rules import (
+    REDUCTIONS,
+    Rule,
+    always,
+    attribute,
+    given,
+    of_data,
+    of_dtype,
+    some,
+    used,
+)
+
+COMPUTED = "takes no {} whose axes, sizes or counts are computed from the inputs"
+PASSED = "takes no {} whose weights or scales are computed from the inputs"
+CARRIED = "let the model carry them as constants"
+CAST = "cast to float32 or int32 before"
+
+RULES = (
+    Rule(
+        ops=REDUCTIONS
+        | {"AffineGrid", "CenterCropPad", "Col2Im", "Expand", "OneHot", "Reshape", "Split"}
+        | {"Squeeze", "Trilu", "Unsqueeze"},
+        met=of_data(1),
+        reason=COMPUTED,
+        hint=CARRIED,
+    ),
+    Rule(
+        ops=frozenset({"Pad", "Slice"}),
+        met=some(*map(of_data, range(1, 5))),
+        reason=COMPUTED,
+        hint=CARRIED,
+    ),
+    Rule(
+        ops=frozenset({"NonMaxSuppression", "Resize"}),
+        met=some(of_data(2), of_data(3)),
+        reason=COMPUTED,
+        hint=CARRIED,
+    ),
+    Rule(
+        ops=frozenset(
+            {
+                "Conv",
+                "ConvTranspose",
+                "DequantizeLinear",
+                "GRU",
+                "InstanceNormalization",
+                "LSTM",
+                "PRelu",
+                "QLinearConv",
+                "QLinearMatMul",
+                "QuantizeLinear",
+                "RNN",
+            }
+        ),
+        met=of_data(1),
+        reason=PASSED,
+        hint=CARRIED,
+    ),
+    Rule(
+        ops=frozenset({"QuantizeLinear", "DequantizeLinear"}),
+        met=attribute("block_size"),
+        reason="takes no {} with a scale for each block",
+        hint="use a scale for each tensor or channel",
+    ),
+    Rule(
+        ops=frozenset(
+            {
+                "Add",
+                "Equal",
+                "Greater",
+                "GreaterOrEqual",
+                "Less",
+                "LessOrEqual",
+                "Mul",
+                "Sub",
+            }
+        ),
+        met=of_dtype(0, "int8", "uint8"),
+        reason="has no kernel for {} of 8-bit integers that are not quantised",
+        hint=CAST,
+    ),
+    Rule(
+        ops=frozenset({"Pow"}),
+        met=of_dtype(0, "int32", "int64"),
+        reason="takes no {} of integers",
+        hint=CAST,
+    ),
+    Rule(
+        ops=frozenset({"BitwiseAnd", "BitwiseOr", "DeformConv", "Unique"}),
+        met=always,
+        reason="makes a custom operator of {}, which no engine has",
+        hint="replace it",
+    ),
+    Rule(
+        ops=frozenset({"ScatterElements"}),
+        met=attribute("reduction", "max", "min"),
+        reason="has no {} that takes the largest or the least",
+        hint="export it without a reduction",
+    ),
+    Rule(
+        ops=frozenset({"ScatterND"}),
+        met=attribute("reduction", "add", "mul", "max", "min"),
+        reason="has no {} that combines what it meets",
+        hint="export it without a reduction",
+    ),
+    Rule(
+        ops=frozenset({"Attention"}),
+        met=given(6),
+        reason="takes no {} that is told how many keys and values are no padding",
+        hint="mask the padding instead",
+    ),
+    Rule(
+        ops=frozenset({"GridSample"}),
+        met=attribute("mode", "bicubic", "cubic"),
+        reason="has no cubic {}",
+        hint="sample linearly",
+    ),
+    Rule(
+        ops=frozenset({"MaxPool"}),
+        met=used(1),
+        reason="makes no indices of {}",
+        hint="leave them out",
+    ),
+    Rule(
+        ops=frozenset({"BatchNormalization"}),
+        met=attribute("training_mode"),
+        reason="has no {} of training",
+        hint="export the model in evaluation mode",
+    ),
+    Rule(
+        ops=frozenset({"Pad"}),
+        met=attribute("mode", "wrap"),
+        reason="has no {} that wraps around",
+        hint="join slices instead",
+    ),
+)

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls that a backend does not take although it has the operator, told without its toolchain."""
+
+from collections.abc import Callable, Mapping
+
+import onnx
+import pytest
+from onnx import NodeProto, TensorProto, helper
+
+from insight_edge.compile.backends import (
+    onnxruntime_operators,
+    onnxruntime_rules,
+    openvino_operators,
+    openvino_rules,
+    tflite_operators,
+    tflite_rules,
+    tvm_rules,
+)
+from insight_edge.compile.refusal import Refusal
+from insight_edge.compile.rules import Rule
+from insight_edge.compile.signatures import TOLD
+from insight_edge.compile.workload import workload_from_onnx
+from insight_edge.documents.workload import Workload
+from tests.fakes.onnx_models import model_of, value, weights_of
+
+Told = Callable[[Workload], Refusal | None]
+
+BY_BACKEND: Mapping[str, Told] = {
+    "onnxruntime": onnxruntime_operators.unsupported_operators,
+    "openvino": openvino_operators.unsupported_operators,
+    "tflite": tflite_operators.unsupported_operators,
+}
+RULES: Mapping[str, tuple[Rule, ...]] = {
+    "onnxruntime": onnxruntime_rules.RULES,
+    "openvino": openvino_rules.RULES,
+    "tflite": tflite_rules.RULES,
+    "tvm": tvm_rules.RULES,
+}
+
+
+def called(node: NodeProto, kind: int = TensorProto.FLOAT) -> Workload:
+    """Return the workload of one call: `x` of a type and `k` are passed, `w`, `two` carried."""
+    model = model_of(
+        [node],
+        [value("x", (1, 2, 4, 4), kind), value("k", (1,), kind=TensorProto.INT64)],
+        [value(node.output[0], None, kind)],
+        weights_of(0, w=(2, 2, 1, 1), s=(1, 8, 4), p=(1, 6)),
+    )
+    model.graph.initializer.append(helper.make_tensor("two", TensorProto.INT64, [1], [2]))
+    return workload_from_onnx(model, "sha256:0")
+
+
+def resize(**attributes: object) -> NodeProto:
+    return helper.make_node("Resize", ["x", "", "", "two"], ["y"], **attributes)
+
+
+REFUSED: list[tuple[str, NodeProto, int, str]] = [
+    ("onnxruntime", helper.make_node("Max", ["x", "x"], ["y"]), TensorProto.INT16, "no kernel"),
+    (
+        "onnxruntime",
+        helper.make_node("BitShift", ["x", "x"], ["y"]),
+        TensorProto.UINT16,
+        "BitShift",
+    ),
+    ("openvino", resize(antialias=1), TensorProto.FLOAT, "antialias"),
+    ("openvino", resize(exclude_outside=1), TensorProto.FLOAT, "exclude_outside"),
+    ("openvino", resize(keep_aspect_ratio_policy="not_larger"), TensorProto.FLOAT, "aspect ratio"),
+    (
+        "openvino",
+        helper.make_node("LSTM", ["x", "s", "s", "", "", "", "", "p"], ["y"], hidden_size=2),
+        TensorProto.FLOAT,
+        "peepholes of LSTM",
+    ),
+    ("openvino", helper.make_node("Unsqueeze", ["x", "k"], ["y"]), TensorProto.FLOAT, "axes"),
+    ("tflite", helper.make_node("ReduceMax", ["x", "k"], ["y"]), TensorProto.FLOAT, "ReduceMax"),
+    ("tflite", helper.make_node("Conv", ["x", "x"], ["y"]), TensorProto.FLOAT, "weights or scales"),
+    ("tflite", helper.make_node("Add", ["x", "x"], ["y"]), TensorProto.INT8, "8-bit integers"),
+    ("tflite", helper.make_node("Pow", ["x", "x"], ["y"]), TensorProto.INT32, "of integers"),
+]
+
+TAKEN: list[tuple[str, NodeProto, int]] = [
+    ("onnxruntime", helper.make_node("Max", ["x", "x"], ["y"]), TensorProto.INT32),
+    ("openvino", resize(antialias=0), TensorProto.FLOAT),
+    ("openvino", helper.make_node("Unsqueeze", ["x", "two"], ["y"]), TensorProto.FLOAT),
+    ("tflite", helper.make_node("ReduceMax", ["x", "two"], ["y"]), TensorProto.FLOAT),
+    ("tflite", helper.make_node("Conv", ["x", "w"], ["y"]), TensorProto.FLOAT),
+    ("tflite", helper.make_node("Add", ["x", "x"], ["y"]), TensorProto.INT32),
+    ("tflite", helper.make_node("Swish", ["x"], ["y"]), TensorProto.FLOAT),
+]
+
+
+def label(one: object) -> str:
+    return one.op_type if isinstance(one, NodeProto) else ""
+
+
+@pytest.mark.parametrize(("backend", "node", "kind", "told"), REFUSED, ids=label)
+def test_call_is_refused_with_its_node_and_what_to_change(
+    backend: str, node: NodeProto, kind: int, told: str
+) -> None:
+    refusal = BY_BACKEND[backend](called(node, kind))
+    assert isinstance(refusal, Refusal)
+    assert told in refusal
+    assert refusal.hint.endswith(f": {node.op_type} (node '{node.op_type}_0')")
+
+
+@pytest.mark.parametrize(("backend", "node", "kind"), TAKEN, ids=label)
+def test_call_beside_is_taken(backend: str, node: NodeProto, kind: int) -> None:
+    assert BY_BACKEND[backend](called(node, kind)) is None
+
+
+@pytest.mark.parametrize("backend", RULES)
+def test_reasons_have_a_place_for_operators_and_hints_none(backend: str) -> None:
+    for rule in RULES[backend]:
+        assert rule.ops
+        assert rule.reason.count("{}") == 1
+        assert rule.hint
+        assert "{}" not in rule.hint
+
+
+def test_attributes_that_are_told_are_known_to_onnx() -> None:
+
+    known = {name for each in onnx.defs.get_all_schemas_with_history() for name in each.attributes}
+    assert known >= TOLD
