@@ -38,9 +38,7 @@ test: setup  ## every suite that needs no special hardware, on every core
 conformance: setup arm-root  ## every plug-in, with the toolchains that few need (3.6 GB more)
 	$(BIN)/insight-edge toolchain install $(MORE_TOOLCHAINS:%=toolchain-%)
 	$(BIN)/pytest --long tests/conformance tests/integration
-	$(BIN)/python -m conformance --backend onnxruntime --backend openvino
-	$(BIN)/python -m conformance --backend tflite --backend tvm --backend tensorrt \
-	  --corpus simple --corpus pytorch-operator --corpus pytorch-converted
+	$(BIN)/python -m conformance
 
 arm-root: setup  ## what artifacts for aarch64 are asked in, under emulation
 	tools/arm/build-root

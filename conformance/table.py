@@ -42,8 +42,6 @@ be the next one. {len(WITHDRAWN)} cases are left out whose answers later release
   Both are 0.
 - **bare**: what the bare engine passes. **share**: what the product passes of those same cases;
   **of those taken**: the same without the cases that were refused, at least 98 %.
-
-A backend has the corpora that were run with it; of the rest nothing is claimed.
 """
 
 
