@@ -13,19 +13,28 @@ from onnx.reference import ReferenceEvaluator
 from conformance.__main__ import DOCUMENT
 from conformance.agreement import disagreement
 from conformance.corpus import WITHDRAWN, Case, asked, cases, corpora_folder
+from conformance.crew import backends_toolchain
 from conformance.reading import conformance_profile
-from conformance.record import FORBIDDEN, Record, losses, read_record
+from conformance.record import FORBIDDEN, Record, joined, losses, read_record
 from conformance.run import run
 from conformance.table import table
 from insight_edge.compile.profile_toml import write_profile
+from insight_edge.documents.facts import Missing
 from tests.fakes.device_packages import device_python
 from tests.fakes.programs import insight_edge
 
 pytestmark = pytest.mark.slow
 
-BACKENDS = ("onnxruntime", "openvino")
-SAMPLE, SEED = 60, 4
+BACKENDS, SLOW = ("onnxruntime", "openvino"), ("tflite", "tvm")
+SAMPLE, FEWER, SEED = 60, 20, 4
+"""Cases, and how many of them the backends are asked whose builds take seconds."""
+
 LIMIT_S = 120.0
+
+
+def is_installed(token: str) -> bool:
+    missing = isinstance(backends_toolchain(token), Missing)
+    return not missing and device_python(token) is not None
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +56,9 @@ def committed() -> Record:
 @pytest.fixture(scope="module")
 def found(corpus: tuple[Case, ...]) -> Record:
     sample = random.Random(SEED).sample(corpus, SAMPLE)  # noqa: S311 (a sample)
-    return run(sample, BACKENDS, limit_s=LIMIT_S, bare=False)
+    rows = run(sample, BACKENDS, limit_s=LIMIT_S, bare=False)
+    slow = [token for token in SLOW if is_installed(token)]
+    return joined(rows, run(sample[:FEWER], slow, limit_s=LIMIT_S, bare=False))
 
 
 def test_nothing_is_wrong_and_nothing_crashes(found: Record) -> None:
@@ -72,8 +83,9 @@ def test_whole_record_has_nothing_wrong_and_its_page_is_of_it(committed: Record)
     assert DOCUMENT.with_suffix(".md").read_text() == table(committed)
 
 
+@pytest.mark.parametrize("backend", ["openvino", *SLOW])
 def test_refusals_are_those_of_check(
-    found: Record, corpus: tuple[Case, ...], tmp_path: Path
+    found: Record, corpus: tuple[Case, ...], tmp_path: Path, backend: str
 ) -> None:
     by_id = {case.id: case for case in corpus}
     profile = tmp_path / "profile.toml"
@@ -81,10 +93,13 @@ def test_refusals_are_those_of_check(
     refused = sorted(
         (outcome.reason, case)
         for case, row in found.items()
-        for outcome in [row.ours["openvino"]]
+        if backend in row.ours
+        for outcome in [row.ours[backend]]
         if outcome.verdict == "refused"
     )
-    assert refused
+    assert refused or not is_installed(backend)
+    if not refused:
+        pytest.skip(f"{backend} is not installed")
     for reason, case in {refused[0], refused[len(refused) // 2], refused[-1]}:
         done = insight_edge(
             "check", "-m", by_id[case].model, "--profile", profile, "--format", "json", cwd=tmp_path
@@ -92,7 +107,7 @@ def test_refusals_are_those_of_check(
         told = done.stderr
         if done.stdout:
             rows = json.loads(done.stdout)["targets"]
-            told += next(row["why not"] for row in rows if row["target"] == "openvino:fp32")
+            told += next(row["why not"] for row in rows if row["target"] == f"{backend}:fp32")
         assert reason.rstrip() in " ".join(told.split())
 
 

@@ -93,7 +93,7 @@ RULES = (
         hint=CAST,
     ),
     Rule(
-        ops=frozenset({"BitwiseAnd", "BitwiseOr", "DeformConv", "Unique"}),
+        ops=frozenset({"BitwiseAnd", "BitwiseOr", "DFT", "DeformConv", "STFT", "Unique"}),
         met=always,
         reason="makes a custom operator of {}, which no engine has",
         hint="replace it",
