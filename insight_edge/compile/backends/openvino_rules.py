@@ -61,7 +61,7 @@ RULES = (
     Rule(
         ops=frozenset({"STFT"}),
         met=always,
-        reason="converts no {} of the corpora",
+        reason="converts no {}",
         hint="compute spectra before the model",
     ),
 )

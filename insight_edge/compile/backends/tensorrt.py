@@ -14,9 +14,11 @@ from tempfile import TemporaryDirectory
 
 from insight_edge.compile.backends.tensorrt_network import MAX_BATCH, flavour_for
 from insight_edge.compile.backends.tensorrt_process import plan_from_graph
+from insight_edge.compile.backends.tensorrt_rules import RULES
 from insight_edge.compile.int8 import nothing_to_quantize, recurrent_refusal
 from insight_edge.compile.job import Artifact, BuildJob
 from insight_edge.compile.refusal import OnDeviceOnly, Refusal, named
+from insight_edge.compile.rules import rule_refusal
 from insight_edge.compile.source import SourceModel
 from insight_edge.compile.toolchain import Toolchain, toolchain_apart
 from insight_edge.documents.facts import Missing
@@ -93,7 +95,9 @@ class TensorRtBackend:
         accelerator, workload = self.accelerator(profile), source.workload
         if accelerator is None:
             return f"{profile.id} has no NVIDIA GPU of a known compute capability"
-        refusal = _operator_refusal(workload) or _face_refusal(workload)
+        refusal = (
+            _operator_refusal(workload) or _face_refusal(workload) or rule_refusal(workload, RULES)
+        )
         if refusal is None and target.precision == "int8":
             refusal = _int8_refusal(workload)
         return refusal or _hardware_refusal(accelerator, profile)

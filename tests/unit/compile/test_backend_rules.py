@@ -12,6 +12,7 @@ from insight_edge.compile.backends import (
     onnxruntime_rules,
     openvino_operators,
     openvino_rules,
+    tensorrt_rules,
     tflite_operators,
     tflite_rules,
     tvm_rules,
@@ -33,6 +34,7 @@ BY_BACKEND: Mapping[str, Told] = {
 RULES: Mapping[str, tuple[Rule, ...]] = {
     "onnxruntime": onnxruntime_rules.RULES,
     "openvino": openvino_rules.RULES,
+    "tensorrt": tensorrt_rules.RULES,
     "tflite": tflite_rules.RULES,
     "tvm": tvm_rules.RULES,
 }
