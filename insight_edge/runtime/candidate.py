@@ -161,9 +161,15 @@ def _misfit(outputs: Mapping[str, NDArray[Any]], specs: tuple[TensorSpec, ...]) 
         if spec.name not in outputs:
             return f"there is no output '{spec.name}'"
         found = outputs[spec.name]
-        if found.ndim != len(spec.shape) or found.dtype != np.dtype(spec.dtype):
+        if found.ndim != len(spec.shape) or not _of_type(found, spec.dtype):
             return f"output '{spec.name}' is {found.dtype} of rank {found.ndim}, not {spec.dtype}"
     return None
+
+
+def _of_type(found: NDArray[Any], name: str) -> bool:
+    wanted = np.dtype(name)
+    # Text is of any length.
+    return found.dtype == wanted or (found.dtype.kind == wanted.kind == "U")
 
 
 def _rows(arrays: Arrays, start: int, stop: int) -> Arrays:

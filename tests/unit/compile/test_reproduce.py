@@ -49,6 +49,7 @@ SAID: dict[str, tuple[Any, list[str]]] = {
     "repair_s": (0.0, ["--repair", "0"]),
     "trust_pickle": (True, ["--trust-pickle"]),
     "tuning_s": (20.0, ["--tuning", "20"]),
+    "builder": (Path("shared"), ["--builder", "shared"]),
 }
 
 
