@@ -43,7 +43,7 @@ def inlined(model: ModelProto, decomposed: Callable[[NodeProto], bool]) -> Model
     """Return the model without functions of its own and without some calls of the standard's.
 
     Args:
-        model: that was checked.
+        model: that was checked; it may be changed.
         decomposed: says of a call of an operator that onnx has a body of whether that is put there.
     """
     plain = inliner.inline_local_functions(model) if model.functions else model

@@ -25,7 +25,7 @@ def readable(model: ModelProto, *, one_row: bool) -> ModelProto:
     """Return the model for the frontend.
 
     Args:
-        model: that was checked.
+        model: that was checked; it may be changed.
         one_row: the first dimension of its inputs becomes 1.
     """
     plain = inlined(

@@ -116,8 +116,8 @@ def test_call_that_is_said_in_others_leaves_those_beside_it_alone() -> None:
         helper.make_node("Elu", ["x"], ["a"]),
         helper.make_node("Elu", ["a"], ["y"], alpha=2.0),
     ]
-    model = model_of(nodes, [value("x", (2, 3))], [value("y", (2, 3))])
-    plain = inlined(model, is_said_in_others)
+    model, plain = (model_of(nodes, [value("x", (2, 3))], [value("y", (2, 3))]) for _ in range(2))
+    plain = inlined(plain, is_said_in_others)
     fold(plain)
     rows = np.array([[-2, -1, 0], [1, 2, -0.5]], np.float32)
     assert [node.output[0] for node in plain.graph.node if node.op_type == "Elu"] == ["a"]
