@@ -14,7 +14,7 @@ import onnx
 import onnx.inliner
 from onnx import GraphProto, ModelProto, ValueInfoProto
 
-from insight_edge.compile.check import subgraphs
+from insight_edge.compile.graphs import subgraphs
 from insight_edge.compile.light import light_copy
 from insight_edge.errors import ModelError
 
@@ -74,12 +74,17 @@ def _name_graph(graph: GraphProto) -> bool:
 
 
 def _free_dimensions(graph: GraphProto) -> bool:
-    """Free what has a negative size, a batch of none or a name that means "unknown"."""
+    """Free what has a negative size, a batch of none or a name that means "unknown".
+
+    A list of nothing is one: axes, for example.
+    """
     changed = False
     for value in (*graph.input, *graph.output, *graph.value_info):
-        for axis, dimension in enumerate(value.type.tensor_type.shape.dim):
+        dimensions = value.type.tensor_type.shape.dim
+        for axis, dimension in enumerate(dimensions):
             size = dimension.dim_value if dimension.HasField("dim_value") else None
-            anything = size is not None and (size < 0 or (size == 0 and axis == 0))
+            batch = axis == 0 and len(dimensions) > 1
+            anything = size is not None and (size < 0 or (size == 0 and batch))
             if anything or dimension.dim_param in UNKNOWN:
                 dimension.Clear()
                 changed = True

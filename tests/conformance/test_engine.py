@@ -44,6 +44,7 @@ Make = Callable[[Array], Files]
 Load = Callable[..., Session]
 TOKENS = sorted({engine.TOKEN, *(point.name for point in entry_points(group=GROUP))})
 LOADS = 50
+ENOUGH_NS = 50_000_000
 
 
 @pytest.fixture(params=TOKENS)
@@ -270,10 +271,12 @@ def test_no_more_threads_work_than_were_asked_for(load: Load, threads: int) -> N
     session = load(weights_of(0, 512, 512), threads=threads)
     inputs = rows_of(1, 128, 512)
     session.infer(inputs)
-    before = busy_ns()
-    for _ in range(10):
-        session.infer(inputs)
-    gained = [after - before.get(task, 0) for task, after in busy_ns().items()]
+    before, gained = busy_ns(), [0]
+    # The kernel counts at its ticks, which a fast engine may fall between.
+    while sum(gained) < ENOUGH_NS:
+        for _ in range(10):
+            session.infer(inputs)
+        gained = [after - before.get(task, 0) for task, after in busy_ns().items()]
     assert 1 <= sum(own > 0.05 * sum(gained) for own in gained) <= threads
 
 

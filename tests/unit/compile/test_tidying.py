@@ -64,6 +64,12 @@ def test_sizes_that_nobody_knows_need_not_be_the_same(unknown: int | str, tmp_pa
     assert source.workload.inputs[0].shape == ("batch", 3, "x_2", "x_3")
 
 
+def test_list_of_nothing_is_none_of_a_batch() -> None:
+    model = with_dimensions(0)
+    assert not tidy(model)
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].HasField("dim_value")
+
+
 def test_slip_inside_a_branch_is_put_right() -> None:
     branch = helper.make_graph(
         [helper.make_node("Relu", ["x"], ["t"])], "", [], [value("t", (-1, 4))]
