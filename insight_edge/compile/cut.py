@@ -15,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
 
-from insight_edge.compile.check import subgraphs
+from insight_edge.compile.graphs import subgraphs
 from insight_edge.compile.light import light_copy
 
 Arrays = Mapping[str, NDArray[Any]]

@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 
 from onnx import ModelProto, TensorProto
 
-from insight_edge.compile.check import MAX_MODEL_BYTES, raw_bytes, tensors_of
+from insight_edge.compile.check import MAX_MODEL_BYTES
+from insight_edge.compile.tensor_data import raw_bytes, tensors_of
 from insight_edge.errors import ModelError
 
 HINT = "keep the weights beside the model, or export with external_data=False"

@@ -18,7 +18,7 @@ from onnx.helper import get_attribute_value
 from onnx.numpy_helper import to_array
 
 from insight_edge.compile.arithmetic import Call, flops
-from insight_edge.compile.check import called_names, subgraphs
+from insight_edge.compile.graphs import called_names, subgraphs
 from insight_edge.compile.liveness import Peak, peak_live
 from insight_edge.compile.shapes import Extent, extents_of
 from insight_edge.compile.signatures import Book, Origins, origins_of, signature_of

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import onnx
 import onnx.version_converter
 
-from insight_edge.compile.check import subgraphs
+from insight_edge.compile.graphs import subgraphs
 
 SCALES_A_CHANNEL = 13
 """The first opset in which a scale may be given for each channel."""

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto
 from onnx.reference import ReferenceEvaluator
 
-from insight_edge.compile.check import NUMBERS, OPSETS
+from insight_edge.compile.check import OPSETS
+from insight_edge.compile.faces import NUMBERS
 from insight_edge.compile.parity import answers, refuse_disagreement
 from insight_edge.errors import ModelError
 

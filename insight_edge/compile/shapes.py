@@ -16,7 +16,7 @@ from onnx import (
 from onnx.inliner import inline_local_functions
 
 from insight_edge.compile.arithmetic import Shape
-from insight_edge.compile.check import subgraphs
+from insight_edge.compile.graphs import subgraphs
 from insight_edge.compile.light import light_copy
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import ModelError
