@@ -4,7 +4,8 @@
 Found with the conformance corpora; types that are in none of them are not here.
 """
 
-from insight_edge.compile.rules import Rule, given, of_dtype
+from insight_edge.compile.rules import Rule, of_dtype
+from insight_edge.compile.usual_rules import NO_PADDED_KEYS
 
 CAST = "cast to another type before"
 
@@ -33,10 +34,5 @@ RULES = (
         reason="has no kernel for {} of this type",
         hint=CAST,
     ),
-    Rule(
-        ops=frozenset({"Attention"}),
-        met=given(6),
-        reason="takes no {} that is told how many keys and values are no padding",
-        hint="mask the padding instead",
-    ),
+    NO_PADDED_KEYS,
 )

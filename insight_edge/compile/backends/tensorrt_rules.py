@@ -6,9 +6,7 @@ an optimization profile for values and not for sizes.
 """
 
 from insight_edge.compile.rules import REDUCTIONS, Rule, always, attribute, of_data, some, used
-
-COMPUTED = "takes no {} whose axes, sizes or counts are computed from the inputs"
-CARRIED = "let the model carry them as constants"
+from insight_edge.compile.usual_rules import CARRIED, COMPUTED, NO_INDICES, NO_TRAINING
 
 RULES = (
     Rule(
@@ -48,18 +46,8 @@ RULES = (
         reason="makes no mean and no deviation of {}",
         hint="leave them out",
     ),
-    Rule(
-        ops=frozenset({"MaxPool"}),
-        met=used(1),
-        reason="makes no indices of {}",
-        hint="leave them out",
-    ),
-    Rule(
-        ops=frozenset({"BatchNormalization"}),
-        met=attribute("training_mode"),
-        reason="has no {} of training",
-        hint="export the model in evaluation mode",
-    ),
+    NO_INDICES,
+    NO_TRAINING,
     Rule(
         ops=frozenset({"Resize"}),
         met=some(

@@ -10,16 +10,19 @@ from insight_edge.compile.rules import (
     Rule,
     always,
     attribute,
-    given,
     of_data,
     of_dtype,
     some,
-    used,
+)
+from insight_edge.compile.usual_rules import (
+    CARRIED,
+    COMPUTED,
+    NO_INDICES,
+    NO_PADDED_KEYS,
+    NO_TRAINING,
 )
 
-COMPUTED = "takes no {} whose axes, sizes or counts are computed from the inputs"
 PASSED = "takes no {} whose weights or scales are computed from the inputs"
-CARRIED = "let the model carry them as constants"
 CAST = "cast to float32 or int32 before"
 
 RULES = (
@@ -110,30 +113,15 @@ RULES = (
         reason="has no {} that combines what it meets",
         hint="export it without a reduction",
     ),
-    Rule(
-        ops=frozenset({"Attention"}),
-        met=given(6),
-        reason="takes no {} that is told how many keys and values are no padding",
-        hint="mask the padding instead",
-    ),
+    NO_PADDED_KEYS,
     Rule(
         ops=frozenset({"GridSample"}),
         met=attribute("mode", "bicubic", "cubic"),
         reason="has no cubic {}",
         hint="sample linearly",
     ),
-    Rule(
-        ops=frozenset({"MaxPool"}),
-        met=used(1),
-        reason="makes no indices of {}",
-        hint="leave them out",
-    ),
-    Rule(
-        ops=frozenset({"BatchNormalization"}),
-        met=attribute("training_mode"),
-        reason="has no {} of training",
-        hint="export the model in evaluation mode",
-    ),
+    NO_INDICES,
+    NO_TRAINING,
     Rule(
         ops=frozenset({"Pad"}),
         met=attribute("mode", "wrap"),

@@ -10,14 +10,16 @@ from insight_edge.compile.rules import (
     Rule,
     always,
     attribute,
-    given,
     of_data,
     some,
-    used,
 )
-
-COMPUTED = "takes no {} whose axes, sizes or counts are computed from the inputs"
-CARRIED = "let the model carry them as constants"
+from insight_edge.compile.usual_rules import (
+    CARRIED,
+    COMPUTED,
+    NO_INDICES,
+    NO_PADDED_KEYS,
+    NO_TRAINING,
+)
 
 RULES = (
     Rule(ops=REDUCTIONS, met=of_data(1), reason=COMPUTED, hint=CARRIED),
@@ -43,12 +45,7 @@ RULES = (
         reason=COMPUTED,
         hint=CARRIED,
     ),
-    Rule(
-        ops=frozenset({"Attention"}),
-        met=given(6),
-        reason="takes no {} that is told how many keys and values are no padding",
-        hint="mask the padding instead",
-    ),
+    NO_PADDED_KEYS,
     Rule(
         ops=frozenset({"OneHot"}),
         met=some(of_data(1), of_data(2)),
@@ -73,18 +70,8 @@ RULES = (
         reason="answers {} with as many boxes as there may be, not with those that were selected",
         hint="end the model before it, and select boxes in the application",
     ),
-    Rule(
-        ops=frozenset({"MaxPool"}),
-        met=used(1),
-        reason="makes no indices of {}",
-        hint="leave them out",
-    ),
-    Rule(
-        ops=frozenset({"BatchNormalization"}),
-        met=attribute("training_mode"),
-        reason="computes {} as outside of training",
-        hint="export the model in evaluation mode",
-    ),
+    NO_INDICES,
+    NO_TRAINING,
     Rule(
         ops=frozenset({"QuantizeLinear", "DequantizeLinear"}),
         met=attribute("block_size"),
