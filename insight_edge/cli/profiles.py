@@ -28,6 +28,7 @@ from insight_edge.compile.profiles import (
 from insight_edge.documents.facts import EngineFacts, Facts, Missing
 from insight_edge.documents.profile import HardwareProfile, exceeds, figures, mismatch
 from insight_edge.errors import ConfigurationError, StorageError
+from insight_edge.runtime.loading import engine_facts
 
 app = App(name="profiles", help="List, show, detect and check hardware profiles.")
 
@@ -74,18 +75,20 @@ def detect(
     *,
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     id: str | None = None,  # noqa: A002 - the flag is --id
+    devices: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Write the profile of this machine as TOML.
 
-    Its engines are those of this environment and of the installed `device-…` ones
-    (`insight-edge toolchain list`).
+    Its engines are those of this environment, so that a bundle for it runs here.
 
     Args:
         output: file to write; stdout without it.
         id: of the profile; the name of the file, or `this-machine`, without it.
+        devices: also the engines that have an environment `device-…` of their own
+            (`insight-edge toolchain list`); a bundle for one of these runs there.
     """
     name = id or (output.stem if output else "this-machine")
-    facts = machine_facts(engines_here())
+    facts = machine_facts(engines_here() if devices else engine_facts())
     profile = profile_from_facts(facts, name, on=datetime.now(UTC).date())
     for flaw in flaws(profile):
         raise ConfigurationError(flaw, hint="choose one with --id")

@@ -43,7 +43,7 @@ from insight_edge.documents.profile import (
     unsourced,
 )
 from insight_edge.errors import ConfigurationError, DocumentError, LimitExceededError
-from insight_edge.runtime.loading import engines
+from insight_edge.runtime.loading import engine_facts, engines
 from insight_edge.runtime.versions import satisfies
 
 PATHS = sorted(shipped_folder("hardware_profiles").glob("*.toml"))
@@ -364,7 +364,7 @@ def test_detect_lists_the_engines_that_are_installed_for_devices(
 ) -> None:
     tokens = [token for token in engines() if device_python(token) is not None]
     path = tmp_path / "lab-1.toml"
-    assert profiles_verb("detect", "-o", str(path)) == 0
+    assert profiles_verb("detect", "--devices", "-o", str(path)) == 0
     capsys.readouterr()
     assert profiles_verb("list", "--format", "json") == 0
     plugins = json.loads(capsys.readouterr().out)["plugins"]
@@ -374,6 +374,13 @@ def test_detect_lists_the_engines_that_are_installed_for_devices(
     for token in tokens:
         assert detected[token].precisions[0] == "fp32"
         assert satisfies(details[token].removeprefix(f"{token} "), detected[token].versions)
+
+
+def test_detect_alone_lists_what_runs_here(tmp_path: Path) -> None:
+    path = tmp_path / "lab-1.toml"
+    assert profiles_verb("detect", "-o", str(path)) == 0
+    able = {token for token, one in engine_facts().items() if isinstance(one, EngineFacts)}
+    assert read_profile(path).engines.keys() == able
 
 
 def test_environment_that_does_not_answer_is_a_missing_engine(
