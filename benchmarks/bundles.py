@@ -11,7 +11,7 @@ from insight_edge.bench.machine import machine_facts
 from insight_edge.bench.measure import MIN_BLOCK
 from insight_edge.bench.verdict import MIN_ITERATIONS
 from insight_edge.compile.compiler import compile_model
-from insight_edge.compile.profiles import profile_from_facts
+from insight_edge.compile.profiles.reading import profile_from_facts
 from insight_edge.compile.settings import Compilation, Settings
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target

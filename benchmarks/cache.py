@@ -20,12 +20,12 @@ import numpy as np
 
 from benchmarks.figure import Figure, figure_from_estimate
 from insight_edge.bundle.write import file_entry
-from insight_edge.compile.cache import build_once
-from insight_edge.compile.code_digest import code_digest
-from insight_edge.compile.discovery import backend_plugin
+from insight_edge.compile.building.cache import build_once
+from insight_edge.compile.building.outcome import BuildLimits, BuildOutcome, Built
 from insight_edge.compile.job import Artifact, BuildJob
-from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built
-from insight_edge.compile.toolchain import Toolchain
+from insight_edge.compile.plugins.code_digest import code_digest
+from insight_edge.compile.plugins.discovery import backend_plugin
+from insight_edge.compile.toolchains.toolchain import Toolchain
 from insight_edge.documents.manifest import FileEntry
 from insight_edge.documents.target import Target
 from insight_edge.errors import MeasurementError

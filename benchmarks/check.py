@@ -18,7 +18,7 @@ import numpy as np
 from onnx import helper, numpy_helper
 
 from benchmarks.figure import Figure, figure_from_estimate
-from insight_edge.compile.profiles import shipped_profiles
+from insight_edge.compile.profiles.reading import shipped_profiles
 from insight_edge.errors import MeasurementError
 from insight_edge.stats.interval import median_interval
 

@@ -28,7 +28,7 @@ from insight_edge.bench.interleave import Block, Timed, interleave
 from insight_edge.bench.measure import block_iterations
 from insight_edge.bench.subject import SubjectProcess
 from insight_edge.bundle.open import open_bundle
-from insight_edge.compile.environments import environment_python
+from insight_edge.compile.toolchains.environments import environment_python
 from insight_edge.documents.evidence import Trial
 from insight_edge.documents.target import Target, target_from_token
 from insight_edge.errors import MeasurementError

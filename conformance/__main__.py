@@ -15,7 +15,7 @@ from conformance.crew import ROOT
 from conformance.record import Record, joined, losses, read_record, write_record
 from conformance.run import run
 from conformance.table import MIN_SHARE, share, table
-from insight_edge.compile.discovery import backends
+from insight_edge.compile.plugins.discovery import backends
 from insight_edge.errors import InsightEdgeError
 
 DOCUMENT = ROOT / "docs" / "conformance.json"

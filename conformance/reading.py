@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 
 from conformance.corpus import Asked, asked
-from insight_edge.compile.conversion import MODEL, WORKLOAD
-from insight_edge.compile.discovery import backends
+from insight_edge.compile.building.preparation import prepare_job
 from insight_edge.compile.importers.onnx import examine
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.plan import offers, plan
-from insight_edge.compile.preparation import prepare_job
+from insight_edge.compile.plugins.discovery import backends
 from insight_edge.compile.settings import DEFAULT_MAX_DROP_PP
-from insight_edge.compile.source import SourceModel
-from insight_edge.compile.verify import prove
+from insight_edge.compile.sources.conversion import MODEL, WORKLOAD
+from insight_edge.compile.sources.source import SourceModel
+from insight_edge.compile.targets.plan import offers, plan
+from insight_edge.compile.trials.verify import prove
 from insight_edge.documents.codec import decode_json, encode_json
 from insight_edge.documents.profile import (
     Accelerator,
@@ -112,7 +112,7 @@ def _store(sets: Sequence[Asked], place: Path) -> None:
 def proof_failure(job_path: Path, one: Asked, found: Mapping[str, Any]) -> str | None:
     """Return why the product's proof fails an artifact on one question, None where it does not.
 
-    The truth is the source model's answer as `compile.oracle` has it. The question counts as
+    The truth is the source model's answer as `compile.trials.oracle` has it. The question counts as
     one row, because the models of the corpora do not answer row by row.
     """
     import onnxruntime

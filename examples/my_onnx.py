@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from insight_edge.compile.compiler import compile_model
-from insight_edge.compile.profiles import find_profile
+from insight_edge.compile.profiles.reading import find_profile
 from insight_edge.runtime import Runtime
 
 NO_INPUTS = ("labels", "verification")

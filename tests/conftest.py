@@ -11,8 +11,8 @@ import hypothesis
 import msgspec
 import pytest
 
-from insight_edge.compile.profile_toml import write_profile
-from insight_edge.compile.profiles import read_profile
+from insight_edge.compile.profiles.reading import read_profile
+from insight_edge.compile.profiles.writing import write_profile
 from tests.fakes.programs import insight_cloud, insight_edge
 
 # How long an example takes says nothing on a machine that does other things too.

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from insight_edge.compile.environments import environment_python
+from insight_edge.compile.toolchains.environments import environment_python
 from insight_edge.errors import ModelError
 
 ENVIRONMENT = "toolchain-zoo"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from insight_edge.compile.importing import OPSET
 from insight_edge.compile.reading import read_source
-from insight_edge.compile.source import description_path
+from insight_edge.compile.sources.importing import OPSET
+from insight_edge.compile.sources.source import description_path
 from insight_edge.documents.codec import encode_json
 from insight_edge.documents.manifest import ModelInfo
 from insight_edge.documents.source import SourceDescription

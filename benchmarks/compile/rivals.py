@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers import Infer, Rows
-from insight_edge.compile.environments import environment_python
+from insight_edge.compile.toolchains.environments import environment_python
 from insight_edge.errors import CompileError
 
 ENVIRONMENT = "toolchain-peers"

@@ -27,13 +27,13 @@ from insight_edge.bench.measure import block_iterations
 from insight_edge.bench.subject import SubjectProcess
 from insight_edge.bundle.open import open_bundle
 from insight_edge.compile.compiler import compile_model
-from insight_edge.compile.environments import environment_python
-from insight_edge.compile.metric import Labels
 from insight_edge.compile.reading import read_source
-from insight_edge.compile.samples import Samples, read_samples
+from insight_edge.compile.rows.metric import Labels
+from insight_edge.compile.rows.samples import Samples, read_samples
 from insight_edge.compile.settings import Compilation, Settings
-from insight_edge.compile.source import SourceModel
-from insight_edge.compile.verify import prove
+from insight_edge.compile.sources.source import SourceModel
+from insight_edge.compile.toolchains.environments import environment_python
+from insight_edge.compile.trials.verify import prove
 from insight_edge.documents.evidence import Trial
 from insight_edge.documents.target import Target
 from insight_edge.errors import CompileError, MeasurementError, NothingShippableError

@@ -15,7 +15,7 @@ from benchmarks.compile.figures import NAME, figures_of, figures_of_all
 from benchmarks.compile.subjects import Taken, take_member
 from benchmarks.figure import Figure, figure_from_count
 from insight_edge.bench.machine import machine_facts
-from insight_edge.compile.int8 import VNNI
+from insight_edge.compile.quantize.int8 import VNNI
 from insight_edge.errors import ConfigurationError, ModelError, NothingShippableError
 from zoo.keeping import MEMBERS, make
 from zoo.member import CARD

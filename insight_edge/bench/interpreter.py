@@ -2,7 +2,7 @@
 """The seam of what a subject's child is run by: this machine, or an emulator of another.
 
 `bench.subject` starts whatever an interpreter says and knows no emulator;
-`compile.emulation` makes those of other architectures.
+`compile.targets.emulation` makes those of other architectures.
 """
 
 from collections.abc import Mapping

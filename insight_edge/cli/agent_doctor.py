@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from insight_edge.bench.machine import machine_facts
 from insight_edge.cli.screen import Format, emit
-from insight_edge.compile.profiles import shipped_profiles
+from insight_edge.compile.profiles.reading import shipped_profiles
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.errors import FleetError, InsightEdgeError
 from insight_edge.fleet.doctor.check import failures

@@ -2,7 +2,7 @@
 """Verb `check`: can this model be compiled, for what, and will it fit there?
 
 Nothing is built; `compile` plans in the same way and then builds. What is shown
-is worked out by `compile.preflight`, how it looks is for `cli.preflights`.
+is worked out by `compile.targets.preflight`, how it looks is for `cli.preflights`.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from cyclopts import Parameter
 
 from insight_edge.cli.preflights import show_preflights
 from insight_edge.cli.screen import Format
-from insight_edge.compile.discovery import backends
-from insight_edge.compile.plan import ask_toolchains
-from insight_edge.compile.preflight import Preflight, preflight
-from insight_edge.compile.profiles import find_profile, shipped_profiles
+from insight_edge.compile.plugins.discovery import backends
+from insight_edge.compile.profiles.reading import find_profile, shipped_profiles
 from insight_edge.compile.reading import read_source
+from insight_edge.compile.targets.plan import ask_toolchains
+from insight_edge.compile.targets.preflight import Preflight, preflight
 from insight_edge.documents.target import target_from_token
 from insight_edge.errors import NothingShippableError, ToolchainMissingError
 

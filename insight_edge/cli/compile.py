@@ -16,7 +16,7 @@ from insight_edge.documents.target import target_from_token
 from insight_edge.errors import ConfigurationError, NothingShippableError
 
 if TYPE_CHECKING:
-    from insight_edge.compile.misses import Lookup
+    from insight_edge.compile.building.misses import Lookup
 
 
 def compile_(
@@ -68,7 +68,7 @@ def compile_(
         format: how to print the trials.
     """
     from insight_edge.compile.compiler import compile_model
-    from insight_edge.compile.profiles import find_profile
+    from insight_edge.compile.profiles.reading import find_profile
     from insight_edge.compile.settings import Settings
 
     if explain_miss and cache is None:

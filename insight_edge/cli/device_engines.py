@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from insight_edge.cli.agent_facts import COMMAND, TIMEOUT_S
-from insight_edge.compile.environments import device_python
+from insight_edge.compile.toolchains.environments import device_python
 from insight_edge.documents.codec import decode_json
 from insight_edge.documents.facts import EngineFacts, Facts, Missing
 from insight_edge.errors import DocumentError

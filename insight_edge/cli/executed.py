@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from insight_edge.bench.insides import look_inside
 from insight_edge.bundle.open import Bundle
-from insight_edge.compile.environments import device_python
+from insight_edge.compile.toolchains.environments import device_python
 from insight_edge.documents.manifest import Variant
 from insight_edge.errors import InsightEdgeError
 from insight_edge.runtime.insides import LayerFacts, model_rows

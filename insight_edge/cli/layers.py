@@ -13,8 +13,8 @@ from insight_edge.documents.workload import Workload
 from insight_edge.runtime.insides import LayerFacts
 
 if TYPE_CHECKING:
-    from insight_edge.compile.divergence import LayerError
-    from insight_edge.compile.layer_report import LayerReport
+    from insight_edge.compile.layers.divergence import LayerError
+    from insight_edge.compile.layers.layer_report import LayerReport
 
 Row = dict[str, Any]
 

@@ -8,7 +8,7 @@ from insight_edge.cli.screen import Format, emit_json
 from insight_edge.documents.tensors import TensorSpec
 
 if TYPE_CHECKING:
-    from insight_edge.compile.source import SourceModel
+    from insight_edge.compile.sources.source import SourceModel
 
 
 def show_model(source: "SourceModel", output: Format, *, layers: bool) -> None:

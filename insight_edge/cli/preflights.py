@@ -8,8 +8,8 @@ from typing import Any
 from rich.markup import escape
 
 from insight_edge.cli.screen import Format, emit, emit_json, out
-from insight_edge.compile.footprint import MIB
-from insight_edge.compile.preflight import Forecast, Preflight
+from insight_edge.compile.plugins.footprint import MIB
+from insight_edge.compile.targets.preflight import Forecast, Preflight
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.documents.workload import Workload
 

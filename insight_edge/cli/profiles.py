@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verbs `profiles …`: which hardware is known, what this machine can stand in for, and why not.
 
-Profiles are read by `compile.profiles`, facts by `bench.machine`; this module
+Profiles are read by `compile.profiles.reading`, facts by `bench.machine`; this module
 asks and shows.
 """
 
@@ -17,14 +17,14 @@ from rich.markup import escape
 from insight_edge.bench.machine import machine_facts
 from insight_edge.cli.device_engines import engines_here
 from insight_edge.cli.screen import Format, emit, emit_json, err, out
-from insight_edge.compile.profile_toml import write_profile
-from insight_edge.compile.profiles import (
+from insight_edge.compile.profiles.reading import (
     find_profile,
     flaws,
     profile_from_facts,
     read_profile,
     shipped_profiles,
 )
+from insight_edge.compile.profiles.writing import write_profile
 from insight_edge.documents.facts import EngineFacts, Facts, Missing
 from insight_edge.documents.profile import HardwareProfile, exceeds, figures, mismatch
 from insight_edge.errors import ConfigurationError, StorageError
@@ -131,7 +131,7 @@ def _profile_row(profile: HardwareProfile, facts: Facts) -> dict[str, Any]:
 def _toolchains() -> dict[str, dict[str, str] | Missing]:
     """Return the versions that each backend builds with, or what it misses on this machine."""
     try:
-        from insight_edge.compile.discovery import backends
+        from insight_edge.compile.plugins.discovery import backends
     except ImportError as error:  # a device has no workshop, and this verb works there
         return {
             point.name: Missing(name=point.name, reason=str(error))

@@ -14,7 +14,7 @@ from insight_edge.bench.timing import Scheme, Timed, time_launches
 from insight_edge.bundle.open import Bundle, open_manifest
 from insight_edge.cli.arrays import read_arrays
 from insight_edge.cli.screen import Format, emit, err
-from insight_edge.compile.environments import device_python
+from insight_edge.compile.toolchains.environments import device_python
 from insight_edge.documents.evidence import Interval
 from insight_edge.documents.facts import EngineFacts
 from insight_edge.errors import ConfigurationError

@@ -12,7 +12,7 @@ from cyclopts import App, Parameter
 from rich.markup import escape
 
 from insight_edge.cli.screen import Format, emit, err
-from insight_edge.compile.environments import (
+from insight_edge.compile.toolchains.environments import (
     environment_names,
     environment_python,
     install_environment,
@@ -68,7 +68,7 @@ def work(
         folder: that both can reach; `insight-edge compile --builder` names it there.
         once: do one job, and end.
     """
-    from insight_edge.compile.builder import Builder
+    from insight_edge.compile.remote.builder import Builder
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -15,7 +15,7 @@ from insight_edge.documents.codec import to_plain
 from insight_edge.documents.evidence import Trial
 
 if TYPE_CHECKING:
-    from insight_edge.compile.misses import Lookup
+    from insight_edge.compile.building.misses import Lookup
 
 Row = dict[str, str]
 

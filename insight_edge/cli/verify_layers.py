@@ -11,12 +11,12 @@ from insight_edge.bundle.open import Bundle
 from insight_edge.cli.arrays import read_arrays
 from insight_edge.cli.layers import describe_report, emit_errors, report_document
 from insight_edge.cli.screen import Format, emit_json, err
-from insight_edge.compile.divergence import worst_layers
+from insight_edge.compile.layers.divergence import worst_layers
 from insight_edge.documents.manifest import Variant
 from insight_edge.errors import EngineMissingError, SelfCheckError
 
 if TYPE_CHECKING:
-    from insight_edge.compile.layer_report import LayerReport
+    from insight_edge.compile.layers.layer_report import LayerReport
 
 
 def verify_layers(
@@ -39,7 +39,7 @@ def verify_layers(
         EngineMissingError: no variant has an engine here.
         InputError: model, rows and bundle do not belong together.
     """
-    from insight_edge.compile.layerwise import Again, layer_report
+    from insight_edge.compile.layers.layerwise import Again, layer_report
     from insight_edge.compile.reading import read_source
 
     source = read_source(model, trust_pickle=trust_pickle)

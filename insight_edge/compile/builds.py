@@ -13,25 +13,25 @@ from dataclasses import replace
 from pathlib import Path
 
 from insight_edge.bundle.durable import storing
-from insight_edge.compile.cache import build_once, explain_miss
-from insight_edge.compile.concurrency import (
+from insight_edge.compile.building.cache import build_once, explain_miss
+from insight_edge.compile.building.concurrency import (
     builds_at_once,
     free_memory_bytes,
     pin,
     shares,
     usable_cpus,
 )
-from insight_edge.compile.discovery import backends
-from insight_edge.compile.durations import Duration, add_durations, read_durations
+from insight_edge.compile.building.durations import Duration, add_durations, read_durations
+from insight_edge.compile.building.kept import traces_place
+from insight_edge.compile.building.location import Site
+from insight_edge.compile.building.misses import Lookup
+from insight_edge.compile.building.outcome import BuildLimits, BuildOutcome, Built
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.kept import traces_place
-from insight_edge.compile.location import Site
-from insight_edge.compile.misses import Lookup
-from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built
+from insight_edge.compile.plugins.discovery import backends
+from insight_edge.compile.plugins.seam import TUNING, Tuning
 from insight_edge.compile.progress import Step, Watch, watch_nothing
-from insight_edge.compile.seam import TUNING, Tuning
 from insight_edge.compile.settings import Settings
-from insight_edge.compile.toolchain import Toolchain
+from insight_edge.compile.toolchains.toolchain import Toolchain
 from insight_edge.documents.facts import Missing
 
 BUILT_ANEW = Lookup(state="anew", why=("what it leaves behind is to be kept",))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from insight_edge.compile.int8 import slow_because
+from insight_edge.compile.quantize.int8 import slow_because
 from insight_edge.documents.evidence import Trial
 from insight_edge.documents.facts import Facts
 from insight_edge.documents.profile import Limits

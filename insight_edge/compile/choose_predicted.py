@@ -4,7 +4,7 @@
 Pure. The gates are those of `compile.choose`, less the one on memory, of which nothing
 is known; latency is over its limit only where its bound is. Then:
 
-    1. less than FP32 is shipped only where it is predicted faster (`compile.predict`)
+    1. less than FP32 is shipped only where it is predicted faster (`compile.targets.predict`)
     2. the FP32 fallback always goes along, and wins where nothing is predicted faster
     3. nothing tells engines apart: the one that the profile names first wins
 

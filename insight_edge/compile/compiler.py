@@ -14,32 +14,32 @@ from pathlib import Path
 
 from insight_edge.bench.machine import machine_facts
 from insight_edge.bundle.open import open_manifest
-from insight_edge.compile.abroad import ASKING_S, abroad
-from insight_edge.compile.announcement import find_builder
+from insight_edge.compile.building.cache import forgotten_if_damaged
+from insight_edge.compile.building.kept import workplace
+from insight_edge.compile.building.outcome import Built
 from insight_edge.compile.builds import Outcomes
-from insight_edge.compile.cache import forgotten_if_damaged
 from insight_edge.compile.choose import Choice, choose
 from insight_edge.compile.choose_predicted import choose_predicted
-from insight_edge.compile.examine import Conditions, Finding, device_python, examine
-from insight_edge.compile.kept import keep_question, workplace
 from insight_edge.compile.ledger import Ledger
-from insight_edge.compile.outcome import Built
-from insight_edge.compile.package import Part, Role, package
-from insight_edge.compile.plan import Planned
 from insight_edge.compile.planning import plan_here
 from insight_edge.compile.progress import Watch, watch_nothing
-from insight_edge.compile.question import Question, ask
 from insight_edge.compile.reading import read_source
-from insight_edge.compile.repair import Repair
+from insight_edge.compile.remote.announcement import find_builder
 from insight_edge.compile.reproduce import Reproduce
-from insight_edge.compile.samples import Samples, read_samples
+from insight_edge.compile.rows.samples import Samples, read_samples
 from insight_edge.compile.settings import (
     DEFAULT_MAX_DROP_PP,
     MEASURED_DROP_PP,
     Compilation,
     Settings,
 )
-from insight_edge.compile.source import SourceModel
+from insight_edge.compile.sources.source import SourceModel
+from insight_edge.compile.targets.abroad import ASKING_S, abroad
+from insight_edge.compile.targets.plan import Planned
+from insight_edge.compile.trials.examine import Conditions, Finding, device_python, examine
+from insight_edge.compile.trials.package import Part, Role, package
+from insight_edge.compile.trials.question import Question, ask, keep_question
+from insight_edge.compile.trials.repair import Repair
 from insight_edge.compile.workshop import Workshop, sites_of
 from insight_edge.documents.evidence import Trial
 from insight_edge.documents.facts import Facts

@@ -2,7 +2,7 @@
 """What a build is asked and what it answers: two documents, exchanged as files.
 
 Parent and child may be different environments, or different machines. Nothing
-here starts a process (`compile.build` does).
+here starts a process (`compile.building.build` does).
 """
 
 from insight_edge.documents.codec import Versioned

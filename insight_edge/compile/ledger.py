@@ -9,18 +9,18 @@ from dataclasses import dataclass
 
 import msgspec
 
-from insight_edge.compile.announcement import Announcement
-from insight_edge.compile.calibration import Calibration
-from insight_edge.compile.examine import Finding
-from insight_edge.compile.location import Site
-from insight_edge.compile.outcome import BuildOutcome
-from insight_edge.compile.package import Part
-from insight_edge.compile.plan import Planned
+from insight_edge.compile.building.location import Site
+from insight_edge.compile.building.outcome import BuildOutcome
 from insight_edge.compile.provenance import processor_of, provenance_of
-from insight_edge.compile.repair import Mended
+from insight_edge.compile.quantize.calibration import Calibration
+from insight_edge.compile.remote.announcement import Announcement
 from insight_edge.compile.reproduce import Reproduce
-from insight_edge.compile.source import SourceModel
-from insight_edge.compile.trial import make_trial
+from insight_edge.compile.sources.source import SourceModel
+from insight_edge.compile.targets.plan import Planned
+from insight_edge.compile.trials.examine import Finding
+from insight_edge.compile.trials.package import Part
+from insight_edge.compile.trials.repair import Mended
+from insight_edge.compile.trials.trial import make_trial
 from insight_edge.documents.evidence import Evidence, Trial
 from insight_edge.documents.facts import Facts
 from insight_edge.documents.manifest import Provenance

@@ -10,15 +10,15 @@ from dataclasses import replace
 
 import msgspec
 
-from insight_edge.compile.abroad import Abroad
-from insight_edge.compile.discovery import backends
-from insight_edge.compile.elsewhere import Elsewhere
-from insight_edge.compile.environments import environment_python
-from insight_edge.compile.plan import Planned, needs_rows, offers, plan
-from insight_edge.compile.samples import Samples
-from insight_edge.compile.seam import TUNING, ForAccelerators, Tuning
+from insight_edge.compile.plugins.discovery import backends
+from insight_edge.compile.plugins.seam import TUNING, ForAccelerators, Tuning
+from insight_edge.compile.rows.samples import Samples
 from insight_edge.compile.settings import Settings
-from insight_edge.compile.source import SourceModel
+from insight_edge.compile.sources.source import SourceModel
+from insight_edge.compile.targets.abroad import Abroad
+from insight_edge.compile.targets.elsewhere import Elsewhere
+from insight_edge.compile.targets.plan import Planned, needs_rows, offers, plan
+from insight_edge.compile.toolchains.environments import environment_python
 from insight_edge.documents.facts import Facts
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.errors import ConfigurationError, MissingError

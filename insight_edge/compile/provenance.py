@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from insight_edge import __version__
-from insight_edge.compile.calibration import Calibration
-from insight_edge.compile.code_digest import code_digest
-from insight_edge.compile.discovery import backend_plugin
-from insight_edge.compile.environments import lock_digest
-from insight_edge.compile.location import Site
-from insight_edge.compile.source import SourceModel
-from insight_edge.compile.toolchain import Toolchain
+from insight_edge.compile.building.location import Site
+from insight_edge.compile.plugins.code_digest import code_digest
+from insight_edge.compile.plugins.discovery import backend_plugin
+from insight_edge.compile.quantize.calibration import Calibration
+from insight_edge.compile.sources.source import SourceModel
+from insight_edge.compile.toolchains.environments import lock_digest
+from insight_edge.compile.toolchains.toolchain import Toolchain
 from insight_edge.documents.facts import Facts
 from insight_edge.documents.manifest import Provenance
 

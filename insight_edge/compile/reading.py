@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from insight_edge.compile.discovery import importers
-from insight_edge.compile.rowwise import refuse_rowless
-from insight_edge.compile.seam import Importer
-from insight_edge.compile.source import (
+from insight_edge.compile.graph.rowwise import refuse_rowless
+from insight_edge.compile.plugins.discovery import importers
+from insight_edge.compile.plugins.seam import Importer
+from insight_edge.compile.sources.source import (
     SourceModel,
     describe,
     description_path,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from insight_edge.bench.verdict import MIN_ROUNDS
-from insight_edge.compile.misses import Lookup
-from insight_edge.compile.outcome import BuildLimits
+from insight_edge.compile.building.misses import Lookup
+from insight_edge.compile.building.outcome import BuildLimits
 from insight_edge.documents.evidence import Evidence
 from insight_edge.documents.target import Target
 from insight_edge.errors import ConfigurationError
@@ -38,7 +38,8 @@ class Settings:
         repair_s: spent on repairing INT8 that fails its proof; 0 for no repair.
         keep: new or empty directory in which all that is made on the way stays; everything is
             then built anew. None for nowhere.
-        builder: folder of a machine that builds what cannot be built here (`compile.builder`).
+        builder: folder of a machine that builds what cannot be built here
+            (`compile.remote.builder`).
         explain: told for every target, by its token, whether a kept build is taken, and why not;
             called from several threads.
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The builds of one compilation: where each backend builds, from which rows, and repairs.
 
-What is worth building is decided by `compile.plan`; what becomes of an artifact
+What is worth building is decided by `compile.targets.plan`; what becomes of an artifact
 is not known here.
 """
 
@@ -9,20 +9,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from insight_edge.compile.announcement import Announcement
+from insight_edge.compile.building.location import Site
+from insight_edge.compile.building.outcome import BuildLimits, BuildOutcome
+from insight_edge.compile.building.preparation import prepare_job
 from insight_edge.compile.builds import Outcomes, build_all, sites_here
-from insight_edge.compile.calibration import Calibration, write_calibration
-from insight_edge.compile.location import Site
-from insight_edge.compile.outcome import BuildLimits, BuildOutcome
-from insight_edge.compile.plan import Planned, needs_rows
-from insight_edge.compile.preparation import prepare_job
 from insight_edge.compile.progress import Watch
-from insight_edge.compile.repair import Repair
-from insight_edge.compile.samples import Samples
+from insight_edge.compile.quantize.calibration import Calibration, write_calibration
+from insight_edge.compile.remote.announcement import Announcement
+from insight_edge.compile.remote.spool import Spool
+from insight_edge.compile.rows.samples import Samples
 from insight_edge.compile.settings import Settings
-from insight_edge.compile.source import SourceModel
-from insight_edge.compile.spool import Spool
-from insight_edge.compile.toolchain import Toolchain
+from insight_edge.compile.sources.source import SourceModel
+from insight_edge.compile.targets.plan import Planned, needs_rows
+from insight_edge.compile.toolchains.toolchain import Toolchain
+from insight_edge.compile.trials.repair import Repair
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target
 

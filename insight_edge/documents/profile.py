@@ -4,7 +4,7 @@
 Every figure names its source; a figure without one is absent, never guessed.
 `mismatch` compares a profile with the facts a device tells about itself. This
 module does not detect anything (`bench.machine` does) and reads no files
-(`compile.profiles` does).
+(`compile.profiles.reading` does).
 """
 
 from collections.abc import Iterable, Iterator

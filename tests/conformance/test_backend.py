@@ -14,14 +14,14 @@ import pytest
 from numpy.typing import NDArray
 
 from insight_edge.bundle.write import file_entry
-from insight_edge.compile.build import build
-from insight_edge.compile.calibration import Calibration, write_calibration
-from insight_edge.compile.discovery import backend_plugin, backends
+from insight_edge.compile.building.build import build
+from insight_edge.compile.building.outcome import BuildOutcome, Built, Failed
+from insight_edge.compile.building.preparation import prepare_job
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.outcome import BuildOutcome, Built, Failed
-from insight_edge.compile.plan import needs_rows
-from insight_edge.compile.preparation import prepare_job
-from insight_edge.compile.source import SourceModel, source_from_onnx
+from insight_edge.compile.plugins.discovery import backend_plugin, backends
+from insight_edge.compile.quantize.calibration import Calibration, write_calibration
+from insight_edge.compile.sources.source import SourceModel, source_from_onnx
+from insight_edge.compile.targets.plan import needs_rows
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.target import Target, target_from_token
 from insight_edge.runtime.loading import engine_facts

@@ -19,7 +19,7 @@ from conformance.reading import conformance_profile
 from conformance.record import FORBIDDEN, Record, joined, losses, read_record
 from conformance.run import run
 from conformance.table import table
-from insight_edge.compile.profile_toml import write_profile
+from insight_edge.compile.profiles.writing import write_profile
 from insight_edge.documents.facts import Missing
 from tests.fakes.device_packages import device_python
 from tests.fakes.programs import insight_edge

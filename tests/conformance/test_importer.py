@@ -10,9 +10,9 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from insight_edge.compile.discovery import importers
-from insight_edge.compile.seam import Importer
-from insight_edge.compile.source import SourceModel
+from insight_edge.compile.plugins.discovery import importers
+from insight_edge.compile.plugins.seam import Importer
+from insight_edge.compile.sources.source import SourceModel
 from insight_edge.documents.codec import digest
 from insight_edge.documents.facts import Missing
 from insight_edge.errors import ModelError

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from insight_edge.bench.machine import machine_facts
-from insight_edge.compile.abroad import Abroad, abroad
-from insight_edge.compile.emulation import ARCH
-from insight_edge.compile.profiles import find_profile
+from insight_edge.compile.profiles.reading import find_profile
+from insight_edge.compile.targets.abroad import Abroad, abroad
+from insight_edge.compile.targets.emulation import ARCH
 from insight_edge.errors import ToolchainMissingError
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from insight_edge.bundle.npz import npz_from_arrays
-from insight_edge.compile.conversion import ANSWERS, INPUTS, MODEL
+from insight_edge.compile.sources.conversion import ANSWERS, INPUTS, MODEL
 from insight_edge.errors import ModelError
 from tests.fakes.onnx_models import relu_model
 

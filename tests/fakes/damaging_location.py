@@ -9,9 +9,9 @@ import msgspec
 import onnx
 from onnx import numpy_helper
 
+from insight_edge.compile.building.location import Here
+from insight_edge.compile.building.outcome import BuildLimits, BuildOutcome
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.location import Here
-from insight_edge.compile.outcome import BuildLimits, BuildOutcome
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from insight_edge.compile.environments import environment_python
+from insight_edge.compile.toolchains.environments import environment_python
 from insight_edge.errors import InsightEdgeError
 
 

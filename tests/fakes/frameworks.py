@@ -37,7 +37,7 @@ def made_apart(token: str, path: Path, kind: str = "regression") -> Path:
     """Have a model made in the framework's environment; skip where that is not installed."""
     import pytest
 
-    from insight_edge.compile.environments import environment_python
+    from insight_edge.compile.toolchains.environments import environment_python
     from insight_edge.errors import ToolchainMissingError
 
     try:

@@ -5,8 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
-from insight_edge.compile.samples import Samples
-from insight_edge.compile.source import SourceModel, source_from_onnx
+from insight_edge.compile.rows.samples import Samples
+from insight_edge.compile.sources.source import SourceModel, source_from_onnx
 from tests.fakes.onnx_models import model_of, value, weights_of
 
 

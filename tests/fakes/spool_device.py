@@ -12,10 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from insight_edge.compile.builder import Builder
+from insight_edge.compile.building.location import Here
+from insight_edge.compile.building.outcome import BuildLimits, BuildOutcome, Built
 from insight_edge.compile.job import Artifact, BuildJob
-from insight_edge.compile.location import Here
-from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built
+from insight_edge.compile.remote.builder import Builder
 
 
 def other_bytes(built: Built) -> Built:

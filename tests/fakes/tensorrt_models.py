@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from insight_edge.compile.backends.tensorrt import TensorRtBackend
-from insight_edge.compile.build import build
+from insight_edge.compile.building.build import build
+from insight_edge.compile.building.outcome import Built
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.outcome import Built
 from insight_edge.documents.codec import digest
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.target import target_from_token

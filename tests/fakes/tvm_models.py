@@ -15,10 +15,10 @@ import pytest
 from numpy.typing import NDArray
 
 from insight_edge.compile.backends.tvm import TvmBackend
-from insight_edge.compile.build import build
+from insight_edge.compile.building.build import build
+from insight_edge.compile.building.outcome import BuildOutcome, Built
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.outcome import BuildOutcome, Built
-from insight_edge.compile.seam import TUNING
+from insight_edge.compile.plugins.seam import TUNING
 from insight_edge.documents.codec import digest
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.target import Target

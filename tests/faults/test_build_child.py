@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from insight_edge.compile.build import build
+from insight_edge.compile.building.build import build
+from insight_edge.compile.building.outcome import BuildLimits, BuildOutcome, Built, Failed
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Built, Failed
 from insight_edge.documents.codec import encode_json
 from insight_edge.documents.target import Target
 from insight_edge.errors import StorageError
@@ -162,7 +162,7 @@ def test_build_dies_with_its_parent(tmp_path: Path) -> None:
     (tmp_path / "job.json").write_bytes(encode_json(job("Hanging", fifo=str(fifo))))
     script = (
         "import sys; from pathlib import Path\n"
-        "from insight_edge.compile.build import build\n"
+        "from insight_edge.compile.building.build import build\n"
         "from insight_edge.compile.job import BuildJob\n"
         "from insight_edge.documents.codec import decode_json\n"
         "place = Path(sys.argv[1])\n"

@@ -20,13 +20,13 @@ import pytest
 from msgspec.structs import replace
 
 from insight_edge.bundle.open import open_bundle
+from insight_edge.compile.building.outcome import BuildLimits
 from insight_edge.compile.compiler import compile_model
-from insight_edge.compile.environments import environment_python
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.outcome import BuildLimits
-from insight_edge.compile.processes import process_tree
-from insight_edge.compile.profiles import find_profile
+from insight_edge.compile.profiles.reading import find_profile
 from insight_edge.compile.settings import Compilation, Settings
+from insight_edge.compile.toolchains.environments import environment_python
+from insight_edge.compile.toolchains.processes import process_tree
 from insight_edge.documents.codec import decode_json
 from insight_edge.documents.evidence import Trial
 from insight_edge.documents.profile import EngineSupport, HardwareProfile
@@ -98,7 +98,7 @@ def building(token: str, library: str = "") -> int | None:
     for pid in process_tree(os.getpid())[1:]:
         with suppress(OSError, DocumentError, ValueError):
             words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-            job = Path(words[words.index("insight_edge.compile.child") + 1])
+            job = Path(words[words.index("insight_edge.compile.building.child") + 1])
             found = decode_json(BuildJob, job.read_bytes()).target.token
             if found == token and library in Path(f"/proc/{pid}/maps").read_text():
                 return pid

@@ -13,9 +13,9 @@ import onnx
 import pytest
 from msgspec.structs import replace
 
+from insight_edge.compile.building.outcome import Built
 from insight_edge.compile.builds import build_all
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.outcome import Built
 from insight_edge.compile.progress import Rounds, Step
 from insight_edge.compile.settings import Settings
 from insight_edge.documents.target import Target
@@ -102,7 +102,9 @@ def commands_of(pids: set[int]) -> list[bytes]:
     return [command for command in found if command]
 
 
-@pytest.mark.parametrize("room", [b"insight_edge.compile.child", b"insight_edge.bench.child"])
+@pytest.mark.parametrize(
+    "room", [b"insight_edge.compile.building.child", b"insight_edge.bench.child"]
+)
 def test_interrupt_ends_all_processes_and_leaves_nothing(
     tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch, room: bytes
 ) -> None:

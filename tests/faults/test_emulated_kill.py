@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from insight_edge.bench.subject import SubjectProcess
-from insight_edge.compile.emulation import arm_root
+from insight_edge.compile.targets.emulation import arm_root
 from insight_edge.errors import MeasurementError
 from tests.fakes.arm import emulated
 from tests.fakes.engine_bundles import onnx_artifact, rows_of, weights_of, write_engine_bundle

@@ -11,7 +11,7 @@ from onnx import ModelProto, helper
 from insight_edge.bench.machine import machine_facts
 from insight_edge.cli.main import build_app, run
 from insight_edge.compile.compiler import compile_model
-from insight_edge.compile.profile_toml import write_profile
+from insight_edge.compile.profiles.writing import write_profile
 from insight_edge.compile.settings import Settings
 from insight_edge.documents.evidence import Trial
 from insight_edge.documents.profile import Figure, HardwareProfile

@@ -15,7 +15,7 @@ import onnx
 import pytest
 
 from insight_edge.bundle.open import open_bundle
-from insight_edge.compile.environments import environment_python
+from insight_edge.compile.toolchains.environments import environment_python
 from insight_edge.errors import ToolchainMissingError
 from tests.fakes.programs import TIMEOUT_S, Finished, program, remarks
 from tests.fakes.sources import table_model, table_rows

@@ -22,7 +22,7 @@ from insight_edge.bundle.limits import MANIFEST_NAME
 from insight_edge.bundle.open import Bundle, open_bundle
 from insight_edge.bundle.write import copy_bundle, file_entry
 from insight_edge.compile.compiler import compile_model
-from insight_edge.compile.profiles import find_profile
+from insight_edge.compile.profiles.reading import find_profile
 from insight_edge.compile.settings import Settings
 from insight_edge.documents.codec import encode_json
 from insight_edge.documents.manifest import Manifest, Variant

@@ -15,11 +15,11 @@ from onnx import numpy_helper
 
 from insight_edge.bundle.open import open_bundle
 from insight_edge.cli.main import build_app, run
+from insight_edge.compile.building.outcome import BuildLimits
 from insight_edge.compile.compiler import compile_model
-from insight_edge.compile.environments import environment_python
-from insight_edge.compile.outcome import BuildLimits
-from insight_edge.compile.profiles import find_profile
+from insight_edge.compile.profiles.reading import find_profile
 from insight_edge.compile.settings import Settings
+from insight_edge.compile.toolchains.environments import environment_python
 from insight_edge.documents.evidence import Trial
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target, target_from_token

@@ -9,7 +9,7 @@ import onnx
 import pytest
 
 from insight_edge.compile.compiler import compile_model
-from insight_edge.compile.profiles import find_profile
+from insight_edge.compile.profiles.reading import find_profile
 from insight_edge.compile.settings import Settings
 from insight_edge.documents.evidence import Trial
 from insight_edge.documents.target import target_from_token

@@ -14,8 +14,8 @@ import onnx
 import pytest
 
 from insight_edge.bundle.open import open_bundle
-from insight_edge.compile.cache import CacheEntry
-from insight_edge.compile.environments import environment_python
+from insight_edge.compile.building.cache import CacheEntry
+from insight_edge.compile.toolchains.environments import environment_python
 from insight_edge.documents.codec import decode_json, from_plain
 from insight_edge.documents.evidence import Trial
 from insight_edge.errors import DocumentError, MissingError

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from onnx import ModelProto, NodeProto, helper
 
-from insight_edge.compile.build import build
-from insight_edge.compile.calibration import Calibration, write_calibration
-from insight_edge.compile.outcome import Built
-from insight_edge.compile.preparation import prepare_job
-from insight_edge.compile.source import SourceModel, source_from_onnx
+from insight_edge.compile.building.build import build
+from insight_edge.compile.building.outcome import Built
+from insight_edge.compile.building.preparation import prepare_job
+from insight_edge.compile.quantize.calibration import Calibration, write_calibration
+from insight_edge.compile.sources.source import SourceModel, source_from_onnx
 from insight_edge.documents.target import target_from_token
 from tests.fakes.hardware import profile_of
 from tests.fakes.onnx_models import model_of, value, weights_of

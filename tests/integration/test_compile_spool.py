@@ -13,12 +13,12 @@ import msgspec
 import pytest
 
 from insight_edge.bundle.write import file_entry
-from insight_edge.compile.cache import build_once
+from insight_edge.compile.building.cache import build_once
+from insight_edge.compile.building.outcome import BuildLimits, Built, Failed
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.outcome import BuildLimits, Built, Failed
-from insight_edge.compile.parcel import Answer
-from insight_edge.compile.spool import Spool
-from insight_edge.compile.toolchain import Toolchain
+from insight_edge.compile.remote.parcel import Answer
+from insight_edge.compile.remote.spool import Spool
+from insight_edge.compile.toolchains.toolchain import Toolchain
 from insight_edge.documents.codec import digest, encode_json
 from insight_edge.documents.target import target_from_token
 from tests.fakes.build_backends import PLUGIN

@@ -16,13 +16,13 @@ from onnx import helper
 
 from insight_edge.bundle.open import open_bundle
 from insight_edge.compile.backends.tvm import TvmBackend
-from insight_edge.compile.build import build
+from insight_edge.compile.building.build import build
+from insight_edge.compile.building.outcome import Built, Failed
 from insight_edge.compile.compiler import compile_model
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.outcome import Built, Failed
-from insight_edge.compile.profiles import find_profile
+from insight_edge.compile.profiles.reading import find_profile
 from insight_edge.compile.settings import Settings
-from insight_edge.compile.toolchain import Toolchain
+from insight_edge.compile.toolchains.toolchain import Toolchain
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import EngineSupport, HardwareProfile
 from insight_edge.documents.target import target_from_token

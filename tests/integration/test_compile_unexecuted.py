@@ -11,8 +11,8 @@ import pytest
 from insight_edge.bundle.npz import npz_from_arrays
 from insight_edge.bundle.open import open_bundle
 from insight_edge.compile.compiler import compile_model
-from insight_edge.compile.discovery import backends
-from insight_edge.compile.profiles import find_profile
+from insight_edge.compile.plugins.discovery import backends
+from insight_edge.compile.profiles.reading import find_profile
 from insight_edge.compile.settings import Settings
 from insight_edge.documents.evidence import Trial
 from insight_edge.documents.facts import Missing

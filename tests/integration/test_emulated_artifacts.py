@@ -15,18 +15,18 @@ from insight_edge.bench.machine import machine_facts
 from insight_edge.bench.subject import SubjectProcess
 from insight_edge.bundle.npz import npz_from_arrays
 from insight_edge.bundle.open import open_bundle
+from insight_edge.compile.building.outcome import Built
+from insight_edge.compile.building.preparation import prepare_job
 from insight_edge.compile.builds import build_all
-from insight_edge.compile.calibration import write_calibration
-from insight_edge.compile.discovery import backends
-from insight_edge.compile.emulation import ROOT_VARIABLE
-from insight_edge.compile.outcome import Built
-from insight_edge.compile.package import Part, package
-from insight_edge.compile.preparation import prepare_job
-from insight_edge.compile.profiles import find_profile
-from insight_edge.compile.question import Question, ask
-from insight_edge.compile.samples import Samples, read_samples
+from insight_edge.compile.plugins.discovery import backends
+from insight_edge.compile.profiles.reading import find_profile
+from insight_edge.compile.quantize.calibration import write_calibration
+from insight_edge.compile.rows.samples import Samples, read_samples
 from insight_edge.compile.settings import Settings
-from insight_edge.compile.source import SourceModel, source_from_onnx
+from insight_edge.compile.sources.source import SourceModel, source_from_onnx
+from insight_edge.compile.targets.emulation import ROOT_VARIABLE
+from insight_edge.compile.trials.package import Part, package
+from insight_edge.compile.trials.question import Question, ask
 from insight_edge.documents.evidence import Evidence
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.manifest import Provenance

@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
-from insight_edge.compile.build import build
-from insight_edge.compile.outcome import Built
-from insight_edge.compile.preparation import prepare_job
-from insight_edge.compile.source import source_from_onnx
+from insight_edge.compile.building.build import build
+from insight_edge.compile.building.outcome import Built
+from insight_edge.compile.building.preparation import prepare_job
+from insight_edge.compile.sources.source import source_from_onnx
 from insight_edge.documents.target import Target
 from insight_edge.runtime.engines.openvino import OpenVinoSession
 from tests.fakes.hardware import profile_of

@@ -15,12 +15,12 @@ from onnx import ModelProto, helper
 
 from insight_edge.bundle.npz import npz_from_arrays
 from insight_edge.compile.backends.tflite import TfLiteBackend
-from insight_edge.compile.build import build
-from insight_edge.compile.outcome import BuildOutcome, Built, Failed
-from insight_edge.compile.preparation import prepare_job
-from insight_edge.compile.shapes import specs_of
-from insight_edge.compile.source import Original, source_from_onnx
-from insight_edge.compile.toolchain import Toolchain
+from insight_edge.compile.building.build import build
+from insight_edge.compile.building.outcome import BuildOutcome, Built, Failed
+from insight_edge.compile.building.preparation import prepare_job
+from insight_edge.compile.graph.shapes import specs_of
+from insight_edge.compile.sources.source import Original, source_from_onnx
+from insight_edge.compile.toolchains.toolchain import Toolchain
 from insight_edge.documents.codec import digest, encode_json
 from insight_edge.documents.manifest import Io
 from insight_edge.documents.target import target_from_token

@@ -16,14 +16,14 @@ from torch import Tensor, nn
 
 from insight_edge.bundle.npz import npz_from_arrays
 from insight_edge.compile.backends.tflite import WHOLE, TfLiteBackend
-from insight_edge.compile.build import build
-from insight_edge.compile.calibration import Calibration
-from insight_edge.compile.environments import environment_python
-from insight_edge.compile.outcome import BuildOutcome, Built, Failed
-from insight_edge.compile.preparation import prepare_job
+from insight_edge.compile.building.build import build
+from insight_edge.compile.building.outcome import BuildOutcome, Built, Failed
+from insight_edge.compile.building.preparation import prepare_job
+from insight_edge.compile.quantize.calibration import Calibration
 from insight_edge.compile.reading import read_source
-from insight_edge.compile.source import Original, SourceModel, source_from_onnx
-from insight_edge.compile.toolchain import Toolchain
+from insight_edge.compile.sources.source import Original, SourceModel, source_from_onnx
+from insight_edge.compile.toolchains.environments import environment_python
+from insight_edge.compile.toolchains.toolchain import Toolchain
 from insight_edge.documents.codec import digest, encode_json
 from insight_edge.documents.manifest import Io
 from insight_edge.documents.target import target_from_token

@@ -12,14 +12,14 @@ from insight_edge.compile.backends import tvm_library
 from insight_edge.compile.backends.tvm import TvmBackend
 from insight_edge.compile.backends.tvm_library import ENTRY, HARNESS
 from insight_edge.compile.backends.tvm_processor import ARCHITECTURES
-from insight_edge.compile.build import build
+from insight_edge.compile.building.build import build
+from insight_edge.compile.building.outcome import Built
 from insight_edge.compile.compiler import compile_model
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.oracle import source_answers
-from insight_edge.compile.outcome import Built
 from insight_edge.compile.settings import Settings
-from insight_edge.compile.source import source_from_onnx
-from insight_edge.compile.toolchain import Toolchain
+from insight_edge.compile.sources.source import source_from_onnx
+from insight_edge.compile.toolchains.toolchain import Toolchain
+from insight_edge.compile.trials.oracle import source_answers
 from insight_edge.documents.evidence import Trial
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.target import target_from_token

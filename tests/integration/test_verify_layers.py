@@ -15,16 +15,16 @@ from onnx import ModelProto, numpy_helper
 
 from insight_edge.bundle.open import Bundle, open_bundle
 from insight_edge.bundle.write import file_entry
-from insight_edge.compile.build import build
-from insight_edge.compile.calibration import write_calibration
-from insight_edge.compile.discovery import backends
-from insight_edge.compile.layer_report import LayerReport
-from insight_edge.compile.layerwise import layer_report
-from insight_edge.compile.outcome import Built
-from insight_edge.compile.package import Part, package
-from insight_edge.compile.preparation import prepare_job
-from insight_edge.compile.question import ask
-from insight_edge.compile.source import source_from_onnx
+from insight_edge.compile.building.build import build
+from insight_edge.compile.building.outcome import Built
+from insight_edge.compile.building.preparation import prepare_job
+from insight_edge.compile.layers.layer_report import LayerReport
+from insight_edge.compile.layers.layerwise import layer_report
+from insight_edge.compile.plugins.discovery import backends
+from insight_edge.compile.quantize.calibration import write_calibration
+from insight_edge.compile.sources.source import source_from_onnx
+from insight_edge.compile.trials.package import Part, package
+from insight_edge.compile.trials.question import ask
 from insight_edge.documents.evidence import Evidence
 from insight_edge.documents.facts import Facts, Missing
 from insight_edge.documents.manifest import Provenance

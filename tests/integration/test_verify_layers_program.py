@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from insight_edge.bundle.open import open_bundle
 from insight_edge.bundle.write import file_entry
 from insight_edge.compile.backends.tflite import WHOLE
-from insight_edge.compile.environments import environment_python
-from insight_edge.compile.layer_report import LayerReport
-from insight_edge.compile.layerwise import layer_report
-from insight_edge.compile.outcome import Built
-from insight_edge.compile.package import Part, package
-from insight_edge.compile.question import ask
+from insight_edge.compile.building.outcome import Built
+from insight_edge.compile.layers.layer_report import LayerReport
+from insight_edge.compile.layers.layerwise import layer_report
 from insight_edge.compile.reading import read_source
-from insight_edge.compile.source import SourceModel
+from insight_edge.compile.sources.source import SourceModel
+from insight_edge.compile.toolchains.environments import environment_python
+from insight_edge.compile.trials.package import Part, package
+from insight_edge.compile.trials.question import ask
 from insight_edge.documents.evidence import Evidence
 from insight_edge.documents.facts import Facts
 from insight_edge.documents.manifest import Provenance

@@ -13,21 +13,21 @@ from onnx import ModelProto
 
 from insight_edge.bundle.open import open_bundle
 from insight_edge.bundle.write import file_entry
-from insight_edge.compile import culprit
 from insight_edge.compile.backends.tensorrt import TensorRtBackend
 from insight_edge.compile.backends.tvm import TvmBackend
-from insight_edge.compile.build import build
-from insight_edge.compile.comparison import comparison_of
+from insight_edge.compile.building.build import build
+from insight_edge.compile.building.outcome import Built
+from insight_edge.compile.building.preparation import prepare_job
 from insight_edge.compile.job import Artifact
-from insight_edge.compile.layer_report import LayerReport
-from insight_edge.compile.layerwise import Again, layer_report
-from insight_edge.compile.outcome import Built
-from insight_edge.compile.package import Part, package
-from insight_edge.compile.preparation import prepare_job
-from insight_edge.compile.question import ask
-from insight_edge.compile.rebuilding import Rebuilding
-from insight_edge.compile.source import SourceModel
-from insight_edge.compile.toolchain import Toolchain
+from insight_edge.compile.layers import culprit
+from insight_edge.compile.layers.comparison import comparison_of
+from insight_edge.compile.layers.layer_report import LayerReport
+from insight_edge.compile.layers.layerwise import Again, layer_report
+from insight_edge.compile.layers.rebuilding import Rebuilding
+from insight_edge.compile.sources.source import SourceModel
+from insight_edge.compile.toolchains.toolchain import Toolchain
+from insight_edge.compile.trials.package import Part, package
+from insight_edge.compile.trials.question import ask
 from insight_edge.documents.evidence import Evidence
 from insight_edge.documents.facts import Facts, Missing
 from insight_edge.documents.manifest import Provenance

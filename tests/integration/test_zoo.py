@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks.bundles import this_machine
 from insight_edge.compile.compiler import compile_model
-from insight_edge.compile.environments import environment_python
 from insight_edge.compile.settings import Compilation, Settings
+from insight_edge.compile.toolchains.environments import environment_python
 from insight_edge.documents.target import target_from_token
 from insight_edge.errors import ConfigurationError, ToolchainMissingError
 from insight_edge.runtime.infer import Runtime

@@ -12,8 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from insight_edge.compile.emulation import find_emulation
-from insight_edge.compile.profiles import find_profile
+from insight_edge.compile.profiles.reading import find_profile
+from insight_edge.compile.targets.emulation import find_emulation
 
 USAGE = 2
 MISSING = 4

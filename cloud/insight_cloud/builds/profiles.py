@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from insight_cloud.platform.errors import NotFoundError
-from insight_edge.compile.profiles import read_profile, shipped_profiles
+from insight_edge.compile.profiles.reading import read_profile, shipped_profiles
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.errors import ConfigurationError
 

@@ -2,20 +2,25 @@
 """ONNX Runtime: graphs optimised before they reach the device, and static INT8.
 
 FP32 is optimised here as far as stays right on every processor that may load
-it. INT8 is QDQ (`compile.qdq`), of all layers or of all but those it hurts.
+it. INT8 is QDQ (`compile.quantize.qdq`), of all layers or of all but those it hurts.
 """
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from insight_edge.compile.backends.onnxruntime_operators import unsupported_operators
-from insight_edge.compile.footprint import Footprint
-from insight_edge.compile.int8 import nothing_to_quantize, recurrent_refusal, saturates, vnni
 from insight_edge.compile.job import Artifact, BuildJob
-from insight_edge.compile.seam import LEFT_OUT, SCAN
-from insight_edge.compile.sensitivity import SENSITIVITY_FILE
-from insight_edge.compile.source import SourceModel
-from insight_edge.compile.toolchain import Toolchain, toolchain_here
+from insight_edge.compile.plugins.footprint import Footprint
+from insight_edge.compile.plugins.seam import LEFT_OUT, SCAN
+from insight_edge.compile.quantize.int8 import (
+    nothing_to_quantize,
+    recurrent_refusal,
+    saturates,
+    vnni,
+)
+from insight_edge.compile.quantize.sensitivity import SENSITIVITY_FILE
+from insight_edge.compile.sources.source import SourceModel
+from insight_edge.compile.toolchains.toolchain import Toolchain, toolchain_here
 from insight_edge.documents.codec import encode_json
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import HardwareProfile
@@ -130,7 +135,7 @@ def _build_int8(job: BuildJob, directory: Path) -> Artifact:
     """
     import onnxruntime
 
-    from insight_edge.compile.qdq import write_qdq
+    from insight_edge.compile.quantize.qdq import write_qdq
 
     left_out = tuple(job.target.options.get(LEFT_OUT, ()))
     entry = f"{ENGINE}-int8-mixed.onnx" if left_out else f"{ENGINE}-int8.onnx"
@@ -146,7 +151,7 @@ def _build_int8(job: BuildJob, directory: Path) -> Artifact:
 
 def _scan(job: BuildJob, directory: Path) -> Artifact:
     """Write down what quantising each layer alone does."""
-    from insight_edge.compile.qdq import sensitivity_of
+    from insight_edge.compile.quantize.qdq import sensitivity_of
 
     (directory / SENSITIVITY_FILE).write_bytes(encode_json(sensitivity_of(job)))
     return Artifact(entry=SENSITIVITY_FILE, files=(SENSITIVITY_FILE,))

@@ -9,8 +9,8 @@ installed.
 """
 
 from insight_edge.compile.backends.onnxruntime_rules import RULES
-from insight_edge.compile.refusal import Refusal, named, operator_refusal
-from insight_edge.compile.rules import rule_refusal
+from insight_edge.compile.refusals.refusal import Refusal, named, operator_refusal
+from insight_edge.compile.refusals.rules import rule_refusal
 from insight_edge.documents.workload import Workload
 
 UNSUPPORTED = frozenset({"ImageDecoder"})

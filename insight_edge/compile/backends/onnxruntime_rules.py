@@ -4,8 +4,8 @@
 Found with the conformance corpora; types that are in none of them are not here.
 """
 
-from insight_edge.compile.rules import Rule, of_dtype
-from insight_edge.compile.usual_rules import NO_PADDED_KEYS
+from insight_edge.compile.refusals.rules import Rule, of_dtype
+from insight_edge.compile.refusals.usual_rules import NO_PADDED_KEYS
 
 CAST = "cast to another type before"
 

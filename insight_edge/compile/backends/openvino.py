@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""OpenVINO: its own format with FP32 or FP16 weights, and INT8 by NNCF (`compile.nncf_int8`).
+"""OpenVINO: its own format with FP32 or FP16 weights, and INT8 by NNCF (`quantize.nncf_int8`).
 
 The precision that the engine computes in is always written down. Left to
 itself it is bfloat16 on a CPU that has it and float32 on one that has not, and
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from insight_edge.compile.backends.openvino_operators import unsupported_operators
-from insight_edge.compile.footprint import Footprint
-from insight_edge.compile.int8 import nothing_to_quantize, recurrent_refusal, vnni
 from insight_edge.compile.job import Artifact, BuildJob
-from insight_edge.compile.seam import LEFT_OUT, SCAN
-from insight_edge.compile.sensitivity import SENSITIVITY_FILE
-from insight_edge.compile.source import SourceModel
-from insight_edge.compile.toolchain import Toolchain, toolchain_here
+from insight_edge.compile.plugins.footprint import Footprint
+from insight_edge.compile.plugins.seam import LEFT_OUT, SCAN
+from insight_edge.compile.quantize.int8 import nothing_to_quantize, recurrent_refusal, vnni
+from insight_edge.compile.quantize.sensitivity import SENSITIVITY_FILE
+from insight_edge.compile.sources.source import SourceModel
+from insight_edge.compile.toolchains.toolchain import Toolchain, toolchain_here
 from insight_edge.documents.codec import encode_json
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import HardwareProfile
@@ -149,7 +149,7 @@ def _weights_file(entry: Path) -> tuple[str, ...]:
 
 
 def _int8(model: "openvino.Model", job: BuildJob) -> Any:
-    from insight_edge.compile.nncf_int8 import quantized, weights_quantized
+    from insight_edge.compile.quantize.nncf_int8 import quantized, weights_quantized
 
     if WEIGHTS in job.target.options:
         return weights_quantized(model)
@@ -158,7 +158,7 @@ def _int8(model: "openvino.Model", job: BuildJob) -> Any:
 
 def _scan(model: "openvino.Model", job: BuildJob, directory: Path) -> Artifact:
     """Write down what quantising each layer alone does."""
-    from insight_edge.compile.nncf_int8 import sensitivity_of
+    from insight_edge.compile.quantize.nncf_int8 import sensitivity_of
 
     (directory / SENSITIVITY_FILE).write_bytes(encode_json(sensitivity_of(model, job)))
     return Artifact(entry=SENSITIVITY_FILE, files=(SENSITIVITY_FILE,))

@@ -8,8 +8,8 @@ far as it is known. A test asks what is installed again.
 """
 
 from insight_edge.compile.backends.openvino_rules import RULES
-from insight_edge.compile.refusal import Refusal, operator_refusal
-from insight_edge.compile.rules import rule_refusal
+from insight_edge.compile.refusals.refusal import Refusal, operator_refusal
+from insight_edge.compile.refusals.rules import rule_refusal
 from insight_edge.documents.workload import Workload
 
 UNSUPPORTED = frozenset({

@@ -5,7 +5,16 @@ Found with the conformance corpora: each of these ends a build, does not load, o
 is computed otherwise than the standard says.
 """
 
-from insight_edge.compile.rules import Rule, always, attribute, given, of_data, of_rank, said, some
+from insight_edge.compile.refusals.rules import (
+    Rule,
+    always,
+    attribute,
+    given,
+    of_data,
+    of_rank,
+    said,
+    some,
+)
 
 RULES = (
     Rule(

@@ -25,7 +25,7 @@ from onnx import (
 )
 from onnx.shape_inference import infer_shapes
 
-from insight_edge.compile.light import LARGE_ELEMENTS
+from insight_edge.compile.graph.light import LARGE_ELEMENTS
 
 Constants = dict[str, NDArray[Any]]
 Types = Mapping[str, Any]

@@ -15,12 +15,12 @@ from tempfile import TemporaryDirectory
 from insight_edge.compile.backends.tensorrt_network import MAX_BATCH, flavour_for
 from insight_edge.compile.backends.tensorrt_process import plan_from_graph
 from insight_edge.compile.backends.tensorrt_rules import RULES
-from insight_edge.compile.int8 import nothing_to_quantize, recurrent_refusal
 from insight_edge.compile.job import Artifact, BuildJob
-from insight_edge.compile.refusal import OnDeviceOnly, Refusal, named
-from insight_edge.compile.rules import rule_refusal
-from insight_edge.compile.source import SourceModel
-from insight_edge.compile.toolchain import Toolchain, toolchain_apart
+from insight_edge.compile.quantize.int8 import nothing_to_quantize, recurrent_refusal
+from insight_edge.compile.refusals.refusal import OnDeviceOnly, Refusal, named
+from insight_edge.compile.refusals.rules import rule_refusal
+from insight_edge.compile.sources.source import SourceModel
+from insight_edge.compile.toolchains.toolchain import Toolchain, toolchain_apart
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import Accelerator, HardwareProfile
 from insight_edge.documents.target import Target

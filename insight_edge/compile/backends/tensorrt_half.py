@@ -15,7 +15,7 @@ import onnx
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.inliner import inline_local_functions
 
-from insight_edge.compile.graphs import subgraphs
+from insight_edge.compile.graph.parts import subgraphs
 from insight_edge.errors import BuildFailedError
 
 SUFFIX = "/fp16"

@@ -8,8 +8,8 @@ parse here. The face of the model stays as it is.
 from collections.abc import Iterator
 from pathlib import Path
 
-from insight_edge.compile.calibration import Arrays, CalibrationRows
 from insight_edge.compile.job import BuildJob
+from insight_edge.compile.quantize.calibration import Arrays, CalibrationRows
 
 QUANTISED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """An integer constant is allowed right before a DequantizeLinear only; other operators, Gather of

@@ -5,8 +5,16 @@ Found with the conformance corpora: its parser refuses these, or they would need
 an optimization profile for values and not for sizes.
 """
 
-from insight_edge.compile.rules import REDUCTIONS, Rule, always, attribute, of_data, some, used
-from insight_edge.compile.usual_rules import CARRIED, COMPUTED, NO_INDICES, NO_TRAINING
+from insight_edge.compile.refusals.rules import (
+    REDUCTIONS,
+    Rule,
+    always,
+    attribute,
+    of_data,
+    some,
+    used,
+)
+from insight_edge.compile.refusals.usual_rules import CARRIED, COMPUTED, NO_INDICES, NO_TRAINING
 
 RULES = (
     Rule(

@@ -14,10 +14,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from insight_edge.compile.backends.tflite_limits import loss_refusal, refusal
-from insight_edge.compile.footprint import Footprint
 from insight_edge.compile.job import Artifact, BuildJob
-from insight_edge.compile.source import SourceModel
-from insight_edge.compile.toolchain import Toolchain, toolchain_apart
+from insight_edge.compile.plugins.footprint import Footprint
+from insight_edge.compile.sources.source import SourceModel
+from insight_edge.compile.toolchains.toolchain import Toolchain, toolchain_apart
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target

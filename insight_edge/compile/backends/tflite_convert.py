@@ -53,7 +53,7 @@ def _write_simplified(model: Path, place: Path) -> list[str]:
 
     from insight_edge.compile.backends.plain_graph import fold, inlined
     from insight_edge.compile.backends.tflite_operators import is_said_in_others
-    from insight_edge.compile.shapes import input_values
+    from insight_edge.compile.graph.shapes import input_values
 
     simplified, agrees = onnxsim.simplify(inlined(onnx.load(model), is_said_in_others))
     if not agrees:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insight_edge.compile.backends.tflite_names import came_as_tflite, converted_names
-from insight_edge.compile.calibration import calibration_feeds
 from insight_edge.compile.job import BuildJob
+from insight_edge.compile.quantize.calibration import calibration_feeds
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import BuildFailedError
 from insight_edge.runtime.engines.tflite import ROWS, all_names, open_file, signature_names
@@ -49,7 +49,7 @@ def settle(job: BuildJob, file: Path, known: Mapping[str, str] | None = None) ->
     """
     import onnx
 
-    from insight_edge.compile.shapes import specs_of
+    from insight_edge.compile.graph.shapes import specs_of
 
     inputs, outputs = specs_of(onnx.load(job.model, load_external_data=False))
     feed, wanted = _asked(job, inputs, outputs, answered=known is None)

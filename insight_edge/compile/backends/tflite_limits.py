@@ -2,8 +2,8 @@
 """Which models are not worth converting to TFLite, judged by the workload alone."""
 
 from insight_edge.compile.backends.tflite_operators import unsupported_operators
-from insight_edge.compile.int8 import nothing_to_quantize
-from insight_edge.compile.refusal import Refusal, named
+from insight_edge.compile.quantize.int8 import nothing_to_quantize
+from insight_edge.compile.refusals.refusal import Refusal, named
 from insight_edge.documents.workload import Workload
 
 MAX_PARAMETER_BYTES = 2**31 - 2**20

@@ -10,8 +10,8 @@ not lowered is in `tflite_rules`. A test compares the list with what is installe
 from typing import TYPE_CHECKING
 
 from insight_edge.compile.backends.tflite_rules import RULES
-from insight_edge.compile.refusal import Refusal, operator_refusal
-from insight_edge.compile.rules import rule_refusal
+from insight_edge.compile.refusals.refusal import Refusal, operator_refusal
+from insight_edge.compile.refusals.rules import rule_refusal
 from insight_edge.documents.workload import Workload
 
 if TYPE_CHECKING:

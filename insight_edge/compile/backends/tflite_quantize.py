@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from insight_edge.compile.backends.tflite_names import came_as_tflite, converted_names
-from insight_edge.compile.calibration import Arrays, calibration_feeds
 from insight_edge.compile.job import BuildJob
+from insight_edge.compile.quantize.calibration import Arrays, calibration_feeds
 from insight_edge.errors import BuildFailedError
 from insight_edge.runtime.engines.tflite import signature_key
 
@@ -80,7 +80,7 @@ def _named_feeds(job: BuildJob, full: Path) -> Iterator[Arrays]:
         return calibration_feeds(job)
     import onnx
 
-    from insight_edge.compile.shapes import input_values
+    from insight_edge.compile.graph.shapes import input_values
 
     values = input_values(onnx.load(job.model, load_external_data=False).graph)
     called = converted_names(full, [value.name for value in values], ())

@@ -5,7 +5,7 @@ Found with the conformance corpora: it ends well with most of these and writes a
 custom operator in their place, or what no kernel takes.
 """
 
-from insight_edge.compile.rules import (
+from insight_edge.compile.refusals.rules import (
     REDUCTIONS,
     Rule,
     always,
@@ -14,7 +14,7 @@ from insight_edge.compile.rules import (
     of_dtype,
     some,
 )
-from insight_edge.compile.usual_rules import (
+from insight_edge.compile.refusals.usual_rules import (
     CARRIED,
     COMPUTED,
     NO_INDICES,

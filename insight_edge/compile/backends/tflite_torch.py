@@ -3,7 +3,7 @@
 
 For one row at a time where the batch is free, as files converted from ONNX are.
 Axes stay as they are; integers of 64 bits become such of 32. Tensors are called after
-the program's operators (`compile.program_steps`). The program was looked at by its
+the program's operators (`compile.sources.program_steps`). The program was looked at by its
 importer.
 """
 
@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.program_steps import stepped
+from insight_edge.compile.sources.program_steps import stepped
 from insight_edge.errors import BuildFailedError
 
 FILE = "program.tflite"
@@ -27,7 +27,7 @@ def convert_program(job: BuildJob, scratch: Path) -> Path:
     import onnx
     import torch
 
-    from insight_edge.compile.shapes import specs_of
+    from insight_edge.compile.graph.shapes import specs_of
 
     specs, _ = specs_of(onnx.load(job.model, load_external_data=False))
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from insight_edge.compile.backends.tvm_operators import unknown_operators
 from insight_edge.compile.backends.tvm_processor import ARCHITECTURES, linker
 from insight_edge.compile.job import Artifact, BuildJob
-from insight_edge.compile.source import SourceModel
-from insight_edge.compile.toolchain import Toolchain, toolchain_apart
+from insight_edge.compile.sources.source import SourceModel
+from insight_edge.compile.toolchains.toolchain import Toolchain, toolchain_apart
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target

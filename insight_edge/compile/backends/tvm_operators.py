@@ -9,8 +9,8 @@ A test compares the list with the installed toolchain.
 from collections.abc import Callable
 
 from insight_edge.compile.backends.tvm_rules import RULES
-from insight_edge.compile.refusal import Refusal, named
-from insight_edge.compile.rules import rule_refusal
+from insight_edge.compile.refusals.refusal import Refusal, named
+from insight_edge.compile.refusals.rules import rule_refusal
 from insight_edge.documents.workload import Workload
 
 RELEASE = "0.27.0.post1"

@@ -5,7 +5,7 @@ Found with the conformance corpora: each of these ends a build, or in answers
 that differ. What `tvm_graph` says in other operators is not among them.
 """
 
-from insight_edge.compile.rules import (
+from insight_edge.compile.refusals.rules import (
     REDUCTIONS,
     Rule,
     always,
@@ -13,7 +13,7 @@ from insight_edge.compile.rules import (
     of_data,
     some,
 )
-from insight_edge.compile.usual_rules import (
+from insight_edge.compile.refusals.usual_rules import (
     CARRIED,
     COMPUTED,
     NO_INDICES,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX files as they are: everything is checked by `compile.check`.
+"""ONNX files as they are: everything is checked by `compile.graph.check`.
 
 The checking happens in a child process, because onnx's own checker can be
 crashed, or kept busy for ever, by a file made for that. Weights that lie in
@@ -10,9 +10,9 @@ with what they were, and functions, which most compilers do not know, unfolded.
 
 from pathlib import Path
 
-from insight_edge.compile.conversion import MODEL, WORKLOAD
-from insight_edge.compile.importing import ImportLimits, examine_apart
-from insight_edge.compile.source import SourceModel
+from insight_edge.compile.sources.conversion import MODEL, WORKLOAD
+from insight_edge.compile.sources.importing import ImportLimits, examine_apart
+from insight_edge.compile.sources.source import SourceModel
 from insight_edge.errors import InsightEdgeError, ModelError
 
 EXAMINER = f"{__name__}:examine"
@@ -51,11 +51,11 @@ def examine(path: Path, directory: Path, *, trust_pickle: bool) -> None:  # noqa
         ModelError: it must not be compiled.
     """
     # The onnx package is not there where importers are only listed.
-    from insight_edge.compile.check import check_model, parse_model, refuse_size
-    from insight_edge.compile.external import inline_external
-    from insight_edge.compile.raising import raised
-    from insight_edge.compile.tidying import tidy, unfold
-    from insight_edge.compile.workload import workload_from_onnx
+    from insight_edge.compile.graph.check import check_model, parse_model, refuse_size
+    from insight_edge.compile.graph.external import inline_external
+    from insight_edge.compile.graph.raising import raised
+    from insight_edge.compile.graph.tidying import tidy, unfold
+    from insight_edge.compile.graph.workload import workload_from_onnx
     from insight_edge.documents.codec import digest, encode_json
 
     refuse_size(path.stat().st_size)

@@ -16,10 +16,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from insight_edge.compile.graph.parity import answers, refuse_disagreement
 from insight_edge.compile.importers.sklearn_conversion import INPUT, by_place, converted, settle
 from insight_edge.compile.importers.sklearn_rows import asked, parity_rows
-from insight_edge.compile.parity import answers, refuse_disagreement
-from insight_edge.compile.source import SourceModel, source_from_onnx
+from insight_edge.compile.sources.source import SourceModel, source_from_onnx
 from insight_edge.errors import ModelError
 
 Array = NDArray[Any]

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insight_edge.bundle.npz import npz_from_arrays
-from insight_edge.compile.conversion import ANSWERS, INPUTS, MODEL
-from insight_edge.compile.importing import OPSET, convert_apart
-from insight_edge.compile.source import SourceModel
-from insight_edge.compile.steady_sets import number_by_first_use
+from insight_edge.compile.sources.conversion import ANSWERS, INPUTS, MODEL
+from insight_edge.compile.sources.importing import OPSET, convert_apart
+from insight_edge.compile.sources.source import SourceModel
+from insight_edge.compile.toolchains.steady_sets import number_by_first_use
 from insight_edge.errors import ModelError
 
 ENVIRONMENT = "toolchain-tensorflow"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from insight_edge.compile.importers.torch_answers import ask, one_line, refuse_other_answers
 from insight_edge.compile.importers.torch_archive import HINT, check_archive, with_plain_containers
 from insight_edge.compile.importers.torch_face import settle_outputs
-from insight_edge.compile.source import Original, SourceModel, source_from_onnx
+from insight_edge.compile.sources.source import Original, SourceModel, source_from_onnx
 from insight_edge.errors import ModelError
 
 if TYPE_CHECKING:

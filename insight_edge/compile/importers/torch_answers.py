@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from insight_edge.compile.graph.parity import (
+    RELATIVE_TOLERANCE,
+    refuse_disagreement,
+    relative_error,
+)
+from insight_edge.compile.graph.rowwise import refuse_other_rows, refuse_rowless
 from insight_edge.compile.importers.torch_archive import HINT
-from insight_edge.compile.oracle import refuse_other_rows
-from insight_edge.compile.parity import RELATIVE_TOLERANCE, refuse_disagreement, relative_error
-from insight_edge.compile.rowwise import refuse_rowless
-from insight_edge.compile.source import SourceModel
+from insight_edge.compile.sources.source import SourceModel
 from insight_edge.errors import ModelError
 
 if TYPE_CHECKING:

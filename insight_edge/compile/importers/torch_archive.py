@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 from io import BytesIO
 from typing import Any
 
-from insight_edge.compile.check import MAX_MODEL_BYTES
+from insight_edge.compile.graph.check import MAX_MODEL_BYTES
 from insight_edge.errors import ModelError
 
 HINT = "save it with torch.export.save(torch.export.export(model, (example,)), 'model.pt2')"

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insight_edge.bundle.npz import npz_from_arrays
-from insight_edge.compile.conversion import ANSWERS, INPUTS, MODEL
-from insight_edge.compile.importing import OPSET
+from insight_edge.compile.sources.conversion import ANSWERS, INPUTS, MODEL
+from insight_edge.compile.sources.importing import OPSET
 
 ENVIRONMENT = "toolchain-trees"
 INPUT = "X"

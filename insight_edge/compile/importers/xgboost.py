@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from insight_edge.compile.importers import trees
-from insight_edge.compile.importing import convert_apart
-from insight_edge.compile.source import SourceModel
+from insight_edge.compile.sources.importing import convert_apart
+from insight_edge.compile.sources.source import SourceModel
 from insight_edge.errors import ModelError
 
 HEAD_BYTES = 4096

@@ -9,7 +9,7 @@ import pytest
 
 from insight_edge.bench.arm import arm_model
 from insight_edge.bench.machine import machine_facts
-from insight_edge.compile.profiles import shipped_profiles
+from insight_edge.compile.profiles.reading import shipped_profiles
 from insight_edge.documents.facts import EngineFacts, Missing
 
 GIB = 2**30

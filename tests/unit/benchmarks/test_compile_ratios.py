@@ -13,7 +13,7 @@ from benchmarks.compile.ratios import Pair, geometric_mean, not_slower
 from benchmarks.compile.subjects import CHOSEN, DEFAULT, TORCH, Taken
 from benchmarks.figure import Figure
 from insight_edge.bench.interleave import Block
-from insight_edge.compile.verify import prove
+from insight_edge.compile.trials.verify import prove
 from insight_edge.documents.evidence import Trial
 from insight_edge.documents.target import target_from_token
 from zoo.member import Card

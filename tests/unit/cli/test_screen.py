@@ -9,7 +9,7 @@ import pytest
 
 from insight_edge.cli.screen import complain, emit
 from insight_edge.cli.trials import emit_trials
-from insight_edge.compile.verify import no_rows
+from insight_edge.compile.trials.verify import no_rows
 from insight_edge.documents.evidence import Trial
 from insight_edge.documents.target import target_from_token
 

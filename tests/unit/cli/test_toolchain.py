@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from insight_edge.cli.main import build_app, run
-from insight_edge.compile.environments import environment_names
+from insight_edge.compile.toolchains.environments import environment_names
 
 
 @pytest.mark.parametrize("installed", [True, False])

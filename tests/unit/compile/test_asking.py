@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from insight_edge.bench.subject import SubjectProcess
-from insight_edge.compile.asking import RUN_ROWS, Answered, _runs, answered
-from insight_edge.compile.examine import _as_of
-from insight_edge.compile.question import Question
-from insight_edge.compile.source import SourceModel, source_from_onnx
-from insight_edge.compile.verify import prove
+from insight_edge.compile.sources.source import SourceModel, source_from_onnx
+from insight_edge.compile.trials.asking import RUN_ROWS, Answered, _runs, answered
+from insight_edge.compile.trials.examine import _as_of
+from insight_edge.compile.trials.question import Question
+from insight_edge.compile.trials.verify import prove
 from insight_edge.documents.steps import Observe
 from tests.fakes.onnx_models import relu_model
 

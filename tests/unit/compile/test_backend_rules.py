@@ -17,10 +17,10 @@ from insight_edge.compile.backends import (
     tflite_rules,
     tvm_rules,
 )
-from insight_edge.compile.refusal import Refusal
-from insight_edge.compile.rules import Rule
-from insight_edge.compile.signatures import TOLD
-from insight_edge.compile.workload import workload_from_onnx
+from insight_edge.compile.graph.signatures import TOLD
+from insight_edge.compile.graph.workload import workload_from_onnx
+from insight_edge.compile.refusals.refusal import Refusal
+from insight_edge.compile.refusals.rules import Rule
 from insight_edge.documents.workload import Workload
 from tests.fakes.onnx_models import model_of, value, weights_of
 

@@ -18,11 +18,11 @@ from onnx import TensorProto, helper
 from insight_edge.compile.backends.tensorrt import UNSUPPORTED, TensorRtBackend
 from insight_edge.compile.backends.tensorrt_half import LARGEST, half_precision
 from insight_edge.compile.backends.tensorrt_network import MAX_BATCH
-from insight_edge.compile.build import build
+from insight_edge.compile.building.build import build
+from insight_edge.compile.building.outcome import BuildOutcome, Built, Failed
+from insight_edge.compile.building.preparation import prepare_job
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.outcome import BuildOutcome, Built, Failed
-from insight_edge.compile.preparation import prepare_job
-from insight_edge.compile.source import SourceModel, source_from_onnx
+from insight_edge.compile.sources.source import SourceModel, source_from_onnx
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import Accelerator, Figure
 from insight_edge.documents.target import Precision, Target

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insight_edge.compile.bisection import locate
-from insight_edge.compile.cut import Cut
-from insight_edge.compile.divergence import LayerError
+from insight_edge.compile.graph.cut import Cut
+from insight_edge.compile.layers.bisection import locate
+from insight_edge.compile.layers.divergence import LayerError
 
 Inputs = Mapping[str, Sequence[str]]
 

@@ -9,18 +9,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from insight_edge.compile.cache import (
+from insight_edge.compile.building.cache import (
     build_key,
     build_once,
     explain_miss,
     forgotten_if_damaged,
 )
-from insight_edge.compile.calibration import Calibration
+from insight_edge.compile.building.outcome import Built, Failed
+from insight_edge.compile.building.preparation import prepare_job
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.outcome import Built, Failed
-from insight_edge.compile.preparation import prepare_job
-from insight_edge.compile.source import source_from_onnx
-from insight_edge.compile.toolchain import Toolchain
+from insight_edge.compile.quantize.calibration import Calibration
+from insight_edge.compile.sources.source import source_from_onnx
+from insight_edge.compile.toolchains.toolchain import Toolchain
 from insight_edge.documents.profile import Figure, HardwareProfile, Limits
 from insight_edge.documents.target import Target
 from insight_edge.errors import BuildFailedError, DigestMismatchError

@@ -8,13 +8,13 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from insight_edge.compile.build import build
-from insight_edge.compile.calibration import write_calibration
-from insight_edge.compile.int8 import saturates, vnni
+from insight_edge.compile.building.build import build
+from insight_edge.compile.building.outcome import Built
+from insight_edge.compile.building.preparation import prepare_job
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.outcome import Built
-from insight_edge.compile.preparation import prepare_job
-from insight_edge.compile.source import source_from_onnx
+from insight_edge.compile.quantize.calibration import write_calibration
+from insight_edge.compile.quantize.int8 import saturates, vnni
+from insight_edge.compile.sources.source import source_from_onnx
 from insight_edge.documents.target import Target, target_from_token
 from tests.fakes.hardware import profile_of
 from tests.fakes.onnx_models import conv_model

@@ -9,12 +9,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from insight_edge.compile.announcement import FILE, SILENT_S, Announcement, announce, find_builder
-from insight_edge.compile.builder import Builder, Installed
-from insight_edge.compile.discovery import backend_plugin
+from insight_edge.compile.building.outcome import BuildLimits, BuildOutcome, Failed
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.outcome import BuildLimits, BuildOutcome, Failed
-from insight_edge.compile.parcel import Answer
+from insight_edge.compile.plugins.discovery import backend_plugin
+from insight_edge.compile.remote.announcement import (
+    FILE,
+    SILENT_S,
+    Announcement,
+    announce,
+    find_builder,
+)
+from insight_edge.compile.remote.builder import Builder, Installed
+from insight_edge.compile.remote.parcel import Answer
 from insight_edge.documents.codec import decode_json, digest, encode_json
 from insight_edge.documents.facts import Facts, Missing
 from insight_edge.documents.target import target_from_token

@@ -4,9 +4,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from insight_edge.compile.calibration import Calibration, calibration_feeds, write_calibration
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.source import SourceModel, describe, source_from_onnx
+from insight_edge.compile.quantize.calibration import (
+    Calibration,
+    calibration_feeds,
+    write_calibration,
+)
+from insight_edge.compile.sources.source import SourceModel, describe, source_from_onnx
 from insight_edge.documents.manifest import ModelInfo
 from insight_edge.documents.source import SourceDescription
 from insight_edge.documents.steps import Scale

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from insight_edge.compile.choose_predicted import choose_predicted
-from insight_edge.compile.predict import predict
+from insight_edge.compile.targets.predict import predict
 from insight_edge.documents.evidence import ProofVerdict, Trial
 from insight_edge.documents.profile import HardwareProfile, Limits
 from insight_edge.documents.target import target_from_token

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insight_edge.compile.closeness import differences, output_evidence, relative_error
+from insight_edge.compile.rows.closeness import differences, output_evidence, relative_error
 
 
 @given(st.integers(1, 50), st.integers(1, 5), st.floats(1e-6, 1e6))

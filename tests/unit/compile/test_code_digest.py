@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from insight_edge.compile.code_digest import CHILD, code_digest, imported, reached
+from insight_edge.compile.plugins.code_digest import CHILD, code_digest, imported, reached
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_our_own_backends_share_some_code_and_not_all() -> None:
         set(reached((f"insight_edge.compile.backends.{name}", CHILD), folders))
         for name in ("onnxruntime", "openvino")
     )
-    assert "insight_edge.compile.qdq" in one - other
-    assert "insight_edge.compile.nncf_int8" in other - one
-    assert "insight_edge.compile.child" in one & other
+    assert "insight_edge.compile.quantize.qdq" in one - other
+    assert "insight_edge.compile.quantize.nncf_int8" in other - one
+    assert "insight_edge.compile.building.child" in one & other
     assert not {"insight_edge.compile.compiler", "insight_edge.cli.compile"} & (one | other)

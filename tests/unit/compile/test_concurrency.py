@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insight_edge.compile.concurrency import (
+from insight_edge.compile.building.concurrency import (
     builds_at_once,
     free_memory_bytes,
     pin,
     shares,
     usable_cpus,
 )
-from insight_edge.compile.outcome import GIB, BuildLimits
+from insight_edge.compile.building.outcome import GIB, BuildLimits
 
 MIB = 2**20
 

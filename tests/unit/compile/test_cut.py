@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
-from insight_edge.compile.cut import cut_model, cuts_of, inputs_of, pinned
-from insight_edge.compile.source_tensors import source_order, source_tensors
+from insight_edge.compile.graph.cut import cut_model, cuts_of, inputs_of, pinned
+from insight_edge.compile.layers.source_tensors import source_order, source_tensors
 from tests.fakes.branching_models import branching_model
 from tests.fakes.onnx_models import conv_model, model_of, value, weights_of
 

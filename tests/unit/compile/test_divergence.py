@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from insight_edge.compile.divergence import (
+from insight_edge.compile.layers.divergence import (
     CHANNELS_LAST,
     EXACT_DB,
     SourceTensor,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from insight_edge.compile.durations import (
+from insight_edge.compile.building.durations import (
     FILE,
     KEPT,
     Duration,

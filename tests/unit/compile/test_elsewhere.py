@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
-from insight_edge.compile.elsewhere import lacking
-from insight_edge.compile.plan import Planned, offers
-from insight_edge.compile.refusal import OnDeviceOnly
-from insight_edge.compile.source import source_from_onnx
-from insight_edge.compile.toolchain import Toolchain
+from insight_edge.compile.refusals.refusal import OnDeviceOnly
+from insight_edge.compile.sources.source import source_from_onnx
+from insight_edge.compile.targets.elsewhere import lacking
+from insight_edge.compile.targets.plan import Planned, offers
+from insight_edge.compile.toolchains.toolchain import Toolchain
 from insight_edge.documents.facts import Facts, Missing
 from insight_edge.documents.target import Target
 from tests.fakes.hardware import profile_of

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from insight_edge.compile.abroad import Abroad, abroad
 from insight_edge.compile.choose_predicted import choose_predicted
-from insight_edge.compile.emulation import ROOT_VARIABLE, Emulation, find_emulation
-from insight_edge.compile.environments import lock_digest
-from insight_edge.compile.plan import Planned
-from insight_edge.compile.profiles import find_profile
+from insight_edge.compile.profiles.reading import find_profile
+from insight_edge.compile.targets.abroad import Abroad, abroad
+from insight_edge.compile.targets.emulation import ROOT_VARIABLE, Emulation, find_emulation
+from insight_edge.compile.targets.plan import Planned
+from insight_edge.compile.toolchains.environments import lock_digest
 from insight_edge.documents.evidence import Trial
 from insight_edge.documents.facts import Facts
 from insight_edge.documents.profile import Figure, Limits

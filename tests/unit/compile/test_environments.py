@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from insight_edge.cli import main
-from insight_edge.compile import environments
-from insight_edge.compile.environments import (
+from insight_edge.compile.toolchains import environments
+from insight_edge.compile.toolchains.environments import (
     environment_names,
     environment_python,
     install_environment,

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-from insight_edge.compile.external import inline_external
+from insight_edge.compile.graph.external import inline_external
 from insight_edge.compile.importers.onnx import OnnxImporter
 from insight_edge.errors import ModelError
 from tests.fakes.onnx_models import conv_model, model_of, value

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insight_edge.compile.fit import fit, memory_limit_bytes
-from insight_edge.compile.footprint import MIB, Footprint, Need, need, stored_bytes
-from insight_edge.compile.roofline import Roof, bound
+from insight_edge.compile.plugins.footprint import MIB, Footprint, Need, need, stored_bytes
+from insight_edge.compile.targets.fit import fit, memory_limit_bytes
+from insight_edge.compile.targets.roofline import Roof, bound
 from insight_edge.documents.profile import Figure, HardwareProfile, Limits
 from insight_edge.documents.target import Target, target_from_token
 from insight_edge.documents.tensors import TensorSpec

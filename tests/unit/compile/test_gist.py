@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
-from insight_edge.compile.gist import gist
+from insight_edge.compile.toolchains.gist import gist
 
 TVM = """Traceback (most recent call last):
 TypeError: Reshape requires the input new shape to be Shape

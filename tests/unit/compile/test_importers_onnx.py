@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import ModelProto, TensorProto, helper
 
-from insight_edge.compile.check import model_from_bytes
+from insight_edge.compile.graph.check import model_from_bytes
 from insight_edge.compile.reading import read_source
-from insight_edge.compile.source import source_from_onnx
+from insight_edge.compile.sources.source import source_from_onnx
 from insight_edge.documents.codec import digest, encode_json
 from insight_edge.documents.manifest import ModelInfo
 from insight_edge.documents.source import SourceDescription

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from onnx import TensorProto, helper
 
 from insight_edge.compile.importers.onnx import OnnxImporter
-from insight_edge.compile.importing import ImportLimits
+from insight_edge.compile.sources.importing import ImportLimits
 from insight_edge.errors import ModelError
 from tests.fakes.examiner import Examiner
 from tests.fakes.mutations import SEEDS, broken_models

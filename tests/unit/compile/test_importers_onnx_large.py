@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from insight_edge.compile.importers.onnx import OnnxImporter
-from insight_edge.compile.importing import ImportLimits
+from insight_edge.compile.sources.importing import ImportLimits
 from insight_edge.errors import ModelError
 from tests.fakes.large_models import LARGE_BYTES, sparse_model
 

@@ -31,7 +31,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from insight_edge.compile.importers.sklearn_rows import parity_rows
 from insight_edge.compile.reading import read_source
-from insight_edge.compile.source import SourceModel
+from insight_edge.compile.sources.source import SourceModel
 from insight_edge.errors import ModelError
 
 pytestmark = pytest.mark.slow

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
+from insight_edge.compile.graph.parity import refuse_disagreement
 from insight_edge.compile.importers.torch import TorchImporter
-from insight_edge.compile.parity import refuse_disagreement
 from insight_edge.compile.reading import read_source
-from insight_edge.compile.source import SourceModel
+from insight_edge.compile.sources.source import SourceModel
 from insight_edge.errors import ModelError
 
 pytestmark = pytest.mark.slow

@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch import nn
 
-from insight_edge.compile.parity import answers
+from insight_edge.compile.graph.parity import answers
 from insight_edge.compile.reading import read_source
-from insight_edge.compile.source import SourceModel
+from insight_edge.compile.sources.source import SourceModel
 from insight_edge.errors import ModelError
 
 pytestmark = pytest.mark.slow

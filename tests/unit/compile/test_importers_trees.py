@@ -13,7 +13,7 @@ from insight_edge.compile.importers.lightgbm import LightgbmImporter, reworded
 from insight_edge.compile.importers.trees import labelled, parity_rows
 from insight_edge.compile.importers.xgboost import XgboostImporter
 from insight_edge.compile.reading import read_source
-from insight_edge.compile.source import SourceModel
+from insight_edge.compile.sources.source import SourceModel
 from insight_edge.errors import ModelError
 from tests.fakes.frameworks import made_apart
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from insight_edge.compile import importing
-from insight_edge.compile.importing import ImportLimits, convert_apart
-from insight_edge.compile.source import SourceModel
+from insight_edge.compile.sources import importing
+from insight_edge.compile.sources.importing import ImportLimits, convert_apart
+from insight_edge.compile.sources.source import SourceModel
 from insight_edge.errors import ModelError, ToolchainMissingError
 
 pytestmark = pytest.mark.slow

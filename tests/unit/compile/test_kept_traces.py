@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from insight_edge.compile.cache import build_once
+from insight_edge.compile.building.cache import build_once
+from insight_edge.compile.building.kept import traces_place, workplace
+from insight_edge.compile.building.outcome import Built, Failed
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.kept import keep_question, traces_place, workplace
-from insight_edge.compile.outcome import Built, Failed
-from insight_edge.compile.toolchain import Toolchain
+from insight_edge.compile.toolchains.toolchain import Toolchain
+from insight_edge.compile.trials.question import keep_question
 from insight_edge.documents.codec import decode_json
 from insight_edge.documents.target import Target, target_from_token
 from insight_edge.errors import ConfigurationError

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from onnx import NodeProto, helper
 
-from insight_edge.compile.layers import layer_ranges, multiplies, why_hard
-from insight_edge.compile.qdq import answers
+from insight_edge.compile.quantize.layers import layer_ranges, multiplies, why_hard
+from insight_edge.compile.quantize.qdq import answers
 from tests.fakes.fragile import fragile_model, held_out
 
 

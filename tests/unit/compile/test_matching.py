@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from insight_edge.compile.divergence import EXACT_DB, SourceTensor
-from insight_edge.compile.matching import lost_error, lost_layers, matched
+from insight_edge.compile.layers.divergence import EXACT_DB, SourceTensor
+from insight_edge.compile.layers.matching import lost_error, lost_layers, matched
 
 Array = NDArray[np.float32]
 COUNT = 8

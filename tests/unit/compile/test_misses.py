@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from insight_edge.compile.ingredients import Ingredients
-from insight_edge.compile.misses import NOTHING_KEPT, differences, why_missed
+from insight_edge.compile.building.ingredients import Ingredients
+from insight_edge.compile.building.misses import NOTHING_KEPT, differences, why_missed
 from insight_edge.documents.codec import decode_json, encode_json
 
 JOB: dict[str, Any] = {

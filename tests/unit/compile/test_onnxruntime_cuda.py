@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from insight_edge.bundle.open import open_bundle
 from insight_edge.compile.backends.onnxruntime import OnnxRuntimeBackend
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.toolchain import Toolchain
+from insight_edge.compile.toolchains.toolchain import Toolchain
 from insight_edge.documents.profile import Accelerator, Figure
 from insight_edge.documents.target import target_from_token
 from insight_edge.runtime.engines.onnxruntime import OnnxRuntimeEngine

@@ -15,9 +15,9 @@ from insight_edge.compile.backends import (
     openvino_operators,
     tflite_operators,
 )
-from insight_edge.compile.check import OPSETS
-from insight_edge.compile.environments import environment_python
-from insight_edge.compile.refusal import Refusal
+from insight_edge.compile.graph.check import OPSETS
+from insight_edge.compile.refusals.refusal import Refusal
+from insight_edge.compile.toolchains.environments import environment_python
 from insight_edge.documents.workload import Operation, Workload
 from insight_edge.errors import ToolchainMissingError
 

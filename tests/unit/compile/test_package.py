@@ -8,10 +8,10 @@ import pytest
 
 from insight_edge.bundle.open import open_bundle
 from insight_edge.bundle.write import file_entry
+from insight_edge.compile.building.outcome import Built
 from insight_edge.compile.job import Artifact
-from insight_edge.compile.outcome import Built
-from insight_edge.compile.package import MEAN_TOLERANCE, TOLERANCE, Part, package
-from insight_edge.compile.question import ask
+from insight_edge.compile.trials.package import MEAN_TOLERANCE, TOLERANCE, Part, package
+from insight_edge.compile.trials.question import ask
 from insight_edge.documents.evidence import Evidence
 from insight_edge.documents.facts import Facts
 from insight_edge.documents.manifest import Provenance, Variant

@@ -7,11 +7,11 @@ import pytest
 from msgspec.structs import replace
 from onnx import ModelProto, helper
 
-from insight_edge.compile.discovery import backends
 from insight_edge.compile.job import Artifact, BuildJob
-from insight_edge.compile.plan import Planned, offers, plan
-from insight_edge.compile.source import SourceModel, source_from_onnx
-from insight_edge.compile.toolchain import Toolchain
+from insight_edge.compile.plugins.discovery import backends
+from insight_edge.compile.sources.source import SourceModel, source_from_onnx
+from insight_edge.compile.targets.plan import Planned, offers, plan
+from insight_edge.compile.toolchains.toolchain import Toolchain
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import HardwareProfile, Limits
 from insight_edge.documents.target import Target, target_from_token
@@ -208,8 +208,8 @@ def test_planning_loads_no_toolchain(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(conv_model().SerializeToString())
     script = (
         "import sys; from pathlib import Path\n"
-        "from insight_edge.compile.discovery import backends\n"
-        "from insight_edge.compile.plan import offers, plan\n"
+        "from insight_edge.compile.plugins.discovery import backends\n"
+        "from insight_edge.compile.targets.plan import offers, plan\n"
         "from insight_edge.compile.reading import read_source\n"
         "from tests.fakes.hardware import profile_of\n"
         "p = profile_of()\n"

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from insight_edge.compile.footprint import MIB, Footprint
-from insight_edge.compile.preflight import Preflight, preflight, roof_of
-from insight_edge.compile.refusal import Refusal
-from insight_edge.compile.source import SourceModel, source_from_onnx
-from insight_edge.compile.toolchain import Toolchain
+from insight_edge.compile.plugins.footprint import MIB, Footprint
+from insight_edge.compile.refusals.refusal import Refusal
+from insight_edge.compile.sources.source import SourceModel, source_from_onnx
+from insight_edge.compile.targets.preflight import Preflight, preflight, roof_of
+from insight_edge.compile.toolchains.toolchain import Toolchain
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import Caches, Figure, HardwareProfile, Limits
 from insight_edge.documents.target import Target

@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 from insight_edge.bench.machine import machine_facts
 from insight_edge.cli import device_engines
 from insight_edge.cli.main import build_app, run
-from insight_edge.compile.environments import device_python
-from insight_edge.compile.profile_toml import write_profile
-from insight_edge.compile.profiles import (
+from insight_edge.compile.profiles.reading import (
     MAX_PROFILE_BYTES,
     find_profile,
     flaws,
@@ -23,7 +21,9 @@ from insight_edge.compile.profiles import (
     read_profile,
     shipped_profiles,
 )
-from insight_edge.compile.shipped import shipped_folder
+from insight_edge.compile.profiles.writing import write_profile
+from insight_edge.compile.toolchains.environments import device_python
+from insight_edge.compile.toolchains.shipped import shipped_folder
 from insight_edge.documents.codec import decode_toml
 from insight_edge.documents.facts import EngineFacts, Facts, Missing
 from insight_edge.documents.profile import (

@@ -9,11 +9,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from insight_edge.compile.calibration import write_calibration
-from insight_edge.compile.preparation import prepare_job
-from insight_edge.compile.qdq import answers, sensitivity_of, write_qdq
-from insight_edge.compile.qdq_ready import made_ready
-from insight_edge.compile.source import source_from_onnx
+from insight_edge.compile.building.preparation import prepare_job
+from insight_edge.compile.quantize.calibration import write_calibration
+from insight_edge.compile.quantize.qdq import answers, sensitivity_of, write_qdq
+from insight_edge.compile.quantize.qdq_ready import made_ready
+from insight_edge.compile.sources.source import source_from_onnx
 from insight_edge.documents.target import target_from_token
 from tests.fakes.hardware import profile_of
 

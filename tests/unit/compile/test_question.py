@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from insight_edge.compile.question import GOLDEN_ROWS, Question, ask
-from insight_edge.compile.random_rows import FREE_SIZES
-from insight_edge.compile.source import SourceModel, describe
+from insight_edge.compile.rows.random_rows import FREE_SIZES
+from insight_edge.compile.sources.source import SourceModel, describe
+from insight_edge.compile.trials.question import GOLDEN_ROWS, Question, ask
 from insight_edge.documents.manifest import ModelInfo
 from insight_edge.documents.source import SourceDescription
 from insight_edge.documents.statistics import grid_from_document, summary_from_document

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from insight_edge.compile.examine import Finding
+from insight_edge.compile.building.outcome import BuildOutcome, Built, Failed
 from insight_edge.compile.job import Artifact
-from insight_edge.compile.outcome import BuildOutcome, Built, Failed
-from insight_edge.compile.package import Part
-from insight_edge.compile.repair import Repair, is_mendable
-from insight_edge.compile.sensitivity import SENSITIVITY_FILE, Layer, Sensitivity
-from insight_edge.compile.verify import no_rows
+from insight_edge.compile.quantize.sensitivity import SENSITIVITY_FILE, Layer, Sensitivity
+from insight_edge.compile.trials.examine import Finding
+from insight_edge.compile.trials.package import Part
+from insight_edge.compile.trials.repair import Repair, is_mendable
+from insight_edge.compile.trials.verify import no_rows
 from insight_edge.documents.codec import encode_json
 from insight_edge.documents.evidence import Proof, ProofVerdict
 from insight_edge.documents.target import Target, target_from_token

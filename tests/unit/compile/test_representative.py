@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insight_edge.compile.representative import representative, row_figures
+from insight_edge.compile.rows.representative import representative, row_figures
 
 
 @given(st.integers(0, 300), st.integers(1, 64), st.integers(1, 5), st.booleans(), st.integers(0, 9))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insight_edge.compile.roofline import Roof, bound
+from insight_edge.compile.targets.roofline import Roof, bound
 from insight_edge.documents.workload import Operation
 
 COUNTS = st.integers(0, 10**12)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from insight_edge.compile import rows as room
-from insight_edge.compile.rows import RowFile
+from insight_edge.compile.rows import file as room
+from insight_edge.compile.rows.file import RowFile
 from insight_edge.errors import DocumentError, LimitExceededError
 
 DTYPES = st.sampled_from(["<f4", ">f4", "<f8", "|u1", "<i8", "|b1", ">i2"])

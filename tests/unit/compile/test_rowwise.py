@@ -6,9 +6,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from insight_edge.compile.graph.rowwise import refuse_rowless
 from insight_edge.compile.reading import read_source
-from insight_edge.compile.rowwise import refuse_rowless
-from insight_edge.compile.source import source_from_onnx
+from insight_edge.compile.sources.source import source_from_onnx
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import ModelError
 from tests.fakes.onnx_models import relu_model

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from insight_edge.compile import samples as room
-from insight_edge.compile.rows import BLOCK_BYTES
-from insight_edge.compile.samples import read_samples
+from insight_edge.compile.rows import samples as room
+from insight_edge.compile.rows.file import BLOCK_BYTES
+from insight_edge.compile.rows.samples import read_samples
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import (
     ConfigurationError,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insight_edge.compile.sensitivity import (
+from insight_edge.compile.quantize.sensitivity import (
     NO_NOISE_DB,
     Layer,
     Sensitivity,

@@ -4,10 +4,17 @@
 import msgspec
 from onnx import NodeProto, TensorProto, helper
 
-from insight_edge.compile.check import check_model
-from insight_edge.compile.refusal import Refusal
-from insight_edge.compile.rules import Rule, attribute, of_data, of_dtype, of_rank, rule_refusal
-from insight_edge.compile.workload import workload_from_onnx
+from insight_edge.compile.graph.check import check_model
+from insight_edge.compile.graph.workload import workload_from_onnx
+from insight_edge.compile.refusals.refusal import Refusal
+from insight_edge.compile.refusals.rules import (
+    Rule,
+    attribute,
+    of_data,
+    of_dtype,
+    of_rank,
+    rule_refusal,
+)
 from insight_edge.documents.codec import decode_json, encode_json
 from insight_edge.documents.workload import Operand, Signature, Workload
 from tests.fakes.onnx_models import conv_model, model_of, value, weights_of

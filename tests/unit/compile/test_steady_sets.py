@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 
-from insight_edge.compile.steady_sets import number_by_first_use
+from insight_edge.compile.toolchains.steady_sets import number_by_first_use
 
 
 def order_in_a_set(cls: type, *, scattered: int) -> list[int]:

@@ -9,7 +9,7 @@ from onnx import NodeProto, helper
 from insight_edge.compile.backends.plain_graph import fold, inlined
 from insight_edge.compile.backends.tflite import TfLiteBackend
 from insight_edge.compile.backends.tflite_operators import is_said_in_others
-from insight_edge.compile.source import SourceModel, source_from_onnx
+from insight_edge.compile.sources.source import SourceModel, source_from_onnx
 from insight_edge.documents.target import target_from_token
 from tests.fakes.hardware import profile_of
 from tests.fakes.onnx_models import (

@@ -7,10 +7,10 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-from insight_edge.compile.oracle import source_answers
+from insight_edge.compile.graph.tidying import tidy
 from insight_edge.compile.reading import read_source
-from insight_edge.compile.source import SourceModel
-from insight_edge.compile.tidying import tidy
+from insight_edge.compile.sources.source import SourceModel
+from insight_edge.compile.trials.oracle import source_answers
 from insight_edge.errors import ModelError
 from tests.fakes.onnx_models import FLOAT, model_of, relu_model, value
 

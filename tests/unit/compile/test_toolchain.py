@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from insight_edge.compile import environments
-from insight_edge.compile.environments import environment_names, lock_digest
-from insight_edge.compile.toolchain import Toolchain, toolchain_apart, toolchain_here
+from insight_edge.compile.toolchains import environments
+from insight_edge.compile.toolchains.environments import environment_names, lock_digest
+from insight_edge.compile.toolchains.toolchain import Toolchain, toolchain_apart, toolchain_here
 from insight_edge.documents.facts import Missing
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from insight_edge.compile.examine import Finding
+from insight_edge.compile.building.outcome import Built, Failed
 from insight_edge.compile.job import Artifact
-from insight_edge.compile.outcome import Built, Failed
-from insight_edge.compile.package import Part
-from insight_edge.compile.plan import Planned
-from insight_edge.compile.trial import make_trial
-from insight_edge.compile.verify import no_rows
+from insight_edge.compile.targets.plan import Planned
+from insight_edge.compile.trials.examine import Finding
+from insight_edge.compile.trials.package import Part
+from insight_edge.compile.trials.trial import make_trial
+from insight_edge.compile.trials.verify import no_rows
 from insight_edge.documents.manifest import FileEntry
 from insight_edge.documents.target import target_from_token
 

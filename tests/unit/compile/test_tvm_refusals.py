@@ -11,10 +11,10 @@ from onnx import NodeProto, TensorProto, helper
 from insight_edge.compile.backends import tvm_operators
 from insight_edge.compile.backends.tvm import TvmBackend
 from insight_edge.compile.backends.tvm_processor import ARCHITECTURES, demanded, linker, llvm_target
-from insight_edge.compile.refusal import Refusal
-from insight_edge.compile.seam import Tuning
-from insight_edge.compile.source import SourceModel, source_from_onnx
-from insight_edge.compile.workload import workload_from_onnx
+from insight_edge.compile.graph.workload import workload_from_onnx
+from insight_edge.compile.plugins.seam import Tuning
+from insight_edge.compile.refusals.refusal import Refusal
+from insight_edge.compile.sources.source import SourceModel, source_from_onnx
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.workload import Operation, Workload
 from tests.fakes.hardware import profile_of

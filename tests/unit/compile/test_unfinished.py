@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from insight_edge.compile.cache import build_key, build_once
+from insight_edge.compile.building.cache import build_key, build_once
+from insight_edge.compile.building.outcome import Built
 from insight_edge.compile.choose import choose
 from insight_edge.compile.job import Artifact, BuildJob
-from insight_edge.compile.outcome import Built
-from insight_edge.compile.plan import Planned
 from insight_edge.compile.reproduce import Reproduce
 from insight_edge.compile.settings import Settings
-from insight_edge.compile.toolchain import Toolchain
-from insight_edge.compile.trial import make_trial
+from insight_edge.compile.targets.plan import Planned
+from insight_edge.compile.toolchains.toolchain import Toolchain
+from insight_edge.compile.trials.trial import make_trial
 from insight_edge.documents.evidence import Interval, Measurement, Noise, Proof, Trial
 from insight_edge.documents.profile import Limits
 from insight_edge.documents.target import Target, target_from_token

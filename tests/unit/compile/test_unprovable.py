@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper
 
-from insight_edge.compile.check import check_model
+from insight_edge.compile.graph.check import check_model
 from insight_edge.errors import ModelError
 from tests.fakes.onnx_models import graph_of, model_of, relu_model, value, weights_of
 

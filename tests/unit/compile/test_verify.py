@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from insight_edge.compile.verify import CLOSE_SHARE, MIN_SQNR_DB, agreement, no_rows, prove
+from insight_edge.compile.trials.verify import CLOSE_SHARE, MIN_SQNR_DB, agreement, no_rows, prove
 from insight_edge.documents.evidence import Proof
 from insight_edge.errors import CompileError
 from insight_edge.stats.paired import loss_bound

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper
 
-from insight_edge.compile.check import check_model
-from insight_edge.compile.workload import peak_live_bytes, workload_from_onnx
+from insight_edge.compile.graph.check import check_model
+from insight_edge.compile.graph.workload import peak_live_bytes, workload_from_onnx
 from insight_edge.documents.workload import Workload
 from insight_edge.errors import ModelError
 from tests.fakes.onnx_models import (

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds in child processes within limits, and the cache that keeps them."""
