@@ -84,6 +84,8 @@ def settle(model: Any, answers: Mapping[str, Array], *, outputs: int, classes: A
         classes: names of classes, sorted; labels become places among them.
     """
     graph = model.graph
+    # skl2onnx lists them as they come from a set, and a file's digest is what names a model.
+    model.opset_import.sort(key=lambda opset: opset.domain)
     del graph.output[outputs:]
     for output in graph.output:
         answer = answers[output.name]

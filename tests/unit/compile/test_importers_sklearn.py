@@ -1,4 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, PoissonRegressor
 from sklearn.multiclass import OneVsOneClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -278,3 +282,24 @@ def test_parity_rows_span_magnitudes_where_nothing_is_known() -> None:
     rows = np.abs(parity_rows(LogisticRegression().fit(ROWS, CLASSES)))
     assert rows[:16].max() < 0.1
     assert rows[-16:].max() > 100
+
+
+READ = """
+import sys
+from pathlib import Path
+from insight_edge.compile.reading import read_source
+print(read_source(Path(sys.argv[1]), trust_pickle=True).digest)
+"""
+
+
+def test_conversion_is_the_same_whatever_strings_hash_to(tmp_path: Path) -> None:
+    path = saved(KNeighborsClassifier().fit(ROWS, CLASSES), tmp_path)
+
+    def digest(seed: int) -> str:
+        environment = os.environ | {"PYTHONHASHSEED": str(seed)}
+        command = [sys.executable, "-c", READ, str(path)]
+        return subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    assert len({digest(seed) for seed in range(3)}) == 1
