@@ -180,6 +180,23 @@ def test_kernel_that_takes_a_bare_number_is_built(built: Build, tmp_path: Path) 
     np.testing.assert_array_equal(found["y"], np.full((2, 3), 5, np.float32))
 
 
+def test_kernel_that_the_frontend_writes_itself_is_built_for_one_row(
+    built: Build, tmp_path: Path
+) -> None:
+    """As it does of Clip, whose bounds are tensors: the ReLU6 of every MobileNet."""
+    bounds = {"low": np.array(0, np.float32), "high": np.array(6, np.float32)}
+    nodes = [helper.make_node("Clip", ["x", "low", "high"], ["y"])]
+    free = ("batch", 3)
+    model = model_of(nodes, [value("x", free)], [value("y", free)], bounds).SerializeToString()
+    job = replace(tvm_job(model, tmp_path), shared=str(tmp_path / "kept"))
+    artifact = built(job, tmp_path / "b")
+    entry = artifact.directory / artifact.artifact.entry
+    for rows in (1, 2):
+        given = {"x": np.linspace(-9, 9, rows * 3, dtype=np.float32).reshape(rows, 3)}
+        found = tvm_answers(entry, artifact.artifact.settings, given, ["y"])
+        np.testing.assert_array_equal(found["y"], given["x"].clip(0, 6))
+
+
 @pytest.mark.long
 def test_tuned_code_is_faster_than_untuned_and_right(built: Build, tmp_path: Path) -> None:
     model = dense_model(WIDTH, WIDTH)

@@ -166,7 +166,10 @@ def _lowered(model: Any, target: Any, *, one_row: bool) -> Any:
     ]
     if one_row:
         # The engine goes by the name, and no caller can take one for the other.
-        module = tvm.IRModule({ROW: module["main"].with_attr("global_symbol", ROW)})
+        functions = dict(module.functions)
+        answer = functions.pop(module.get_global_var("main"))
+        functions[tvm.ir.GlobalVar(ROW)] = answer.with_attr("global_symbol", ROW)
+        module = tvm.IRModule(functions)
     with target:
         return tvm.transform.Sequential(passes)(module)
 
