@@ -10,6 +10,7 @@ from benchmarks.networks import Kind, rows, write_onnx
 from insight_edge.bench.machine import machine_facts
 from insight_edge.bench.measure import MIN_BLOCK
 from insight_edge.bench.verdict import MIN_ITERATIONS
+from insight_edge.cli.device_engines import engines_here
 from insight_edge.compile.compiler import compile_model
 from insight_edge.compile.profiles.reading import profile_from_facts
 from insight_edge.compile.settings import Compilation, Settings
@@ -29,9 +30,15 @@ OPENVINO = Target(backend="openvino", precision="fp32")
 
 
 def this_machine() -> HardwareProfile:
-    """Return the profile that this machine is the least member of."""
+    """Return the profile of this machine with the engines of this very environment."""
     today = datetime.now(UTC).date()
     return profile_from_facts(machine_facts(engine_facts()), "this-machine", on=today)
+
+
+def whole_machine() -> HardwareProfile:
+    """Return the profile of this machine with every engine that has an environment here."""
+    today = datetime.now(UTC).date()
+    return profile_from_facts(machine_facts(engines_here()), "this-machine", on=today)
 
 
 def write_model(kind: Kind, place: Path, seed: int = 0) -> Path:

@@ -13,7 +13,13 @@ import numpy as np
 from benchmarks.compile.ratios import Pair, geometric_mean, not_slower
 from benchmarks.compile.rivals import METHODS
 from benchmarks.compile.subjects import CHOSEN, DEFAULT, FALLBACK, TORCH, Taken
-from benchmarks.figure import Figure, Unit, Verdict, figure_from_estimate
+from benchmarks.figure import (
+    Figure,
+    Unit,
+    Verdict,
+    figure_from_count,
+    figure_from_estimate,
+)
 from insight_edge.documents.evidence import Interval, Trial
 from insight_edge.stats.interval import ratio_interval
 
@@ -34,6 +40,7 @@ def figures_of(taken: Taken) -> Iterator[Figure]:
         if peer in taken.blocks:
             yield _against(taken, peer)
     yield _drop(taken)
+    yield _failed(taken)
     yield from _sizes(taken)
     times: list[tuple[str, float, float | None]] = [
         ("compilation, nothing kept", taken.cold_s, None),
@@ -123,6 +130,17 @@ def _drop(taken: Taken) -> Figure:
         bar=DROP_BAR_PP,
         note=note,
     )
+
+
+def _failed(taken: Taken) -> Figure:
+    """Return how many of the builds that the plan thought possible came to nothing."""
+    tried = [trial for trial in taken.trials if trial.status != "refused"]
+    failed = [trial for trial in tried if trial.status == "failed"]
+    figure = figure_from_count(
+        len(failed), name=NAME, case=taken.card.name, counted="builds that failed", total=len(tried)
+    )
+    note = "; ".join(f"{trial.target.token}: {trial.reason}" for trial in failed)
+    return msgspec.structs.replace(figure, note=note)
 
 
 def _sizes(taken: Taken) -> Iterator[Figure]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.bundles import this_machine
+from benchmarks.bundles import whole_machine
 from benchmarks.compile.rivals import (
     METHODS,
     network_eager,
@@ -133,7 +133,7 @@ def _compiled(
         started = time.monotonic()
         found = compile_model(
             model,
-            this_machine(),
+            whole_machine(),
             place / "bundle",
             samples=model.parent / CALIBRATION,
             settings=settings,
@@ -151,7 +151,7 @@ def _int8_alone(model: Path, place: Path, tell: Callable[[str], None]) -> float:
     with suppress(NothingShippableError):  # it was made, proven and timed all the same
         compile_model(
             model,
-            this_machine(),
+            whole_machine(),
             place / "int8",
             samples=model.parent / CALIBRATION,
             settings=settings,

@@ -2,6 +2,7 @@
 """Ratios over many models, which rivals count, and when one says slower."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,3 +129,17 @@ def test_size_drop_and_times_are_held_to_their_bars() -> None:
 
 def test_names_are_those_that_are_timed() -> None:
     assert CHOSEN in taken(chosen=1.0).blocks
+
+
+def test_build_that_failed_is_counted_and_named() -> None:
+    whole = taken(chosen=1.0, own_FP32=2.0)
+    lost = Trial(target=target_from_token("tvm:fp32"), status="failed", reason="no such kernel")
+    refused = Trial(target=target_from_token("tflite:fp32"), status="refused", reason="no LSTM")
+
+    def failed(one: Taken) -> Figure:
+        return next(f for f in figures_of(one) if f.measured == "builds that failed")
+
+    assert (failed(whole).value.value, failed(whole).verdict) == (0, "WITHIN")
+    found = failed(replace(whole, trials=(*whole.trials, lost, refused)))
+    assert (found.value.value, found.verdict, found.peer) == (1, "OVER", "of 3")
+    assert found.note == "tvm:fp32: no such kernel"
