@@ -5,6 +5,9 @@ Networks are strongly typed: half precision and INT8 are written into the graph
 before it is parsed. TensorRT-RTX builds here, ahead of time, for the GPUs that it
 supports. The others (Jetson, data centre) need TensorRT itself, which builds on
 the very GPU: a job for a device of the profile. Nothing is executed here.
+
+A plan of TensorRT-RTX carries kernels as source, up to 0.15 MB a layer of INT8:
+that of a small network is larger than its FP32.
 """
 
 from collections.abc import Mapping

@@ -5,11 +5,11 @@ The flavour that is fast in ONNX Runtime (unsigned, biases of 32 bits) does not
 parse here. The face of the model stays as it is.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.quantize.calibration import Arrays, CalibrationRows
+from insight_edge.compile.quantize.calibration import CalibrationRows, Reader
+from insight_edge.compile.quantize.qdq_ready import made_ready
 
 QUANTISED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 """An integer constant is allowed right before a DequantizeLinear only; other operators, Gather of
@@ -25,16 +25,12 @@ def symmetric_int8(job: BuildJob, scratch: Path) -> bytes:
         BuildFailedError: the job has no rows, or too few.
     """
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    feeds = _Feeds(iter(CalibrationRows(job)))
-    prepared, path = scratch / "prepared.onnx", scratch / "int8.onnx"
-    # What symbolic inference would add is known to the parser of TensorRT.
-    quant_pre_process(job.model, prepared, skip_symbolic_shape=True)
+    path = scratch / "int8.onnx"
     quantize_static(
-        prepared,
+        made_ready(Path(job.model), named=False),
         path,
-        feeds,
+        Reader(CalibrationRows(job)),
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=list(QUANTISED),
         per_channel=True,
@@ -48,14 +44,3 @@ def symmetric_int8(job: BuildJob, scratch: Path) -> bytes:
         },
     )
     return path.read_bytes()
-
-
-class _Feeds:
-    """Calibration rows as the quantiser asks for them."""
-
-    def __init__(self, feeds: Iterator[Arrays]) -> None:
-        self._feeds = feeds
-
-    def get_next(self) -> Arrays | None:
-        """Return the next rows by input name, None after the last."""
-        return next(self._feeds, None)

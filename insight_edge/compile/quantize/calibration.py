@@ -98,6 +98,17 @@ class CalibrationRows:
             yield dict(zip(names, columns, strict=True))
 
 
+class Reader:
+    """Calibration rows as ONNX Runtime's quantiser asks for them."""
+
+    def __init__(self, rows: CalibrationRows) -> None:
+        self._feeds = iter(rows)
+
+    def get_next(self) -> Arrays | None:
+        """Return the next rows by input name, None after the last."""
+        return next(self._feeds, None)
+
+
 def calibration_feeds(job: BuildJob) -> Iterator[Arrays]:
     """Return the rows of a job as its model takes them, by input name.
 

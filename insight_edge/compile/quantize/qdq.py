@@ -14,7 +14,7 @@ from typing import Any
 import onnx
 
 from insight_edge.compile.job import BuildJob
-from insight_edge.compile.quantize.calibration import Arrays, CalibrationRows
+from insight_edge.compile.quantize.calibration import Arrays, CalibrationRows, Reader
 from insight_edge.compile.quantize.int8 import saturates
 from insight_edge.compile.quantize.layers import layer_ranges, multiplies, why_hard
 from insight_edge.compile.quantize.qdq_ready import made_ready
@@ -39,7 +39,7 @@ def write_qdq(job: BuildJob, path: Path, *, left_out: Sequence[str] = ()) -> Non
         BuildFailedError: there are no rows, or too few.
     """
     prepared = made_ready(Path(job.model), named=bool(left_out))
-    _quantize(job, prepared, path, rows=_Reader(CalibrationRows(job)), exclude=left_out)
+    _quantize(job, prepared, path, rows=Reader(CalibrationRows(job)), exclude=left_out)
 
 
 def sensitivity_of(job: BuildJob) -> Sensitivity:
@@ -59,7 +59,7 @@ def sensitivity_of(job: BuildJob) -> Sensitivity:
         kept, path = Path(scratch) / "ranges.json", Path(scratch) / "one.onnx"
         for members in grouped([(n.name, multiplies(n)) for n in prepared.graph.node]):
             nodes = [by_name[name] for name in members]
-            reader = None if kept.exists() else _Reader(rows)
+            reader = None if kept.exists() else Reader(rows)
             _quantize(job, prepared, path, rows=reader, only=members, kept=kept)
             first = next(filter(multiplies, nodes), nodes[0])
             found.append(
@@ -79,7 +79,7 @@ def _quantize(
     prepared: onnx.ModelProto,
     path: Path,
     *,
-    rows: "_Reader | None",
+    rows: Reader | None,
     exclude: Sequence[str] = (),
     only: Sequence[str] = (),
     kept: Path | None = None,
@@ -105,17 +105,6 @@ def _quantize(
         calibration_cache_path=kept,
         extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
     )
-
-
-class _Reader:
-    """Calibration rows as the quantiser asks for them."""
-
-    def __init__(self, rows: CalibrationRows) -> None:
-        self._feeds = iter(rows)
-
-    def get_next(self) -> Arrays | None:
-        """Return the next rows by input name, None after the last."""
-        return next(self._feeds, None)
 
 
 def answers(model: bytes, rows: Iterable[Arrays]) -> list[dict[str, Any]]:

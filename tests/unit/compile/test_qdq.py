@@ -9,7 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from insight_edge.compile.backends.tensorrt_qdq import symmetric_int8
 from insight_edge.compile.building.preparation import prepare_job
+from insight_edge.compile.job import BuildJob
 from insight_edge.compile.quantize.calibration import write_calibration
 from insight_edge.compile.quantize.qdq import answers, sensitivity_of, write_qdq
 from insight_edge.compile.quantize.qdq_ready import made_ready
@@ -83,6 +85,13 @@ def of_an_opset_without_scales_a_channel() -> bytes:
     return data
 
 
+def unsigned(job: BuildJob, scratch: Path) -> bytes:
+    write_qdq(job, scratch / "int8.onnx")
+    assert all(layer.sqnr_db > 25 for layer in sensitivity_of(job).layers)
+    return (scratch / "int8.onnx").read_bytes()
+
+
+@pytest.mark.parametrize("flavour", [unsigned, symmetric_int8])
 @pytest.mark.parametrize(
     "made",
     [
@@ -92,7 +101,9 @@ def of_an_opset_without_scales_a_channel() -> bytes:
         of_an_opset_without_scales_a_channel,
     ],
 )
-def test_int8_answers_nearly_as_the_model(made: Callable[[], bytes], tmp_path: Path) -> None:
+def test_int8_answers_nearly_as_the_model(
+    made: Callable[[], bytes], flavour: Callable[[BuildJob, Path], bytes], tmp_path: Path
+) -> None:
     data = made()
     rows = np.random.default_rng(1).normal(size=(16, *ROW)).astype(np.float32)
     source = source_from_onnx(data, name="m", importer="onnx")
@@ -103,15 +114,12 @@ def test_int8_answers_nearly_as_the_model(made: Callable[[], bytes], tmp_path: P
         tmp_path,
         calibration=write_calibration(source, {"x": rows}, tmp_path),
     )
-    write_qdq(job, tmp_path / "int8.onnx")
-    [wanted], [found] = (
-        answers(m, [{"x": rows}]) for m in (data, (tmp_path / "int8.onnx").read_bytes())
-    )
+    quantised = flavour(job, tmp_path)
+    [wanted], [found] = (answers(m, [{"x": rows}]) for m in (data, quantised))
     error = wanted["y"] - found["y"]
     assert 10 * np.log10(np.mean(wanted["y"] ** 2) / np.mean(error**2)) > 25
-    held = onnx.load(tmp_path / "int8.onnx").graph.initializer
+    held = onnx.load_from_string(quantised).graph.initializer
     assert any(one.data_type == TensorProto.INT8 for one in held)
-    assert all(layer.sqnr_db > 25 for layer in sensitivity_of(job).layers)
 
 
 def test_no_bias_is_shared_and_answers_stay(tmp_path: Path) -> None:
