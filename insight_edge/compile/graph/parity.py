@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from insight_edge.compile.graph.reference import answers
 from insight_edge.errors import ModelError
-from insight_edge.runtime.usage_data import send_none
 
 RELATIVE_TOLERANCE = 1e-4
 """Of the largest element of an output."""
@@ -58,18 +58,6 @@ def refuse_disagreement(
                 f"of its largest element",
                 hint="report the operator to the exporter; a wrong export cannot be compiled",
             )
-
-
-def answers(data: bytes, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Return what an ONNX model answers on the reference engine, by output in order."""
-    send_none()
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
 
 def relative_error(found: Array, wanted: Array) -> float:

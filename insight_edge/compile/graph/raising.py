@@ -19,7 +19,8 @@ from onnx.reference import ReferenceEvaluator
 
 from insight_edge.compile.graph.check import OPSETS
 from insight_edge.compile.graph.faces import NUMBERS
-from insight_edge.compile.graph.parity import answers, refuse_disagreement
+from insight_edge.compile.graph.parity import refuse_disagreement
+from insight_edge.compile.graph.reference import answers
 from insight_edge.errors import ModelError
 
 OLD_OPSETS = range(1, OPSETS.start)

@@ -16,7 +16,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from insight_edge.compile.graph.parity import answers, refuse_disagreement
+from insight_edge.compile.graph.parity import refuse_disagreement
+from insight_edge.compile.graph.reference import answers
 from insight_edge.compile.importers.sklearn_conversion import INPUT, by_place, converted, settle
 from insight_edge.compile.importers.sklearn_rows import asked, parity_rows
 from insight_edge.compile.sources.source import SourceModel, source_from_onnx

@@ -13,6 +13,7 @@ from typing import Any
 
 import onnx
 
+from insight_edge.compile.graph.reference import Reference
 from insight_edge.compile.job import BuildJob
 from insight_edge.compile.quantize.calibration import Arrays, CalibrationRows, Reader
 from insight_edge.compile.quantize.int8 import saturates
@@ -109,10 +110,5 @@ def _quantize(
 
 def answers(model: bytes, rows: Iterable[Arrays]) -> list[dict[str, Any]]:
     """Return what an ONNX model answers to batches."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return [dict(zip(names, session.run(names, row), strict=True)) for row in rows]
+    reference = Reference(model)
+    return [reference.answers(row) for row in rows]

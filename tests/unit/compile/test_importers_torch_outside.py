@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from insight_edge.compile.graph.parity import answers
+from insight_edge.compile.graph.reference import answers
 from insight_edge.compile.reading import read_source
 from insight_edge.compile.sources.source import SourceModel
 from insight_edge.errors import ModelError

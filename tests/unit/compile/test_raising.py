@@ -6,8 +6,8 @@ import onnx
 import pytest
 from onnx import ModelProto, helper
 
-from insight_edge.compile.graph.parity import answers
 from insight_edge.compile.graph.raising import OLD_OPSETS, RAISED_TO, raised
+from insight_edge.compile.graph.reference import answers
 from insight_edge.compile.reading import read_source
 from insight_edge.documents.codec import digest
 from insight_edge.errors import ModelError
