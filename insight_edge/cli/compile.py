@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 from rich.markup import escape
 
+from insight_edge.cli.layers import row_told
 from insight_edge.cli.progress import progress
 from insight_edge.cli.screen import Format, err
 from insight_edge.cli.trials import emit_trials
@@ -116,4 +117,7 @@ def compile_(
             emit_trials(lost, format, title=title, lookups=lookups)
             raise
         emit_trials(done.evidence.trials, format, title=title, lookups=lookups)
+        workload = done.evidence.workload
+        if workload is not None and workload.called:
+            err.print(escape(f"{found.id}: a row {row_told(workload)}"), soft_wrap=True)
         err.print(escape(f"{place}: {done.digest}"), soft_wrap=True)

@@ -111,11 +111,18 @@ def emit_operators(workload: Workload, output: Format, *, title: str) -> None:
     emit(_escaped(rows, output), output, title=title, document=workload)
 
 
+def row_told(workload: Workload) -> str:
+    """Return what a row is to a model that is asked call by call."""
+    return f"is one whole call, since {workload.called}"
+
+
 def describe_graph(workload: Workload | None) -> None:
     """Print what the source model asks, in a few lines."""
     if workload is None:
         line("graph", "not recorded: the bundle was made by an older release")
         return
+    if workload.called:
+        line("a row", row_told(workload))
     operators = Counter(operation.op for operation in workload.operations)
     line("graph", f"{len(workload.operations)} operators: {_counts(operators)}")
     line(

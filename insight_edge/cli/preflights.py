@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.markup import escape
 
+from insight_edge.cli.layers import row_told
 from insight_edge.cli.screen import Format, emit, emit_json, out
 from insight_edge.compile.plugins.footprint import MIB
 from insight_edge.compile.targets.preflight import Forecast, Preflight
@@ -68,6 +69,7 @@ def _summary(workload: Workload) -> list[Row]:
     figures = {
         "inputs": _specs(workload.inputs),
         "outputs": _specs(workload.outputs),
+        **({"a row": row_told(workload)} if workload.called else {}),
         "opset": str(workload.opset),
         "arithmetic": f"{workload.flops / 1e6:,.3f} MFLOP",
         "weights": f"{workload.parameter_bytes / MIB:,.3f} MiB",

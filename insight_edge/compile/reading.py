@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from insight_edge.compile.graph.rowwise import refuse_rowless
 from insight_edge.compile.plugins.discovery import importers
 from insight_edge.compile.plugins.seam import Importer
+from insight_edge.compile.sources.calling import by_rows
 from insight_edge.compile.sources.source import (
     SourceModel,
     describe,
@@ -22,6 +22,8 @@ from insight_edge.errors import InsightEdgeError, ModelError, ToolchainMissingEr
 def read_source(path: Path, *, trust_pickle: bool = False) -> SourceModel:
     """Return the source model in a file, with the description beside it if there is one.
 
+    A model that takes no rows is made one that takes a whole call as a row.
+
     Args:
         path: of the model, a file or a directory; the first importer that accepts it reads it.
         trust_pickle: let code in the file run, where its format can carry code.
@@ -35,7 +37,7 @@ def read_source(path: Path, *, trust_pickle: bool = False) -> SourceModel:
         raise ModelError(f"{path}: no such file")
     source = _import(_importer(path), path, trust_pickle=trust_pickle)
     with _named(path):
-        refuse_rowless(source.workload)
+        source = by_rows(source)
     description = _description(path)
     return source if description is None else describe(source, description)
 

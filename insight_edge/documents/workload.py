@@ -79,6 +79,7 @@ class Workload(Versioned, frozen=True, kw_only=True):
         unsized: activations whose size is not known before the model runs; they count as 0.
         unknown_ops: op types whose arithmetic is not known; their flops count as 0.
         signatures: of all operations, each once.
+        called: why a row is one whole call; empty where it is a row of the model itself.
     """
 
     model_digest: str
@@ -94,3 +95,4 @@ class Workload(Versioned, frozen=True, kw_only=True):
     peak_tensors: tuple[LiveTensor, ...] = ()
     unsized: tuple[str, ...] = ()
     signatures: tuple[Signature, ...] = ()
+    called: str = ""

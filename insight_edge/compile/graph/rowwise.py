@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether a model takes and gives rows, as callers pass and receive them; it is not run here."""
+"""Whether a model takes and gives rows, as callers pass and receive them; it is not run here.
+
+A model that does not is asked call by call (`compile.graph.calls`).
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +13,6 @@ from insight_edge.documents.tensors import TensorSpec
 from insight_edge.documents.workload import Workload
 from insight_edge.errors import ModelError
 
-INPUT_HINT = (
-    "export the model with the batch as the first dimension of every input; a state of one row is "
-    "of shape [1, layers, units]"
-)
 OUTPUT_HINT = "export the model with the batch as the first dimension of every output"
 
 
@@ -21,30 +20,28 @@ class RowlessError(ModelError):
     """The model does not answer row by row, whatever it is asked."""
 
 
-def refuse_rowless(workload: Workload) -> None:
-    """Refuse faces of a model that say already that it cannot be asked row by row.
+def rowless(workload: Workload) -> str | None:
+    """Return why the faces of a model say that it cannot be asked row by row, None if they do not.
 
     Outputs whose rows are of another number are found when it runs: some exporters write the
     number of their example, and answer with others.
 
     Raises:
-        ModelError: an input or output is a single number, or inputs differ in their rows.
+        ModelError: an input takes nothing at all.
     """
     first, *others = workload.inputs
-    _refuse_input(first)
-    for spec in others:
-        _refuse_input(spec)
-        if isinstance(spec.shape[0], int) and spec.shape[0] != first.shape[0]:
-            raise ModelError(
-                f"input '{spec.name}' takes {spec.shape[0]} rows where '{first.name}' takes "
-                f"{_told(first)}",
-                hint=INPUT_HINT,
-            )
-    for spec in workload.outputs:
+    for spec in workload.inputs:
+        _refuse_empty(spec)
         if not spec.shape:
-            raise ModelError(
-                f"output '{spec.name}' is a single number for all rows", hint=OUTPUT_HINT
+            return f"input '{spec.name}' is a single number"
+    for spec in others:
+        if isinstance(spec.shape[0], int) and spec.shape[0] != first.shape[0]:
+            return (
+                f"input '{spec.name}' takes {spec.shape[0]} rows where '{first.name}' takes "
+                f"{_told(first)}"
             )
+    single = next((spec for spec in workload.outputs if not spec.shape), None)
+    return None if single is None else f"output '{single.name}' is a single number for all rows"
 
 
 def refuse_other_rows(name: str, column: Sequence[NDArray[Any]], count: int) -> None:
@@ -61,12 +58,8 @@ def refuse_other_rows(name: str, column: Sequence[NDArray[Any]], count: int) -> 
         )
 
 
-def _refuse_input(spec: TensorSpec) -> None:
-    if not spec.shape:
-        raise ModelError(
-            f"input '{spec.name}' is a single number, where callers pass rows", hint=INPUT_HINT
-        )
-    if spec.shape[0] == 0:
+def _refuse_empty(spec: TensorSpec) -> None:
+    if spec.shape[:1] == (0,):
         raise ModelError(
             f"input '{spec.name}' takes no rows", hint="export the model with an example of a row"
         )

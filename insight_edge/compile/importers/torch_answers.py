@@ -13,7 +13,7 @@ from insight_edge.compile.graph.parity import (
     refuse_disagreement,
     relative_error,
 )
-from insight_edge.compile.graph.rowwise import refuse_other_rows, refuse_rowless
+from insight_edge.compile.graph.rowwise import refuse_other_rows, rowless
 from insight_edge.compile.importers.torch_archive import HINT
 from insight_edge.compile.sources.source import SourceModel
 from insight_edge.errors import ModelError
@@ -77,15 +77,16 @@ def refuse_other_answers(asked: Answers, source: SourceModel) -> None:
     """Raise unless the export of a program answers what the program did.
 
     Raises:
-        ModelError: it takes other inputs, does not run, answers otherwise, or not row by row.
+        ModelError: it takes other inputs, does not run, answers otherwise, or takes rows and does
+            not answer one by one.
     """
     names = [spec.name for spec in source.workload.inputs]
     if len(asked.inputs) != len(names):
         raise ModelError(f"torch takes {len(asked.inputs)} tensors, the export {len(names)}")
     inputs = dict(zip(names, asked.inputs, strict=True))
-    refuse_rowless(source.workload)
-    for spec, answer in zip(source.workload.outputs, asked.outputs, strict=False):
-        refuse_other_rows(spec.name, [answer], len(asked.inputs[0]))
+    if rowless(source.workload) is None:
+        for spec, answer in zip(source.workload.outputs, asked.outputs, strict=False):
+            refuse_other_rows(spec.name, [answer], len(asked.inputs[0]))
     try:
         refuse_disagreement(
             source.data, inputs, asked.outputs, framework="torch", tolerance=asked.tolerance
