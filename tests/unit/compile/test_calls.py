@@ -98,6 +98,17 @@ def test_names_that_are_taken_are_not_taken_twice() -> None:
     refuse_difference(model, {"x": np.array(2, np.float32)})
 
 
+def test_model_of_classical_operators_alone_gets_standard_ones() -> None:
+    scaled = helper.make_node(
+        "Scaler", ["x"], ["y"], domain="ai.onnx.ml", offset=[1.0], scale=[2.0]
+    )
+    graph = graph_of([scaled], [value("x", (3,)), value("z", ())], [value("y", (3,))])
+    classical = [helper.make_opsetid("ai.onnx.ml", 3)]
+    model = helper.make_model(graph, opset_imports=classical, ir_version=8)
+    x = np.array([1, 2, 4], np.float32)
+    refuse_difference(model, {"x": x, "z": np.array(1, np.float32)})
+
+
 def shapes_of(model: ModelProto) -> list[list[int | str]]:
     faces = (*model.graph.input, *model.graph.output)
     tensors = [one.type.tensor_type for one in faces]
