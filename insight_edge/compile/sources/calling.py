@@ -91,7 +91,8 @@ def refuse_other_answers(model: "ModelProto", data: bytes, workload: Workload) -
     Raises:
         ModelError: an answer differs, or the model runs on no random call.
     """
-    from insight_edge.compile.graph.parity import answers, refuse_disagreement
+    from insight_edge.compile.graph.parity import refuse_disagreement
+    from insight_edge.compile.graph.reference import answers
 
     original, why = model.SerializeToString(deterministic=True), ""
     for rows in random_rows(workload.inputs, 1):
