@@ -35,7 +35,7 @@ be the next one. {len(WITHDRAWN)} cases are left out whose answers later release
 - **pass**: it answers as the case asks for. For TensorRT it is **built, not executed**: there is no
   GPU where the table was made.
 - **refused**: the importer or the backend says why not, before anything is built; `insight-edge
-  check` says the same, or that callers could not pass rows: the corpora are asked as they are.
+  check` says the same. The corpora are asked as they are, not call by call.
 - **failed**: building, loading or asking it ended in one clear error, or it fails its proof
   against the source model; nothing would be shipped.
 - **wrong**: it answers otherwise and nobody noticed. **crash**: a process of the product ended.

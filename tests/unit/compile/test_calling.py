@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from insight_edge.compile.graph.calls import called
-from insight_edge.compile.graph.parity import answers
+from insight_edge.compile.graph.reference import answers
 from insight_edge.compile.graph.workload import workload_from_onnx
 from insight_edge.compile.reading import read_source
 from insight_edge.compile.sources.calling import refuse_other_answers

@@ -12,7 +12,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from insight_edge.compile.graph.calls import batches, called
 from insight_edge.compile.graph.check import check_model
-from insight_edge.compile.graph.parity import answers
+from insight_edge.compile.graph.reference import answers
 from tests.fakes.onnx_models import Shape, graph_of, model_of, value
 from tests.fakes.stateful_models import listening_model
 

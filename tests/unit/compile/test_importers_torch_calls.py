@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from insight_edge.compile.graph.parity import answers
+from insight_edge.compile.graph.reference import answers
 from insight_edge.compile.reading import read_source
 
 pytestmark = pytest.mark.slow
