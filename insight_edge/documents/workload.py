@@ -12,6 +12,10 @@ Origin: TypeAlias = Literal["constant", "shape", "data"]
 """Where a tensor comes from: constants alone; sizes of tensors, too; what callers pass, too."""
 
 
+Said: TypeAlias = int | str | tuple[int, ...]
+"""What an attribute of an operator is."""
+
+
 class Operand(Document, frozen=True, kw_only=True):
     """A tensor as an input of an operator.
 
@@ -38,7 +42,7 @@ class Signature(Document, frozen=True, kw_only=True):
     op: str
     inputs: tuple[Operand | None, ...]
     outputs: tuple[bool, ...]
-    attributes: dict[str, int | str] = msgspec.field(default_factory=dict)
+    attributes: dict[str, Said] = msgspec.field(default_factory=dict)
 
 
 class Operation(Document, frozen=True, kw_only=True):

@@ -15,11 +15,11 @@ from onnx import AttributeProto, GraphProto, NodeProto
 from onnx.helper import get_attribute_value
 
 from insight_edge.compile.graph.shapes import Extent
-from insight_edge.documents.workload import Operand, Origin, Signature
+from insight_edge.documents.workload import Operand, Origin, Said, Signature
 
 TOLD = frozenset({
-    "antialias", "block_size", "coordinate_transformation_mode", "exclude_outside",
-    "ignore_index", "keep_aspect_ratio_policy", "mode", "reduction", "training_mode",
+    "antialias", "block_size", "coordinate_transformation_mode", "dilations", "exclude_outside",
+    "ignore_index", "keep_aspect_ratio_policy", "mode", "p", "reduction", "training_mode",
 })  # fmt: skip
 """Attributes that some backend has a rule about."""
 
@@ -102,6 +102,8 @@ def _origin(node: NodeProto, origins: Origins) -> Origin:
     return "shape" if node.op_type in SIZES and worst == "data" else worst
 
 
-def _value(attribute: AttributeProto) -> int | str:
+def _value(attribute: AttributeProto) -> Said:
     value = get_attribute_value(attribute)
+    if attribute.type == AttributeProto.INTS:
+        return tuple(map(int, value))
     return value.decode(errors="replace") if isinstance(value, bytes) else int(value)

@@ -92,6 +92,14 @@ def test_input_that_is_left_out_is_told() -> None:
     assert told.inputs[1] is None
 
 
+def test_attribute_of_several_numbers_is_told_whole_and_survives_its_document() -> None:
+    node = helper.make_node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], dilations=[1, 2])
+    model = model_of([node], [value("x", (1, 1, 8, 8))], [value("y", None)])
+    found = workload_from_onnx(model, "sha256:0")
+    assert found.signatures[0].attributes == {"dilations": (1, 2)}
+    assert decode_json(Workload, encode_json(found)) == found
+
+
 def test_calls_that_look_alike_share_a_signature() -> None:
     model = conv_model()
     check_model(model)
