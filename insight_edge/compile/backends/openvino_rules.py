@@ -9,7 +9,9 @@ from insight_edge.compile.refusals.rules import (
     Rule,
     always,
     attribute,
+    every,
     given,
+    left_out,
     of_data,
     of_rank,
     said,
@@ -66,6 +68,18 @@ RULES = (
         met=said("ignore_index"),
         reason="converts no {} that ignores a class",
         hint="export the model without its loss",
+    ),
+    Rule(
+        ops=frozenset({"QuantizeLinear"}),
+        met=every(attribute("block_size"), left_out(2)),
+        reason="converts no {} of blocks without zero points",
+        hint="give it zero points of 0",
+    ),
+    Rule(
+        ops=frozenset({"RoiAlign"}),
+        met=attribute("mode", "max"),
+        reason="interpolates first where {} takes the largest, the standard last",
+        hint="export it with mode avg",
     ),
     Rule(
         ops=frozenset({"STFT"}),

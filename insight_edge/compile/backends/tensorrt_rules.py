@@ -2,19 +2,33 @@
 """What TensorRT-RTX does not take of the operators that its parser knows, as data, for a plan.
 
 Found with the conformance corpora: its parser refuses these, or they would need
-an optimization profile for values and not for sizes.
+an optimization profile for values and not for sizes. Which types it does not take is in
+`tensorrt_types`, which operators it lacks in `tensorrt`.
 """
 
+from insight_edge.compile.backends.tensorrt_types import TYPES
 from insight_edge.compile.refusals.rules import (
     REDUCTIONS,
     Rule,
     always,
     attribute,
+    beyond,
+    every,
+    left_out,
     of_data,
+    of_rank,
     some,
     used,
 )
 from insight_edge.compile.refusals.usual_rules import CARRIED, COMPUTED, NO_INDICES, NO_TRAINING
+from insight_edge.documents.workload import Signature
+
+
+def stacks(signature: Signature) -> bool:
+    """Return whether a loop stacks what each turn answers, and somebody reads that."""
+    carried = len(signature.inputs) - 2
+    return any(signature.outputs[carried:])
+
 
 RULES = (
     Rule(
@@ -75,9 +89,40 @@ RULES = (
         hint="export it without",
     ),
     Rule(
+        ops=frozenset({"AveragePool", "LpPool", "MaxPool"}),
+        met=beyond("dilations", 1),
+        reason="has no {} with dilations",
+        hint="export it without",
+    ),
+    Rule(
+        ops=frozenset({"LpPool"}),
+        met=some(beyond("p", 1, 2), of_rank(0, 3)),
+        reason="has {} of images and volumes only, with p 1 or 2",
+        hint="compose it of Pow, AveragePool and Mul",
+    ),
+    Rule(
+        ops=frozenset({"TensorScatter"}),
+        met=some(attribute("mode", "circular"), of_rank(0, 2, 3, 5)),
+        reason="has {} of four dimensions only, and not circular",
+        hint="use ScatterND",
+    ),
+    Rule(
+        ops=frozenset({"Loop"}),
+        met=every(some(left_out(0), of_data(0)), stacks),
+        reason="stacks no answers of a {} whose number of turns is computed from the inputs",
+        hint="let the model carry the number of turns",
+    ),
+    Rule(
+        ops=frozenset({"NonZero"}),
+        met=of_data(0),
+        reason="builds no {}: it comes without the plug-in",
+        hint="end the model before it",
+    ),
+    Rule(
         ops=frozenset({"RoiAlign", "STFT"}),
         met=always,
         reason="builds no {}",
         hint="compute it before or after the model",
     ),
+    *TYPES,
 )

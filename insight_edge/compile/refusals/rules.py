@@ -64,6 +64,14 @@ def of_dtype(place: int, *dtypes: str) -> Met:
     return _of(place, lambda operand: operand.dtype in dtypes)
 
 
+def passed_as(*dtypes: str) -> Met:
+    """Return what is met by any input of these types that depends on what callers pass."""
+    return lambda signature: any(
+        operand is not None and operand.origin == "data" and operand.dtype in dtypes
+        for operand in signature.inputs
+    )
+
+
 def of_rank(place: int, *ranks: int) -> Met:
     """Return what is met by an input of one of these numbers of dimensions."""
     return _of(place, lambda operand: operand.rank in ranks)
@@ -72,6 +80,12 @@ def of_rank(place: int, *ranks: int) -> Met:
 def given(place: int) -> Met:
     """Return what is met by an input that is there."""
     return _of(place, lambda _: True)
+
+
+def left_out(place: int) -> Met:
+    """Return what is met by an input that is not there."""
+    there = given(place)
+    return lambda signature: not there(signature)
 
 
 def used(place: int) -> Met:
@@ -89,6 +103,16 @@ def attribute(name: str, *values: int | str) -> Met:
     return met
 
 
+def beyond(name: str, *values: int | str) -> Met:
+    """Return what is met by an attribute that is given and is, or holds, another than these."""
+
+    def met(signature: Signature) -> bool:
+        value = signature.attributes.get(name, ())
+        return not set(value if isinstance(value, tuple) else (value,)) <= set(values)
+
+    return met
+
+
 def said(name: str) -> Met:
     """Return what is met by an attribute that is given."""
     return lambda signature: name in signature.attributes
@@ -97,6 +121,11 @@ def said(name: str) -> Met:
 def some(*parts: Met) -> Met:
     """Return what is met where one is."""
     return lambda signature: any(part(signature) for part in parts)
+
+
+def every(*parts: Met) -> Met:
+    """Return what is met where all are."""
+    return lambda signature: all(part(signature) for part in parts)
 
 
 def always(signature: Signature) -> bool:  # noqa: ARG001 (a `Met`)

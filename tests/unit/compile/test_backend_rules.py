@@ -20,7 +20,7 @@ from insight_edge.compile.backends import (
 from insight_edge.compile.graph.signatures import TOLD
 from insight_edge.compile.graph.workload import workload_from_onnx
 from insight_edge.compile.refusals.refusal import Refusal
-from insight_edge.compile.refusals.rules import Rule
+from insight_edge.compile.refusals.rules import Rule, rule_refusal
 from insight_edge.documents.workload import Workload
 from tests.fakes.onnx_models import model_of, value, weights_of
 
@@ -29,6 +29,7 @@ Told = Callable[[Workload], Refusal | None]
 BY_BACKEND: Mapping[str, Told] = {
     "onnxruntime": onnxruntime_operators.unsupported_operators,
     "openvino": openvino_operators.unsupported_operators,
+    "tensorrt": lambda workload: rule_refusal(workload, tensorrt_rules.RULES),
     "tflite": tflite_operators.unsupported_operators,
 }
 RULES: Mapping[str, tuple[Rule, ...]] = {
@@ -56,6 +57,16 @@ def resize(**attributes: object) -> NodeProto:
     return helper.make_node("Resize", ["x", "", "", "two"], ["y"], **attributes)
 
 
+def pool(op: str, **attributes: object) -> NodeProto:
+    return helper.make_node(op, ["x"], ["y"], kernel_shape=[2, 2], **attributes)
+
+
+def blocks(*zeros: str) -> NodeProto:
+    return helper.make_node(
+        "QuantizeLinear", ["x", "w", *zeros], ["y"], axis=1, block_size=2, output_dtype=3
+    )
+
+
 REFUSED: list[tuple[str, NodeProto, int, str]] = [
     ("onnxruntime", helper.make_node("Max", ["x", "x"], ["y"]), TensorProto.INT16, "no kernel"),
     (
@@ -74,6 +85,38 @@ REFUSED: list[tuple[str, NodeProto, int, str]] = [
         "peepholes of LSTM",
     ),
     ("openvino", helper.make_node("Unsqueeze", ["x", "k"], ["y"]), TensorProto.FLOAT, "axes"),
+    ("openvino", blocks(), TensorProto.FLOAT, "blocks without zero points"),
+    (
+        "openvino",
+        helper.make_node("RoiAlign", ["x", "s", "k"], ["y"], mode="max"),
+        TensorProto.FLOAT,
+        "the largest",
+    ),
+    ("tensorrt", pool("MaxPool", dilations=[1, 2]), TensorProto.FLOAT, "dilations"),
+    ("tensorrt", pool("LpPool", p=3), TensorProto.FLOAT, "p 1 or 2"),
+    ("tensorrt", helper.make_node("Transpose", ["x"], ["y"]), TensorProto.UINT8, "uint8"),
+    ("tensorrt", helper.make_node("Max", ["x", "x"], ["y"]), TensorProto.UINT8, "uint8"),
+    ("tensorrt", helper.make_node("Mod", ["x", "x"], ["y"]), TensorProto.INT8, "int8"),
+    ("tensorrt", helper.make_node("Clip", ["x", "", ""], ["y"]), TensorProto.INT8, "bounds"),
+    ("tensorrt", helper.make_node("NonZero", ["x"], ["y"]), TensorProto.FLOAT, "NonZero"),
+    (
+        "tensorrt",
+        helper.make_node("DequantizeLinear", ["x", "w", "x"], ["y"]),
+        TensorProto.INT8,
+        "zero point",
+    ),
+    (
+        "tensorrt",
+        helper.make_node("DequantizeLinear", ["x", "w"], ["y"]),
+        TensorProto.UINT8,
+        "uint8",
+    ),
+    (
+        "tensorrt",
+        helper.make_node("TensorScatter", ["x", "x"], ["y"], mode="circular"),
+        TensorProto.FLOAT,
+        "circular",
+    ),
     ("tflite", helper.make_node("ReduceMax", ["x", "k"], ["y"]), TensorProto.FLOAT, "ReduceMax"),
     ("tflite", helper.make_node("Conv", ["x", "x"], ["y"]), TensorProto.FLOAT, "weights or scales"),
     ("tflite", helper.make_node("Add", ["x", "x"], ["y"]), TensorProto.INT8, "8-bit integers"),
@@ -84,6 +127,16 @@ TAKEN: list[tuple[str, NodeProto, int]] = [
     ("onnxruntime", helper.make_node("Max", ["x", "x"], ["y"]), TensorProto.INT32),
     ("openvino", resize(antialias=0), TensorProto.FLOAT),
     ("openvino", helper.make_node("Unsqueeze", ["x", "two"], ["y"]), TensorProto.FLOAT),
+    ("openvino", blocks("p"), TensorProto.FLOAT),
+    ("openvino", helper.make_node("RoiAlign", ["x", "s", "k"], ["y"]), TensorProto.FLOAT),
+    ("tensorrt", pool("MaxPool", dilations=[1, 1]), TensorProto.FLOAT),
+    ("tensorrt", pool("MaxPool"), TensorProto.FLOAT),
+    ("tensorrt", pool("LpPool", p=1), TensorProto.FLOAT),
+    ("tensorrt", helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT), TensorProto.UINT8),
+    ("tensorrt", helper.make_node("Max", ["x"], ["y"]), TensorProto.UINT8),
+    ("tensorrt", helper.make_node("Clip", ["x"], ["y"]), TensorProto.INT8),
+    ("tensorrt", helper.make_node("Clip", ["x", "x"], ["y"]), TensorProto.FLOAT),
+    ("tensorrt", helper.make_node("DequantizeLinear", ["x", "w", "two"], ["y"]), TensorProto.INT8),
     ("tflite", helper.make_node("ReduceMax", ["x", "two"], ["y"]), TensorProto.FLOAT),
     ("tflite", helper.make_node("Conv", ["x", "w"], ["y"]), TensorProto.FLOAT),
     ("tflite", helper.make_node("Add", ["x", "x"], ["y"]), TensorProto.INT32),
@@ -108,6 +161,37 @@ def test_call_is_refused_with_its_node_and_what_to_change(
 @pytest.mark.parametrize(("backend", "node", "kind"), TAKEN, ids=label)
 def test_call_beside_is_taken(backend: str, node: NodeProto, kind: int) -> None:
     assert BY_BACKEND[backend](called(node, kind)) is None
+
+
+@pytest.mark.parametrize(
+    ("turns", "read", "told"), [("k", "all", True), ("two", "all", False), ("k", "last", False)]
+)
+def test_plan_of_a_loop_stacks_answers_only_where_their_number_is_known(
+    turns: str, read: str, told: bool
+) -> None:
+    size = (2, 3)
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["going"], ["on"]),
+            helper.make_node("Neg", ["held"], ["kept"]),
+            helper.make_node("Abs", ["held"], ["each"]),
+        ],
+        "body",
+        [
+            value("turn", (), TensorProto.INT64),
+            value("going", (), TensorProto.BOOL),
+            value("held", size),
+        ],
+        [value("on", (), TensorProto.BOOL), value("kept", size), value("each", size)],
+    )
+    model = model_of(
+        [helper.make_node("Loop", [turns, "", "x"], ["last", "all"], body=body)],
+        [value("x", size), value("k", (), TensorProto.INT64)],
+        [value(read, None)],
+    )
+    model.graph.initializer.append(helper.make_tensor("two", TensorProto.INT64, [], [2]))
+    refusal = BY_BACKEND["tensorrt"](workload_from_onnx(model, "sha256:0"))
+    assert (refusal is not None) == told
 
 
 @pytest.mark.parametrize("backend", RULES)
