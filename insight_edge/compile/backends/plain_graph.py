@@ -7,7 +7,7 @@ Answers stay the same. Runs in the environment of a toolchain.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -93,20 +93,25 @@ def of_one_row(model: ModelProto) -> ModelProto:
     return settled
 
 
-def fold(model: ModelProto) -> None:
-    """Replace the nodes of a model whose answers are small and known by what they answer."""
+def fold(model: ModelProto, kept: Collection[str] = ()) -> None:
+    """Replace the nodes of a model whose answers are small and known by what they answer.
+
+    Args:
+        model: that was checked; it is changed.
+        kept: operators that stay.
+    """
     graph, types = model.graph, tensor_types(model)
     known = {t.name: numpy_helper.to_array(t) for t in graph.initializer if _is_small(t)}
-    kept, carried = [], []
+    nodes, carried = [], []
     for node in graph.node:
-        answers = _answers(node, known, types, model)
+        answers = None if node.op_type in kept else _answers(node, known, types, model)
         if answers is None:
-            kept.append(node)
+            nodes.append(node)
             continue
         known.update(answers)
         carried += [numpy_helper.from_array(array, name) for name, array in answers.items()]
     del graph.node[:]
-    graph.node.extend(kept)
+    graph.node.extend(nodes)
     graph.initializer.extend(carried)
 
 

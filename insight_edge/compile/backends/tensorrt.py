@@ -133,16 +133,17 @@ def _graph(job: BuildJob, scratch: Path) -> bytes:
     # These need the onnx package, which a plan does without.
     import onnx
 
+    from insight_edge.compile.backends.tensorrt_graph import readable
     from insight_edge.compile.backends.tensorrt_half import half_precision
     from insight_edge.compile.backends.tensorrt_qdq import symmetric_int8
 
     if job.target.precision == "int8":
         return symmetric_int8(job, scratch)
-    data = Path(job.model).read_bytes()
-    if job.target.precision == "fp32":
-        return data
-    halved: bytes = half_precision(onnx.load_from_string(data)).SerializeToString()
-    return halved
+    model = readable(onnx.load(job.model))
+    if job.target.precision == "fp16":
+        model = half_precision(model)
+    data: bytes = model.SerializeToString()
+    return data
 
 
 def _hardware_refusal(accelerator: Accelerator, profile: HardwareProfile) -> str | None:

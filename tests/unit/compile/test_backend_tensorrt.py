@@ -263,6 +263,34 @@ def test_recurrent_net_with_a_free_batch_builds(precision: Precision, tmp_path: 
 
 @INSTALLED
 @pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_axes_from_ranks_and_products_of_a_vector_build(
+    precision: Precision, tmp_path: Path
+) -> None:
+    model = model_of(
+        [
+            helper.make_node("Shape", ["x"], ["sizes"]),
+            helper.make_node("Size", ["sizes"], ["rank"]),
+            helper.make_node("Range", ["one", "rank", "one"], ["axes"]),
+            helper.make_node("MatMul", ["vector", "x"], ["product"]),
+            helper.make_node("ReduceMean", ["x", "axes"], ["mean"], keepdims=0),
+            helper.make_node("Unsqueeze", ["mean", "last"], ["column"]),
+            helper.make_node("Add", ["product", "column"], ["y"]),
+        ],
+        [value("x", ("batch", 3, 4))],
+        [value("y", ("batch", 4))],
+        {
+            "one": np.array(1, np.int64),
+            "last": np.array([1], np.int64),
+            "vector": np.ones(3, np.float32),
+        },
+    )
+    outcome = build_here(model, tmp_path, target=target(precision))
+    assert isinstance(outcome, Built), outcome
+
+
+@INSTALLED
+@pytest.mark.slow
 def test_graph_that_the_parser_refuses_fails_with_its_own_words(tmp_path: Path) -> None:
     unique = model_of(
         [helper.make_node("Unique", ["x"], ["y"])], [value("x", (4,))], [value("y", ("n",))]
