@@ -104,8 +104,10 @@ class OpenVinoBackend:
         os.environ["CI"] = "true"
         import openvino
 
+        from insight_edge.compile.backends.openvino_graph import as_standard
+
         precision = job.target.precision
-        model = _converted(job.model)
+        model = as_standard(_converted(job.model))
         if SCAN in job.target.options:
             return _scan(model, job, directory)
         if precision == "int8":
