@@ -54,9 +54,10 @@ def warm_up(call: Callable[[Query], object], queries: Iterator[Query]) -> float:
         before = median
 
 
-def block_iterations(call_s: float) -> int:
-    """Return how many calls make a block of about `BLOCK_S`."""
-    return int(np.clip(round(BLOCK_S / max(call_s, 1e-9)), MIN_BLOCK, MAX_BLOCK))
+def block_iterations(call_s: float, least: int = MIN_BLOCK) -> int:
+    """Return how many calls make a block of about `BLOCK_S`, at least some of them."""
+    usual = int(np.clip(round(BLOCK_S / max(call_s, 1e-9)), MIN_BLOCK, MAX_BLOCK))
+    return max(usual, least)
 
 
 def _group(

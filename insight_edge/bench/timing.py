@@ -9,7 +9,7 @@ from insight_edge.bench.interleave import Block, interleave
 from insight_edge.bench.measure import block_iterations
 from insight_edge.bench.noise import Reading, noise_between, read_noise
 from insight_edge.bench.subject import SubjectProcess
-from insight_edge.bench.verdict import measurement_from_blocks, round_spread
+from insight_edge.bench.verdict import MIN_ITERATIONS, measurement_from_blocks, round_spread
 from insight_edge.documents.evidence import Measurement
 
 REGION = "one inference of the engine's session, without pre- and post-processing"
@@ -22,6 +22,7 @@ class Scheme:
     Attributes:
         rounds: in each of which every subject is timed once.
         iterations: timed inferences of each subject in all; None for rounds of a fixed duration.
+        least: of them where the duration is fixed; with fewer in all a measurement is INVALID.
         threads: of the engine, as the subjects were started.
         bound: the machine is not of the profile's class, so latencies are bounds.
         seed: of the order within rounds.
@@ -29,6 +30,7 @@ class Scheme:
 
     rounds: int
     iterations: int | None = None
+    least: int = MIN_ITERATIONS
     threads: int
     bound: bool = False
     seed: int = 0
@@ -102,7 +104,7 @@ def time_launches(
 
 def _iterations(subject: SubjectProcess, scheme: Scheme) -> int:
     if scheme.iterations is None:
-        return block_iterations(subject.loaded.call_s)
+        return block_iterations(subject.loaded.call_s, -(-scheme.least // scheme.rounds))
     return -(-scheme.iterations // scheme.rounds)
 
 

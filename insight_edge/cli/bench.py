@@ -49,7 +49,8 @@ def bench(
         variant: which variant of each; the winner by default.
         threads: inference threads; as many as this process may use by default.
         rounds: in which each bundle is timed once; intervals resample them.
-        iterations: timed inferences of each bundle; by default 30 ms of them a round.
+        iterations: timed inferences of each bundle; by default 30 ms of them a round,
+            and at least 50.
         seed: of the order within rounds.
         python: interpreter to run in; by default this one, or that of the device's environment
             where this one lacks the engine.

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from insight_edge.bench.subject import SubjectProcess
 from insight_edge.bench.timing import Scheme, Timed, time_launches
+from insight_edge.bench.verdict import MIN_ITERATIONS
 from insight_edge.bundle.open import Bundle, open_manifest
 from insight_edge.cli.arrays import read_arrays
 from insight_edge.cli.screen import Format, emit, err
@@ -64,7 +65,8 @@ def scheme_from_flags(
         if count is not None and count < 1:
             raise ConfigurationError(f"{flag} is {count}, at least 1 is needed")
     used = usable_threads() if threads is None else threads
-    return Scheme(rounds=rounds, iterations=iterations, threads=used, seed=seed)
+    least = -(-MIN_ITERATIONS // launches)
+    return Scheme(rounds=rounds, iterations=iterations, least=least, threads=used, seed=seed)
 
 
 def time_contenders(

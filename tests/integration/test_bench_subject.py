@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from insight_edge.bench.measure import MAX_BLOCK, MIN_BLOCK
 from insight_edge.bench.subject import SubjectProcess
 from insight_edge.bench.timing import Scheme, time_launches, time_subjects
+from insight_edge.bench.verdict import MIN_ITERATIONS, MIN_ROUNDS
 from tests.fakes import engine
 from tests.fakes.engine_bundles import onnx_artifact, rows_of, weights_of, write_engine_bundle
 
@@ -120,6 +122,16 @@ def test_block_is_as_long_as_its_subject_asks_where_nobody_says(bundle: Path) ->
         (timed,) = time_subjects([subject], Scheme(rounds=2, threads=1))
     assert all(MIN_BLOCK <= len(block) <= MAX_BLOCK for block in timed.blocks)
     assert timed.measurement.verdict == "INVALID"
+
+
+@pytest.mark.parametrize("rounds", [MIN_ROUNDS, 7, 9, 10])
+def test_slow_subject_is_asked_often_enough_in_as_few_rounds_as_are_taken(
+    subject: SubjectProcess, rounds: int
+) -> None:
+    subject.loaded = msgspec.structs.replace(subject.loaded, call_s=1.0)
+    (timed,) = time_subjects([subject], Scheme(rounds=rounds, threads=1))
+    assert timed.measurement.iterations >= MIN_ITERATIONS
+    assert timed.measurement.verdict != "INVALID"
 
 
 def test_every_launch_starts_all_anew_and_leaves_none(bundle: Path) -> None:

@@ -81,3 +81,9 @@ def test_warm_up_of_a_slow_call_ends_with_the_call_at_the_cap(clock: Clock) -> N
 )
 def test_block_lasts_about_as_long_whatever_a_call_takes(call_s: float, expected: int) -> None:
     assert block_iterations(call_s) == expected
+
+
+def test_block_of_slow_calls_is_as_long_as_it_has_to_be() -> None:
+    assert block_iterations(1.0, 10) == 10
+    assert block_iterations(1.0, 1) == MIN_BLOCK
+    assert block_iterations(1e-6, 10) == MAX_BLOCK
