@@ -164,6 +164,13 @@ def _keras(kind: str) -> Any:
     elif kind == "scaled":
         scaling = layers.Normalization(mean=np.arange(4.0), variance=np.arange(1.0, 5.0))
         model = keras.Sequential([layers.Input((4,)), scaling, layers.Dense(2)])
+    elif kind == "words":
+        names = layers.StringLookup(vocabulary=["a", "b"], output_mode="one_hot", name="names")
+        inner = keras.Sequential([layers.Input((1,), dtype="string"), names])
+        model = keras.Sequential([layers.Input((1,), dtype="string"), inner, layers.Dense(2)])
+    elif kind == "ids":
+        ids = layers.IntegerLookup(vocabulary=[3, 5], name="names")
+        model = keras.Sequential([layers.Input((1,), dtype="int64"), ids, layers.Embedding(3, 2)])
     elif kind == "stateful":
         given = layers.Input(batch_shape=(1, 6, 4))
         model = keras.Model(given, layers.LSTM(3, stateful=True)(given))
@@ -200,7 +207,7 @@ def _tensorflow(kind: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
         model.export(path, verbose=False)
     random = np.random.default_rng(0)
     rows = random.normal(size=(model.inputs[0].shape[0] or 3, *model.inputs[0].shape[1:]))
-    rows = rows.astype(np.float32)
+    rows = rows.astype({"words": np.str_, "ids": np.int64}.get(kind, np.float32))
     given = [rows, np.zeros((3, 4), np.int32)] if kind == "two" else rows
     answers = model(given, training=False)
     return rows, np.asarray(answers[-1] if kind == "two" else answers)

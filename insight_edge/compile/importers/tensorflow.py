@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insight_edge.bundle.npz import npz_from_arrays
+from insight_edge.compile.importers.tensorflow_tables import refuse_tables
 from insight_edge.compile.sources.conversion import ANSWERS, INPUTS, MODEL
 from insight_edge.compile.sources.importing import OPSET, convert_apart
 from insight_edge.compile.sources.source import SourceModel
@@ -175,14 +176,28 @@ def _converted(function: Any, signature: Sequence[Any]) -> Any:
     import tf2onnx
     from tf2onnx.handler import tf_op
 
+    traced = _traced(function, signature)
+    refuse_tables(traced.as_graph_def())
     number_by_first_use(tf2onnx.graph.Node)
     tf_op("Erfc")(_Erfc)
     try:
         model, _ = tf2onnx.convert.from_function(function, input_signature=signature, opset=OPSET)
     except Exception as error:
         raise ModelError(f"tf2onnx cannot convert it: {_one_line(error)}") from error
-    _carry_constants(model.graph, function.get_concrete_function(*signature).graph.captures)
+    _carry_constants(model.graph, traced.captures)
     return model
+
+
+def _traced(function: Any, signature: Sequence[Any]) -> Any:
+    """Return the graph of a function.
+
+    Raises:
+        ModelError: it cannot be traced.
+    """
+    try:
+        return function.get_concrete_function(*signature).graph
+    except Exception as error:
+        raise ModelError(f"TensorFlow cannot trace it: {_one_line(error)}") from error
 
 
 def _carry_constants(graph: Any, captures: Sequence[Any]) -> None:

@@ -60,9 +60,21 @@ def test_code_in_a_layer_is_refused_unless_trusted(name: str, tmp_path: Path) ->
 
 def test_program_that_cannot_be_traced_says_what_is_wrong_with_it(tmp_path: Path) -> None:
     path = made_apart("tensorflow", tmp_path / "m.keras", "stateful")
-    with pytest.raises(ModelError, match="tf2onnx cannot convert it: ") as caught:
+    with pytest.raises(ModelError, match="TensorFlow cannot trace it: ") as caught:
         read_source(path)
     assert "in user code" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("words", "m.keras"), ("words", "saved"), ("ids", "m.keras")]
+)
+def test_layer_that_looks_up_is_refused_with_what_to_do(
+    kind: str, name: str, tmp_path: Path
+) -> None:
+    path = made_apart("tensorflow", tmp_path / name, kind)
+    with pytest.raises(ModelError, match=r"the layer '.*names[_\d]*' looks words") as caught:
+        read_source(path, trust_pickle=True)
+    assert "in the application" in str(caught.value.hint)
 
 
 @pytest.mark.parametrize("name", ["m.keras", "m.h5"])
