@@ -27,5 +27,18 @@ def unsupported_operators(workload: Workload) -> Refusal | None:
     return (
         operator_refusal(workload, classical, "cannot read {}")
         or operator_refusal(workload, UNSUPPORTED, "has no conversion rule for {}")
+        or _passed_on(workload)
         or rule_refusal(workload, RULES)
+    )
+
+
+def _passed_on(workload: Workload) -> Refusal | None:
+    """Refuse an output that is an input as well: converted, its name is lost to the input's."""
+    outputs = {spec.name for spec in workload.outputs}
+    names = [spec.name for spec in workload.inputs if spec.name in outputs]
+    if not names:
+        return None
+    return Refusal(
+        f"loses the name of an output that is an input as well ({', '.join(names)})",
+        hint="leave it out of the outputs: the application has it; or export it with an Identity",
     )

@@ -194,6 +194,19 @@ def test_plan_of_a_loop_stacks_answers_only_where_their_number_is_known(
     assert (refusal is not None) == told
 
 
+def test_output_that_is_an_input_is_refused_by_its_name() -> None:
+    def told(*outputs: str) -> Refusal | None:
+        nodes = [helper.make_node("Identity", ["x"], ["y"])]
+        model = model_of(nodes, [value("x", (1, 2))], [value(name, (1, 2)) for name in outputs])
+        return openvino_operators.unsupported_operators(workload_from_onnx(model, "sha256:0"))
+
+    refusal = told("y", "x")
+    assert refusal is not None
+    assert "an input as well (x)" in refusal
+    assert "Identity" in refusal.hint
+    assert told("y") is None
+
+
 @pytest.mark.parametrize("backend", RULES)
 def test_reasons_have_a_place_for_operators_and_hints_none(backend: str) -> None:
     for rule in RULES[backend]:
