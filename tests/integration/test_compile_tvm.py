@@ -197,6 +197,31 @@ def test_kernel_that_the_frontend_writes_itself_is_built_for_one_row(
         np.testing.assert_array_equal(found["y"], given["x"].clip(0, 6))
 
 
+def test_positions_of_a_free_length_are_built(built: Build, tmp_path: Path) -> None:
+    """As transformers add them: what follows has to know its sizes still."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["steps"], start=1, end=2),
+        helper.make_node("Squeeze", ["steps"], ["length"]),
+        helper.make_node("Range", ["start", "length", "step"], ["places"]),
+        helper.make_node("Gather", ["table", "places"], ["positions"]),
+        helper.make_node("Add", ["x", "positions"], ["moved"]),
+        helper.make_node("Reshape", ["moved", "parted"], ["y"]),
+    ]
+    table = weights_of(0, table=(9, 4))
+    shapes = [("batch", "steps", 4), ("batch", "steps", 2, 2)]
+    model = model_of(nodes, [value("x", shapes[0])], [value("y", shapes[1])], table)
+    for name, numbers in {"start": 0, "step": 1, "parted": [0, -1, 2, 2]}.items():
+        array = np.array(numbers, np.int64)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    job = replace(tvm_job(model.SerializeToString(), tmp_path), shared=str(tmp_path / "kept"))
+    artifact = built(job, tmp_path / "b")
+    rows = {"x": np.ones((2, 5, 4), np.float32)}
+    entry = artifact.directory / artifact.artifact.entry
+    found = tvm_answers(entry, artifact.artifact.settings, rows, ["y"])
+    wanted = (rows["x"] + table["table"][:5]).reshape(2, 5, 2, 2)
+    np.testing.assert_allclose(found["y"], wanted, rtol=1e-6)
+
+
 @pytest.mark.long
 def test_tuned_code_is_faster_than_untuned_and_right(built: Build, tmp_path: Path) -> None:
     model = dense_model(WIDTH, WIDTH)

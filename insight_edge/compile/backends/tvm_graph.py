@@ -36,6 +36,7 @@ def readable(model: ModelProto, *, one_row: bool) -> ModelProto:
     _leave_out_unread(plain)
     _rewrite(plain)
     fold(plain)
+    _count_up(plain)
     return plain
 
 
@@ -75,6 +76,35 @@ def _rewrite(model: ModelProto) -> None:
         nodes += (rewrite(node, types) if rewrite else None) or [node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
+
+
+def _count_up(model: ModelProto) -> None:
+    """Say ranges 0, 1, 2 … of an open size as sums of ones: of a range the length is forgotten.
+
+    Positions of a sequence are such, and all that is added to them.
+    """
+    whole = (t for t in model.graph.initializer if t.data_type == TensorProto.INT64 and not t.dims)
+    known = {tensor.name: int(numpy_helper.to_array(tensor)) for tensor in whole}
+    nodes = []
+    for node in model.graph.node:
+        counts = node.op_type == "Range" and [known.get(n) for n in node.input[::2]] == [0, 1]
+        nodes += _ones_summed(node, model) if counts else [node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _ones_summed(node: NodeProto, model: ModelProto) -> list[NodeProto]:
+    limit, answer = node.input[1], node.output[0]
+    one, axis, axes, size, ones = (f"{answer}.{n}" for n in ("one", "axis", "axes", "size", "ones"))
+    values = {one: np.int64(1), axis: np.int64(0), axes: np.zeros(1, np.int64)}
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()
+    )
+    return [
+        helper.make_node("Unsqueeze", [limit, axes], [size]),
+        helper.make_node("Expand", [one, size], [ones]),
+        helper.make_node("CumSum", [ones, axis], [answer], exclusive=1),
+    ]
 
 
 def _one_sided(node: NodeProto, types: Types) -> list[NodeProto] | None:

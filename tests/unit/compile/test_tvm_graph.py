@@ -180,6 +180,23 @@ def test_model_of_before_weights_were_left_out_of_the_inputs_is_folded() -> None
     assert not plain.graph.node
 
 
+@pytest.mark.parametrize(("start", "step", "summed"), [(0, 1, True), (1, 1, False), (0, 2, False)])
+@pytest.mark.parametrize("length", [0, 1, 7])
+def test_positions_of_an_open_size_are_sums_of_ones(
+    start: int, step: int, summed: bool, length: int
+) -> None:
+    nodes = [
+        helper.make_node("Constant", [], ["start"], value_int=start),
+        helper.make_node("Constant", [], ["step"], value_int=step),
+        helper.make_node("Size", ["x"], ["size"]),
+        helper.make_node("Range", ["start", "size", "step"], ["y"]),
+    ]
+    inputs = {"x": np.ones(length, np.float32)}
+    asked = model(nodes, inputs, {"y": TensorProto.INT64}, {"x": ("n",)})
+    plain = assert_read_as(asked, inputs)
+    assert ("Range" not in {node.op_type for node in plain.graph.node}) is summed
+
+
 def test_one_row_has_sizes_of_one() -> None:
     nodes = [helper.make_node("Shape", ["x"], ["y"])]
     asked = model(nodes, {"x": ODD}, {"y": TensorProto.INT64}, {"x": ("n",)})
