@@ -70,6 +70,12 @@ RULES = (
         reason="answers {} with as many boxes as there may be, not with those that were selected",
         hint="end the model before it, and select boxes in the application",
     ),
+    Rule(
+        ops=frozenset({"RoiAlign"}),
+        met=attribute("mode", "max"),
+        reason="takes the largest with {} otherwise than the standard",
+        hint="use the average",
+    ),
     NO_INDICES,
     NO_TRAINING,
     Rule(

@@ -87,6 +87,10 @@ def test_operator_that_the_frontend_lacks_is_refused_by_name(op: str, told: str)
         (helper.make_node("HannWindow", ["k"], ["y"]), "takes no HannWindow"),
         (helper.make_node("NonMaxSuppression", ["x", "x"], ["y"]), "as many boxes as there may be"),
         (
+            helper.make_node("RoiAlign", ["x", "w", "k"], ["y"], mode="max"),
+            "the largest with RoiAlign otherwise",
+        ),
+        (
             helper.make_node("MaxPool", ["x"], ["p", "y"], kernel_shape=[1, 1]),
             "makes no indices of MaxPool",
         ),
