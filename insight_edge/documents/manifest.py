@@ -87,6 +87,9 @@ class Variant(Document, frozen=True, kw_only=True):
     mean_tolerances: dict[str, float] = {}
 
 
+GoldenSource = Literal["data", "example", "random"]
+
+
 class Golden(Document, frozen=True, kw_only=True):
     """A few inputs and the answers to them, kept in an .npz of plain arrays.
 
@@ -94,12 +97,13 @@ class Golden(Document, frozen=True, kw_only=True):
         file: holds `input.<name>` (as callers pass them), `output.<name>` (raw outputs of the
             source model) and `variant.<variant>.<name>` (of a variant, as it was proven).
         rows: how many.
-        source: `data` where they are real rows, `random` where only shape and dtype are right.
+        source: `data` where they are real rows, `example` where the model's file carries them,
+            `random` where only shape and dtype are right.
     """
 
     file: FileEntry
     rows: int
-    source: Literal["data", "random"]
+    source: GoldenSource
 
 
 class Reference(Document, frozen=True, kw_only=True):

@@ -57,7 +57,9 @@ class TorchImporter:
             source = source_from_onnx(_export(program), name=path.stem, importer=FORM)
             _refuse_opset(source)
             refuse_other_answers(asked, source)
-        return replace(source, original=Original(form=FORM, data=data))
+        names = [spec.name for spec in source.workload.inputs]
+        examples = dict(zip(names, asked.examples, strict=True))
+        return replace(source, original=Original(form=FORM, data=data), examples=examples)
 
 
 @contextmanager

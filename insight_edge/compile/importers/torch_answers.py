@@ -35,12 +35,14 @@ class Answers:
     """What a program was asked and what it answered, in order, tensors alone.
 
     Attributes:
+        examples: what its author asked it, beside the noise of `inputs`.
         tolerance: of the largest element, by the precision that the program computes in.
         suspect: why an export may fail or answer otherwise, and what to do about it.
     """
 
     inputs: Sequence[Array]
     outputs: Sequence[Array]
+    examples: Sequence[Array]
     tolerance: float
     suspect: tuple[str, str] | None
 
@@ -68,6 +70,7 @@ def ask(program: "torch.export.ExportedProgram") -> Answers:
     return Answers(
         inputs=[_array(x, "an input") for x in _tensors(given)],
         outputs=outputs,
+        examples=[_array(x, "an input") for x in _tensors(program.example_inputs)],
         tolerance=tolerance,
         suspect=_suspect(program),
     )

@@ -5,8 +5,12 @@ Importers make one from a framework's file with `source_from_onnx`; which import
 does is for `reading` to say. It compiles nothing.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from insight_edge.documents.codec import MAX_DOCUMENT_BYTES, decode_json, digest
 from insight_edge.documents.manifest import ModelInfo
@@ -44,6 +48,7 @@ class SourceModel:
         importer: token of the importer that made it.
         description: what training wrote beside it; None for a bare model.
         original: the file itself, where a backend can take it; it answers as the ONNX does.
+        examples: rows of its inputs that the file carries, by name; none where it does not.
     """
 
     name: str
@@ -52,6 +57,7 @@ class SourceModel:
     importer: str
     description: SourceDescription | None = None
     original: Original | None = None
+    examples: Mapping[str, NDArray[np.generic]] = field(default_factory=dict, compare=False)
 
     @property
     def digest(self) -> str:

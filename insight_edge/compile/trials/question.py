@@ -5,11 +5,12 @@ The rows to prove on, the golden rows among them, and the reference. Prepared
 once a compilation; nothing here knows a target.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from insight_edge.bundle.durable import replace_file
 from insight_edge.bundle.npz import npz_from_arrays
@@ -19,7 +20,7 @@ from insight_edge.compile.rows.random_rows import random_rows
 from insight_edge.compile.rows.samples import Samples
 from insight_edge.compile.sources.source import SourceModel
 from insight_edge.compile.trials.oracle import Arrays, fed_rows, source_answers
-from insight_edge.documents.manifest import Reference
+from insight_edge.documents.manifest import GoldenSource, Reference
 from insight_edge.documents.steps import Feature, Observe
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import ConfigurationError, ModelError
@@ -45,7 +46,8 @@ class Question:
         rows: by input name, to prove on; none where there are no samples.
         labels: of these rows, or None; they fit an output.
         answers: raw outputs of the source model on them.
-        golden_rows: a few of the rows; random ones where there are none.
+        golden_rows: a few of the rows; where there are none, those that the model's file carries,
+            or random ones.
         golden_answers: raw outputs of the source model on the golden rows.
         observe, reference: what the device counts, and the same counted of the samples.
     """
@@ -55,7 +57,7 @@ class Question:
     answers: Arrays
     golden_rows: Arrays
     golden_answers: Arrays
-    golden_source: Literal["data", "random"]
+    golden_source: GoldenSource
     observe: Observe
     reference: Reference | None
 
@@ -79,7 +81,7 @@ def ask(source: SourceModel, samples: Samples | None) -> Question:
     answers = source_answers(source, fed_rows(source, rows)) if count else {}
     if labels is not None and count:
         scored_output(answers, labels, ranked=ranks_classes(source.described.model.task))
-    golden_rows, golden_answers = _golden(source, rows, count)
+    golden_source, golden_rows, golden_answers = _golden(source, rows, count)
     observe, reference = _reference(source, rows, answers, count)
     return Question(
         rows=rows if count else {},
@@ -87,7 +89,7 @@ def ask(source: SourceModel, samples: Samples | None) -> Question:
         answers=answers,
         golden_rows=golden_rows,
         golden_answers=golden_answers,
-        golden_source="data" if count else "random",
+        golden_source=golden_source,
         observe=observe,
         reference=reference,
     )
@@ -118,23 +120,37 @@ def _whole_batches(source: SourceModel, samples: Samples) -> tuple[Arrays, Label
     return cut, None if labels is None else labels[:keep]
 
 
-def _golden(source: SourceModel, rows: Arrays, count: int) -> tuple[Arrays, Arrays]:
-    """Return golden rows and the source model's answers to them."""
+def _golden(source: SourceModel, rows: Arrays, count: int) -> tuple[GoldenSource, Arrays, Arrays]:
+    """Return golden rows, where they come from, and the source model's answers to them."""
     batch = _batch(source)
     wanted = max(batch, GOLDEN_ROWS - GOLDEN_ROWS % batch)
     if count:
         chosen = np.unique(np.linspace(0, count - 1, min(wanted, count)).astype(np.int64))
         golden = {name: array[chosen] for name, array in rows.items()}
-        return golden, source_answers(source, fed_rows(source, golden))
+        return "data", golden, source_answers(source, fed_rows(source, golden))
     failed = None
-    for golden in random_rows(source.described.inputs, wanted):
+    for origin, golden in _made_up(source, wanted):
         try:
-            return golden, source_answers(source, fed_rows(source, golden))
+            return origin, golden, source_answers(source, fed_rows(source, golden))
         except RowlessError:
             raise
         except ModelError as error:
             failed = failed or error
     raise ModelError(f"{failed}", hint="pass rows that it takes (--calibration x.npz)") from failed
+
+
+def _made_up(source: SourceModel, wanted: int) -> Iterator[tuple[GoldenSource, Arrays]]:
+    """Yield rows to try where nobody gave any: the examples of the model's file first."""
+    # A description's rows are in another format, and of zeros alone no weight matters.
+    floats = [array for array in source.examples.values() if array.dtype.kind == "f"]
+    if source.examples and not source.described.pre and all(map(_varies, floats)):
+        yield "example", {name: array[:wanted] for name, array in source.examples.items()}
+    for golden in random_rows(source.described.inputs, wanted):
+        yield "random", golden
+
+
+def _varies(array: NDArray[np.generic]) -> bool:
+    return array.size < 2 or bool((array != array.flat[0]).any())
 
 
 def _batch(source: SourceModel) -> int:

@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -76,6 +77,15 @@ def test_the_program_stays_beside_what_it_became(saved: Path) -> None:
     original = read_source(saved).original
     assert original is not None
     assert (original.form, original.data) == ("torch", saved.read_bytes())
+
+
+def test_examples_of_the_program_stay_beside_what_it_became(saved: Path) -> None:
+    source = read_source(saved)
+    examples = source.examples
+    for spec in source.workload.inputs:
+        array = examples[spec.name]
+        assert (array.dtype.name, array.shape) == (spec.dtype, (2, *spec.shape[1:]))
+    assert any(np.array_equal(array, [3, 6]) for array in examples.values())
 
 
 def refused(path: Path) -> ModelError:

@@ -81,6 +81,22 @@ def test_without_rows_to_prove_on_golden_rows_are_random_and_say_so(samples: Any
     assert np.array_equal(golden, ask(source, None).golden_rows["x"])
 
 
+@pytest.mark.parametrize("count", [1, GOLDEN_ROWS, 100])
+def test_examples_of_the_file_are_golden_where_nobody_gave_rows(count: int) -> None:
+    rows = {"x": table_rows(count)}
+    source = replace(source_of(table_model()), examples=rows)
+    question = ask(source, None)
+    assert (question.count, question.golden_source) == (0, "example")
+    np.testing.assert_array_equal(question.golden_rows["x"], rows["x"][:GOLDEN_ROWS])
+    assert ask(source, samples_of(table_rows(100))).golden_source == "data"
+
+
+def test_examples_of_one_number_alone_are_not_golden() -> None:
+    zeros = {"x": np.zeros((2, 4), np.float32)}
+    question = ask(replace(source_of(table_model()), examples=zeros), None)
+    assert question.golden_source == "random"
+
+
 def test_random_rows_have_the_right_dtype_and_stay_within_any_vocabulary() -> None:
     model = model_of(
         [
