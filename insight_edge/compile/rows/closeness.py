@@ -46,6 +46,14 @@ def differences(source: Rows, target: Rows) -> Figures:
     return np.where(same, 0.0, np.where(np.isnan(difference), np.inf, difference))
 
 
+def resolution(rows: Rows) -> Figures:
+    """Return f8[n, elements], the step from each number to the next of its type; 0 of integers."""
+    if rows.dtype.kind != "f":
+        return np.zeros_like(flat(rows))
+    with np.errstate(invalid="ignore"):
+        return np.abs(flat(np.spacing(rows)))
+
+
 def sqnr_db(source: Rows, difference: Figures) -> float | None:
     """Return the ratio of signal to quantisation noise, or None where there is no ratio."""
     signal = float(np.square(flat(source)).sum())

@@ -18,6 +18,7 @@ from insight_edge.compile.rows.closeness import (
     differences,
     flat,
     output_evidence,
+    resolution,
     says_class,
 )
 from insight_edge.compile.rows.metric import Labels, Scores, ranks_classes, score
@@ -29,6 +30,10 @@ from insight_edge.stats.paired_scores import score_loss, score_rows_needed
 CLOSE_SHARE = 0.05
 """An element of an output that says no class is close when it is off by less than this share of
 the spread (standard deviation) of the source model's output."""
+
+CLOSE_STEPS = 4
+"""An element that is off by no more steps of its own type is close, however small the spread: sums
+in another order end so far apart, and what lies between is not in the source model's answer."""
 
 MIN_SQNR_DB = 0.0
 """Below it the error has more power than the answers: whatever the classes say, it is broken."""
@@ -141,7 +146,8 @@ def agreement(source: Rows, target: Rows, *, ranked: bool = True) -> Figures:
     """
     if ranked and says_class(source):
         return np.equal(classes(source), classes(target)).astype(np.float64)
-    far = ~(differences(source, target) <= CLOSE_SHARE * _spread(source))
+    close = np.fmax(CLOSE_SHARE * _spread(source), CLOSE_STEPS * resolution(source))
+    far = ~(differences(source, target) <= close)
     shares: Figures = 1 - far.sum(axis=1) / max(1, far.shape[1])
     return shares
 

@@ -198,6 +198,27 @@ def test_any_shape_that_says_no_class_is_compared_element_by_element(
     assert compared(source, target).worst_row == 5
 
 
+@given(
+    st.floats(1e-30, 1e30), st.sampled_from([np.float16, np.float32, np.float64]), st.integers(0, 9)
+)
+def test_rounding_of_an_output_that_hardly_varies_is_no_loss(
+    size: float, dtype: type[np.floating[Any]], seed: int
+) -> None:
+    size = min(max(size, 1e-4), 1e4) if dtype is np.float16 else size
+    random = np.random.default_rng(seed)
+    middle = np.full((LEAST_ROWS, 1), size, dtype)
+    step = np.spacing(middle)
+    source = middle + step * random.integers(0, 2, middle.shape).astype(dtype)
+    target = middle + step * random.integers(0, 2, middle.shape).astype(dtype)
+    assert compared(source, target).verdict == "PROVEN"
+    assert compared(source, source + 16 * step).verdict == "FAILED"
+
+
+def test_infinity_that_is_met_is_close() -> None:
+    source = np.array([[np.inf], [1.0], [-np.inf], [2.0]], np.float32)
+    assert agreement(source, source).tolist() == [1.0] * 4
+
+
 def test_a_map_agrees_in_as_many_elements_as_are_close() -> None:
     source = np.random.default_rng(0).normal(size=(400, 10, 20))
     target = source.copy()
