@@ -100,6 +100,13 @@ def fold(model: ModelProto, kept: Collection[str] = ()) -> None:
         model: that was checked; it is changed.
         kept: operators that stay.
     """
+    # A target of a Reshape that became a constant tells more sizes.
+    while _folded(model, kept) and any(node.op_type in SIZES for node in model.graph.node):
+        pass
+
+
+def _folded(model: ModelProto, kept: Collection[str]) -> bool:
+    """Replace what is known of the shapes as they are; return whether anything was."""
     graph, types = model.graph, tensor_types(model)
     known = {t.name: numpy_helper.to_array(t) for t in graph.initializer if _is_small(t)}
     nodes, carried = [], []
@@ -113,6 +120,7 @@ def fold(model: ModelProto, kept: Collection[str] = ()) -> None:
     del graph.node[:]
     graph.node.extend(nodes)
     graph.initializer.extend(carried)
+    return bool(carried)
 
 
 def tensor_types(model: ModelProto) -> dict[str, Any]:

@@ -180,6 +180,22 @@ def test_model_of_before_weights_were_left_out_of_the_inputs_is_folded() -> None
     assert not plain.graph.node
 
 
+def test_sizes_that_follow_from_folded_sizes_are_constants_too() -> None:
+    nodes = [
+        helper.make_node("Constant", [], ["two"], value_ints=[2]),
+        helper.make_node("Shape", ["x"], ["rows"], end=1),
+        helper.make_node("Shape", ["x"], ["width"], start=1),
+        helper.make_node("Div", ["width", "two"], ["half"]),
+        helper.make_node("Concat", ["rows", "half", "two"], ["parted"], axis=0),
+        helper.make_node("Reshape", ["x", "parted"], ["parts"]),
+        helper.make_node("Shape", ["parts"], ["sizes"]),
+        helper.make_node("Neg", ["sizes"], ["y"]),
+    ]
+    inputs = {"x": np.ones((3, 8), np.float32)}
+    plain = assert_read_as(model(nodes, inputs, {"y": TensorProto.INT64}), inputs)
+    assert not {"Shape", "Neg"} & {node.op_type for node in plain.graph.node}
+
+
 @pytest.mark.parametrize(("start", "step", "summed"), [(0, 1, True), (1, 1, False), (0, 2, False)])
 @pytest.mark.parametrize("length", [0, 1, 7])
 def test_positions_of_an_open_size_are_sums_of_ones(
