@@ -97,8 +97,8 @@ class Golden(Document, frozen=True, kw_only=True):
         file: holds `input.<name>` (as callers pass them), `output.<name>` (raw outputs of the
             source model) and `variant.<variant>.<name>` (of a variant, as it was proven).
         rows: how many.
-        source: `data` where they are real rows, `example` where the model's file carries them,
-            `random` where only shape and dtype are right.
+        source: `data` where they are real rows, `example` where the model's file carries
+            the first of them, `random` where only shape and dtype are right.
     """
 
     file: FileEntry

@@ -44,6 +44,18 @@ def random_rows(specs: Sequence[TensorSpec], count: int) -> Iterator[Arrays]:
             }
 
 
+def random_rows_after(rows: Arrays, count: int) -> Arrays:
+    """Return rows by input name: at most `count` of these, and random ones of their shapes."""
+    random = np.random.default_rng(RANDOM_SEED)
+    first = {name: array[:count] for name, array in rows.items()}
+    return {
+        name: np.concatenate(
+            [array, _rows(random, str(array.dtype), (count - len(array), *array.shape[1:]))]
+        )
+        for name, array in first.items()
+    }
+
+
 def _shape(spec: TensorSpec, size: int) -> tuple[int, ...]:
     return tuple(size if isinstance(each, str) else each for each in spec.shape[1:])
 

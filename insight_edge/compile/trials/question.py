@@ -16,7 +16,7 @@ from insight_edge.bundle.durable import replace_file
 from insight_edge.bundle.npz import npz_from_arrays
 from insight_edge.compile.graph.rowwise import RowlessError
 from insight_edge.compile.rows.metric import Labels, ranks_classes, scored_output
-from insight_edge.compile.rows.random_rows import random_rows
+from insight_edge.compile.rows.random_rows import random_rows, random_rows_after
 from insight_edge.compile.rows.samples import Samples
 from insight_edge.compile.sources.source import SourceModel
 from insight_edge.compile.trials.oracle import Arrays, fed_rows, source_answers
@@ -46,8 +46,8 @@ class Question:
         rows: by input name, to prove on; none where there are no samples.
         labels: of these rows, or None; they fit an output.
         answers: raw outputs of the source model on them.
-        golden_rows: a few of the rows; where there are none, those that the model's file carries,
-            or random ones.
+        golden_rows: a few of the rows; where there are none, those that the model's file carries
+            and random ones after them.
         golden_answers: raw outputs of the source model on the golden rows.
         observe, reference: what the device counts, and the same counted of the samples.
     """
@@ -144,7 +144,10 @@ def _made_up(source: SourceModel, wanted: int) -> Iterator[tuple[GoldenSource, A
     # A description's rows are in another format, and of zeros alone no weight matters.
     floats = [array for array in source.examples.values() if array.dtype.kind == "f"]
     if source.examples and not source.described.pre and all(map(_varies, floats)):
-        yield "example", {name: array[:wanted] for name, array in source.examples.items()}
+        examples = dict(source.examples)
+        # A few rows leave most of a network's channels at rest; random ones follow where it can.
+        yield "example", random_rows_after(examples, wanted)
+        yield "example", {name: array[:wanted] for name, array in examples.items()}
     for golden in random_rows(source.described.inputs, wanted):
         yield "random", golden
 

@@ -82,12 +82,14 @@ def test_without_rows_to_prove_on_golden_rows_are_random_and_say_so(samples: Any
 
 
 @pytest.mark.parametrize("count", [1, GOLDEN_ROWS, 100])
-def test_examples_of_the_file_are_golden_where_nobody_gave_rows(count: int) -> None:
+def test_examples_of_the_file_are_golden_first_where_nobody_gave_rows(count: int) -> None:
     rows = {"x": table_rows(count)}
     source = replace(source_of(table_model()), examples=rows)
     question = ask(source, None)
     assert (question.count, question.golden_source) == (0, "example")
-    np.testing.assert_array_equal(question.golden_rows["x"], rows["x"][:GOLDEN_ROWS])
+    golden, kept = question.golden_rows["x"], min(count, GOLDEN_ROWS)
+    np.testing.assert_array_equal(golden[:kept], rows["x"][:kept])
+    assert len(rows_of(golden)) == len(golden) == GOLDEN_ROWS
     assert ask(source, samples_of(table_rows(100))).golden_source == "data"
 
 
