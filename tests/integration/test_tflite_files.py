@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """TFLite files of odd models answer as callers know the model, in the device's environment."""
 
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,44 +9,20 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from numpy.typing import NDArray
 from onnx import ModelProto, helper
 
-from insight_edge.bundle.npz import npz_from_arrays
-from insight_edge.compile.backends.tflite import TfLiteBackend
-from insight_edge.compile.building.build import build
 from insight_edge.compile.building.outcome import BuildOutcome, Built, Failed
 from insight_edge.compile.building.preparation import prepare_job
 from insight_edge.compile.graph.shapes import specs_of
 from insight_edge.compile.sources.source import Original, source_from_onnx
-from insight_edge.compile.toolchains.toolchain import Toolchain
-from insight_edge.documents.codec import digest, encode_json
-from insight_edge.documents.manifest import Io
+from insight_edge.documents.codec import digest
 from insight_edge.documents.target import target_from_token
 from tests.fakes.device_packages import device_python
 from tests.fakes.hardware import profile_of
 from tests.fakes.onnx_models import model_of, recurrent_model, value, weights_of
+from tests.fakes.tflite_builds import Array, answered, built
 
 pytestmark = pytest.mark.slow
-
-Array = NDArray[Any]
-ASK = """
-import sys
-from pathlib import Path
-import numpy as np
-from insight_edge.compile.job import Artifact
-from insight_edge.documents.codec import decode_json
-from insight_edge.documents.manifest import Io
-from insight_edge.runtime.engines.tflite import open_file
-place = Path(sys.argv[1])
-io = decode_json(Io, (place / "io.json").read_bytes())
-artifact = decode_json(Artifact, (place / "artifact.json").read_bytes())
-file = place / "artifact" / artifact.entry
-session = open_file(file, io.model_inputs, io.model_outputs, artifact.settings, threads=1)
-fed = dict(np.load(place / "fed.npz"))
-np.savez(place / "first.npz", **session.infer(fed))
-np.savez(place / "again.npz", **session.infer(fed))
-"""
 
 
 def square_images() -> ModelProto:
@@ -84,20 +59,6 @@ def across_rows() -> ModelProto:
     """Every answer depends on the other rows, which a file for one row cannot know."""
     node = helper.make_node("Softmax", ["x"], ["y"], axis=0)
     return model_of([node], [value("x", ("batch", 4))], [value("y", ("batch", 4))])
-
-
-def built(
-    model: ModelProto, place: Path, target: str = "tflite:fp32", own: bytes | None = None
-) -> BuildOutcome:
-    toolchain = TfLiteBackend().toolchain()
-    if not isinstance(toolchain, Toolchain):
-        pytest.skip(f"{toolchain.name}: {toolchain.reason}")
-    place.mkdir(exist_ok=True)
-    source = source_from_onnx(model.SerializeToString(), name="m", importer="onnx")
-    original = None if own is None else Original(form="tflite", data=own)
-    source = replace(source, original=original)
-    job = prepare_job(source, target_from_token(target), profile_of(), place)
-    return build(job, place / "build", python=toolchain.python)
 
 
 def dense(seed: int) -> ModelProto:
@@ -156,16 +117,11 @@ def test_file_answers_as_the_model_and_the_same_again(make: Any, tmp_path: Path)
     onnx.checker.check_model(model)
     outcome = built(model, tmp_path)
     assert isinstance(outcome, Built), outcome
-    place, fed = outcome.directory.parent, fed_to(model)
-    inputs, outputs = specs_of(model)
-    io = Io(inputs=inputs, outputs=outputs, model_inputs=inputs, model_outputs=outputs)
-    (place / "io.json").write_bytes(encode_json(io))
-    (place / "fed.npz").write_bytes(npz_from_arrays(fed))
-    subprocess.run([python, "-c", ASK, str(place)], check=True)
+    fed, outputs = fed_to(model), specs_of(model)[1]
+    first, again = answered(python, model, outcome, fed)
     session = onnxruntime.InferenceSession(model.SerializeToString())
     wanted = dict(zip([o.name for o in outputs], session.run(None, fed), strict=True))
-    first, again = np.load(place / "first.npz"), np.load(place / "again.npz")
-    assert set(first.files) == wanted.keys()
+    assert first.keys() == wanted.keys()
     for name, answer in wanted.items():
         assert first[name].dtype == answer.dtype
         np.testing.assert_allclose(first[name], answer, atol=1e-5)

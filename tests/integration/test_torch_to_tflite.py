@@ -31,7 +31,7 @@ from insight_edge.errors import ToolchainMissingError
 from tests.fakes.device_packages import device_python
 from tests.fakes.hardware import profile_of
 from tests.fakes.onnx_models import model_of, value
-from tests.integration.test_tflite_files import ASK
+from tests.fakes.tflite_builds import ASK
 
 pytestmark = pytest.mark.slow
 

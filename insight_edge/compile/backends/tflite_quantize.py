@@ -6,12 +6,15 @@ converts inside costs less than NumPy would outside. Calibration rows are put
 through a few at a time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from insight_edge.compile.backends.tflite_names import came_as_tflite, converted_names
+from insight_edge.compile.backends.tflite_outputs import COPY, parted
 from insight_edge.compile.job import BuildJob
 from insight_edge.compile.quantize.calibration import Arrays, calibration_feeds
 from insight_edge.errors import BuildFailedError
@@ -56,36 +59,57 @@ def quantize(job: BuildJob, full: Path) -> bytes:
 
 
 def _static(job: BuildJob, full: Path, alone: tuple[str, ...]) -> bytes:
-    from ai_edge_quantizer import quantizer, recipe
+    from ai_edge_quantizer import quantizer
 
-    rules = [
-        *recipe.static_wi8_ai8(),
-        *(
-            {"regex": ".*", "operation": op, "algorithm_key": "no_quantize", "op_config": {}}
-            for op in alone
-        ),
-    ]
-    static = quantizer.Quantizer(str(full), rules)
+    static = quantizer.Quantizer(parted(full), _recipe(alone))
     key, statistics = signature_key(full), None
-    for feeds in _blocks(_named_feeds(job, full)):
+    called = _called(job, full)
+    named = (
+        {called.get(name, name): rows for name, rows in feed.items()}
+        for feed in calibration_feeds(job)
+    )
+    for feeds in _blocks(named):
         statistics = static.calibrate(
             {key: feeds}, previous_calibration_result=statistics, num_threads=1
         )
+    _refuse_unbounded(statistics or {}, {name: own for own, name in called.items()})
     return _bytes(static, statistics)
 
 
-def _named_feeds(job: BuildJob, full: Path) -> Iterator[Arrays]:
-    """Return the calibration rows by what the file calls its inputs."""
+def _recipe(alone: tuple[str, ...]) -> list[Any]:
+    from ai_edge_quantizer import recipe
+
+    left = [(".*", op) for op in alone] + [(f"{COPY};?$", "*")]
+    return [
+        *recipe.static_wi8_ai8(),
+        *(
+            {"regex": regex, "operation": op, "algorithm_key": "no_quantize", "op_config": {}}
+            for regex, op in left
+        ),
+    ]
+
+
+def _refuse_unbounded(statistics: Mapping[str, Mapping[str, Any]], own: Mapping[str, str]) -> None:
+    """Refuse ranges that have no scale: kernels that were given one have ended the process."""
+    for name, found in statistics.items():
+        if not all(np.isfinite(bound).all() for bound in found.values()):
+            raise BuildFailedError(
+                f"tensor '{own.get(name, name)}' is NaN or infinite on the calibration rows, "
+                "which 8 bits have no scale for: leave out the rows that make it so, "
+                "or build tflite:int8+dynamic"
+            )
+
+
+def _called(job: BuildJob, full: Path) -> dict[str, str]:
+    """Return what the file calls the model's inputs and outputs; nothing where it is the model."""
     if came_as_tflite(job):
-        return calibration_feeds(job)
+        return {}
     import onnx
 
-    from insight_edge.compile.graph.shapes import input_values
+    from insight_edge.compile.graph.shapes import specs_of
 
-    values = input_values(onnx.load(job.model, load_external_data=False).graph)
-    called = converted_names(full, [value.name for value in values], ())
-    feeds = calibration_feeds(job)
-    return ({called[name]: rows for name, rows in feed.items()} for feed in feeds)
+    inputs, outputs = specs_of(onnx.load(job.model, load_external_data=False))
+    return converted_names(full, [one.name for one in inputs], [one.name for one in outputs])
 
 
 def _blocks(feeds: Iterator[Arrays]) -> Iterator[list[Arrays]]:

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Static INT8 of TFLite: outputs that are read inside or are inputs, and rows that are NaN."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, helper
+
+from insight_edge.compile.building.outcome import Built, Failed
+from insight_edge.compile.graph.shapes import specs_of
+from tests.fakes.device_packages import device_python
+from tests.fakes.onnx_models import model_of, value, weights_of
+from tests.fakes.tflite_builds import answered, built
+
+pytestmark = pytest.mark.slow
+
+ROWS = np.tile(np.random.default_rng(0).normal(size=(1, 8)).astype(np.float32), (32, 1))
+"""One row: ranges are averages over the rows, and cut what is beyond them off."""
+
+
+def layered(
+    outputs: dict[str, int], *others: NodeProto, inside: tuple[str, str] = ("Identity", "Relu")
+) -> ModelProto:
+    """Return two layers, `h` to `r` to `y`, with operators beside them and these outputs."""
+    nodes = [
+        helper.make_node("Gemm", ["x", "w1"], ["h"]),
+        helper.make_node(inside[0], ["h"], ["i"]),
+        helper.make_node(inside[1], ["i"], ["r"]),
+        helper.make_node("Gemm", ["r", "w2"], ["y"]),
+        *others,
+    ]
+    given = [value(name, ("batch", size)) for name, size in outputs.items()]
+    return model_of(nodes, [value("x", ("batch", 8))], given, weights_of(0, w1=(8, 16), w2=(16, 4)))
+
+
+MODELS = {
+    "read by a product": layered({"r": 16, "y": 4}),
+    "read by a softmax": layered({"y": 4, "p": 4}, helper.make_node("Softmax", ["y"], ["p"])),
+    "an input": layered({"x": 8, "y": 4}),
+    "an input by another name": layered(
+        {"z": 8, "y": 4}, helper.make_node("Identity", ["x"], ["z"])
+    ),
+}
+
+
+def answers_of(model: ModelProto, rows: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    names = [spec.name for spec in specs_of(model)[1]]
+    return dict(zip(names, session.run(names, {"x": rows}), strict=True))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_output_that_is_also_something_else_is_answered(name: str, tmp_path: Path) -> None:
+    python = device_python("tflite")
+    if python is None:
+        pytest.skip("the environment 'device-tflite' is not installed")
+    outcome = built(MODELS[name], tmp_path, "tflite:int8", rows={"x": ROWS})
+    assert isinstance(outcome, Built), outcome
+    first, again = answered(python, MODELS[name], outcome, {"x": ROWS[:5]})
+    for output, wanted in answers_of(MODELS[name], ROWS[:5]).items():
+        np.testing.assert_allclose(first[output], wanted, atol=0.05 * np.abs(wanted).max())
+        np.testing.assert_array_equal(first[output], again[output])
+
+
+@pytest.mark.parametrize("op", ["Abs", "LogSoftmax"])
+def test_rows_that_are_nan_inside_are_told_with_the_tensor(op: str, tmp_path: Path) -> None:
+    outcome = built(
+        layered({"y": 4}, inside=("Log", op)), tmp_path, "tflite:int8", rows={"x": ROWS}
+    )
+    assert isinstance(outcome, Failed)
+    assert "is NaN or infinite on the calibration rows" in outcome.reason
+    assert {"Abs": "tensor 'y'", "LogSoftmax": "LogSoftmax"}[op] in outcome.reason
+    assert "tflite:int8+dynamic" in outcome.reason
