@@ -30,6 +30,8 @@ from insight_edge.compile.graph.reference import Reference
 
 Constants = dict[str, NDArray[Any]]
 Types = Mapping[str, Any]
+Rewrite = Callable[[NodeProto, Types], list[NodeProto] | None]
+"""What a call is said in instead, by its node and the types of tensors; None for no change."""
 
 SIZES = frozenset({"Shape", "Size"})
 
@@ -80,6 +82,17 @@ def _body(node: NodeProto, types: Types, model: ModelProto) -> list[NodeProto]:
         for names in (each.input, each.output):
             names[:] = [n if n in faces else f"{given[0].name}/{n}" for n in names]
     return list(body)
+
+
+def rewrite(model: ModelProto, rewrites: Mapping[str, Rewrite]) -> None:
+    """Say calls of these operators of the standard in other calls."""
+    types = tensor_types(model)
+    nodes = []
+    for node in model.graph.node:
+        said = rewrites.get(node.op_type) if _is_standard(node) else None
+        nodes += (said(node, types) if said else None) or [node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
 
 
 def of_one_row(model: ModelProto) -> ModelProto:

@@ -51,20 +51,23 @@ def _write_simplified(model: Path, place: Path) -> list[str]:
     import onnx
     import onnxsim
 
-    from insight_edge.compile.backends.plain_graph import fold, inlined
+    from insight_edge.compile.backends.plain_graph import inlined
+    from insight_edge.compile.backends.tflite_graph import lowerable
     from insight_edge.compile.backends.tflite_operators import is_said_in_others
     from insight_edge.compile.graph.shapes import input_values
 
     simplified, agrees = onnxsim.simplify(inlined(onnx.load(model), is_said_in_others))
     if not agrees:
         raise BuildFailedError("onnxsim changed what the model answers")
+    # It says in one operator again what was said in several.
+    simplified = inlined(simplified, is_said_in_others)
     values = input_values(simplified.graph)
     _rename(simplified.graph, values)
     for value in (*values, *simplified.graph.output):
         dimensions = value.type.tensor_type.shape.dim
         if dimensions and not dimensions[0].dim_value:
             dimensions[0].dim_value = 1
-    fold(simplified)
+    lowerable(simplified)
     onnx.save(simplified, place)
     return [value.name for value in values]
 

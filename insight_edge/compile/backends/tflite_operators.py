@@ -27,8 +27,8 @@ UNSUPPORTED = frozenset({
 
 DECOMPOSED = frozenset({
     "Attention", "BlackmanWindow", "CenterCropPad", "GroupNormalization", "HammingWindow",
-    "HannWindow", "NegativeLogLikelihoodLoss", "RotaryEmbedding", "SoftmaxCrossEntropyLoss",
-    "Swish",
+    "HannWindow", "NegativeLogLikelihoodLoss", "RMSNormalization", "RotaryEmbedding",
+    "SoftmaxCrossEntropyLoss", "Swish",
 })  # fmt: skip
 """Said in other operators: these are lowered not at all, in part, or not as the standard says (a
 loss of weights that add up to less than nothing is 0)."""

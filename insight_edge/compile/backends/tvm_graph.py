@@ -6,19 +6,21 @@ constants that the graph carries, lacks operators, and leaves out attributes and
 outputs of some: these are said in other operators. The answers stay the same.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from insight_edge.compile.backends.plain_graph import fold, inlined, of_one_row, tensor_types
+from insight_edge.compile.backends.plain_graph import (
+    Rewrite,
+    Types,
+    fold,
+    inlined,
+    of_one_row,
+    rewrite,
+    tensor_types,
+)
 from insight_edge.compile.backends.tvm_operators import DECOMPOSED
 
 FLOATS = frozenset({TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.DOUBLE})
-
-Types = Mapping[str, Any]
-Rewrite = Callable[[NodeProto, Types], list[NodeProto] | None]
 
 
 def readable(model: ModelProto, *, one_row: bool) -> ModelProto:
@@ -34,7 +36,7 @@ def readable(model: ModelProto, *, one_row: bool) -> ModelProto:
     if odd := _oddly_normalised(plain):
         plain = inlined(plain, lambda node: node.output[0] in odd)
     _leave_out_unread(plain)
-    _rewrite(plain)
+    rewrite(plain, REWRITES)
     fold(plain)
     _count_up(plain)
     return plain
@@ -66,16 +68,6 @@ def _leave_out_unread(model: ModelProto) -> None:
 def _read(model: ModelProto) -> set[str]:
     names = {name for node in model.graph.node for name in node.input}
     return names | {value.name for value in model.graph.output}
-
-
-def _rewrite(model: ModelProto) -> None:
-    types = tensor_types(model)
-    nodes = []
-    for node in model.graph.node:
-        rewrite = REWRITES.get(node.op_type)
-        nodes += (rewrite(node, types) if rewrite else None) or [node]
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
 
 
 def _count_up(model: ModelProto) -> None:
