@@ -5,6 +5,7 @@ Found with the conformance corpora: it ends well with most of these and writes a
 custom operator in their place, or what no kernel takes.
 """
 
+from insight_edge.compile.backends.tflite_forms import FORMS
 from insight_edge.compile.refusals.rules import (
     REDUCTIONS,
     Rule,
@@ -28,7 +29,16 @@ CAST = "cast to float32 or int32 before"
 RULES = (
     Rule(
         ops=REDUCTIONS
-        | {"AffineGrid", "CenterCropPad", "Col2Im", "Expand", "OneHot", "Reshape", "Split"}
+        | {
+            "AffineGrid",
+            "CenterCropPad",
+            "Col2Im",
+            "CumSum",
+            "Expand",
+            "OneHot",
+            "Reshape",
+            "Split",
+        }
         | {"Squeeze", "Trilu", "Unsqueeze"},
         met=of_data(1),
         reason=COMPUTED,
@@ -37,6 +47,12 @@ RULES = (
     Rule(
         ops=frozenset({"Pad", "Slice"}),
         met=some(*map(of_data, range(1, 5))),
+        reason=COMPUTED,
+        hint=CARRIED,
+    ),
+    Rule(
+        ops=frozenset({"MelWeightMatrix"}),
+        met=some(*map(of_data, range(5))),
         reason=COMPUTED,
         hint=CARRIED,
     ),
@@ -50,6 +66,7 @@ RULES = (
         ops=frozenset(
             {
                 "Conv",
+                "ConvInteger",
                 "ConvTranspose",
                 "DequantizeLinear",
                 "GRU",
@@ -76,6 +93,8 @@ RULES = (
         ops=frozenset(
             {
                 "Add",
+                "BitwiseNot",
+                "Div",
                 "Equal",
                 "Greater",
                 "GreaterOrEqual",
@@ -88,6 +107,12 @@ RULES = (
         met=of_dtype(0, "int8", "uint8"),
         reason="has no kernel for {} of 8-bit integers that are not quantised",
         hint=CAST,
+    ),
+    Rule(
+        ops=frozenset({"Mod"}),
+        met=of_dtype(0, "uint8"),
+        reason="has no kernel for {} of unsigned integers",
+        hint="cast to int32 before",
     ),
     Rule(
         ops=frozenset({"Pow"}),
@@ -128,4 +153,5 @@ RULES = (
         reason="has no {} that wraps around",
         hint="join slices instead",
     ),
+    *FORMS,
 )

@@ -18,10 +18,21 @@ from insight_edge.compile.graph.shapes import Extent
 from insight_edge.documents.workload import Operand, Origin, Said, Signature
 
 TOLD = frozenset({
-    "antialias", "block_size", "coordinate_transformation_mode", "dilations", "exclude_outside",
-    "ignore_index", "keep_aspect_ratio_policy", "mode", "p", "reduction", "training_mode",
+    "antialias", "block_size", "coordinate_transformation_mode", "exclude_outside",
+    "ignore_index", "keep_aspect_ratio_policy", "mode", "reduction", "training_mode",
 })  # fmt: skip
 """Attributes that some backend has a rule about."""
+
+TOLD_OF = {
+    "AveragePool": frozenset({"dilations"}),
+    "BitShift": frozenset({"direction"}),
+    "GridSample": frozenset({"padding_mode"}),
+    "LpNormalization": frozenset({"axis", "p"}),
+    "LpPool": frozenset({"auto_pad", "ceil_mode", "dilations", "p", "pads"}),
+    "MaxPool": frozenset({"dilations"}),
+    "Mod": frozenset({"fmod"}),
+}
+"""The same of one operator alone: told of all, they would keep apart what else looks alike."""
 
 SIZES = frozenset({"Shape", "Size"})
 ORDER: tuple[Origin, ...] = ("constant", "shape", "data")
@@ -80,7 +91,11 @@ def signature_of(
         op=op,
         inputs=tuple(_operand(name, extents, origins) for name in node.input),
         outputs=tuple(name in read for name in node.output),
-        attributes={a.name: _value(a) for a in node.attribute if a.name in TOLD},
+        attributes={
+            a.name: _value(a)
+            for a in node.attribute
+            if a.name in TOLD or a.name in TOLD_OF.get(op, ())
+        },
     )
 
 

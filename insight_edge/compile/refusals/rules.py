@@ -118,6 +118,13 @@ def said(name: str) -> Met:
     return lambda signature: name in signature.attributes
 
 
+def not_along_last(signature: Signature) -> bool:
+    """Return whether a call is along another axis than the last of its first input."""
+    first = signature.inputs[0]
+    last = -1 if first is None or first.rank is None else first.rank - 1
+    return signature.attributes.get("axis", -1) not in {-1, last}
+
+
 def some(*parts: Met) -> Met:
     """Return what is met where one is."""
     return lambda signature: any(part(signature) for part in parts)

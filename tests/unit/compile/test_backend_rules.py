@@ -17,7 +17,7 @@ from insight_edge.compile.backends import (
     tflite_rules,
     tvm_rules,
 )
-from insight_edge.compile.graph.signatures import TOLD
+from insight_edge.compile.graph.signatures import TOLD, TOLD_OF
 from insight_edge.compile.graph.workload import workload_from_onnx
 from insight_edge.compile.refusals.refusal import Refusal
 from insight_edge.compile.refusals.rules import Rule, rule_refusal
@@ -50,6 +50,7 @@ def called(node: NodeProto, kind: int = TensorProto.FLOAT) -> Workload:
         weights_of(0, w=(2, 2, 1, 1), s=(1, 8, 4), p=(1, 6)),
     )
     model.graph.initializer.append(helper.make_tensor("two", TensorProto.INT64, [1], [2]))
+    model.graph.initializer.append(helper.make_tensor("two8", TensorProto.UINT8, [1], [2]))
     return workload_from_onnx(model, "sha256:0")
 
 
@@ -65,6 +66,18 @@ def blocks(*zeros: str) -> NodeProto:
     return helper.make_node(
         "QuantizeLinear", ["x", "w", *zeros], ["y"], axis=1, block_size=2, output_dtype=3
     )
+
+
+def sampled(**attributes: object) -> NodeProto:
+    return helper.make_node("GridSample", ["x", "x"], ["y"], **attributes)
+
+
+def shifted(by: str, direction: str) -> NodeProto:
+    return helper.make_node("BitShift", ["x", by], ["y"], direction=direction)
+
+
+def normalised(**attributes: object) -> NodeProto:
+    return helper.make_node("LpNormalization", ["x"], ["y"], **attributes)
 
 
 REFUSED: list[tuple[str, NodeProto, int, str]] = [
@@ -121,6 +134,21 @@ REFUSED: list[tuple[str, NodeProto, int, str]] = [
     ("tflite", helper.make_node("Conv", ["x", "x"], ["y"]), TensorProto.FLOAT, "weights or scales"),
     ("tflite", helper.make_node("Add", ["x", "x"], ["y"]), TensorProto.INT8, "8-bit integers"),
     ("tflite", helper.make_node("Pow", ["x", "x"], ["y"]), TensorProto.INT32, "of integers"),
+    ("tflite", helper.make_node("Div", ["x", "x"], ["y"]), TensorProto.INT8, "8-bit integers"),
+    ("tflite", helper.make_node("BitwiseNot", ["x"], ["y"]), TensorProto.UINT8, "8-bit integers"),
+    ("tflite", helper.make_node("Mod", ["x", "x"], ["y"]), TensorProto.UINT8, "unsigned"),
+    ("tflite", helper.make_node("Mod", ["x", "x"], ["y"], fmod=1), TensorProto.FLOAT, "fmod"),
+    ("tflite", shifted("two8", "LEFT"), TensorProto.UINT8, "to the left"),
+    ("tflite", helper.make_node("CumSum", ["x", "k"], ["y"]), TensorProto.FLOAT, "CumSum"),
+    ("tflite", helper.make_node("ConvInteger", ["x", "x"], ["y"]), TensorProto.UINT8, "weights"),
+    ("tflite", pool("MaxPool", dilations=[1, 2]), TensorProto.FLOAT, "no dilated MaxPool"),
+    ("tflite", pool("AveragePool", dilations=[2, 2]), TensorProto.FLOAT, "AveragePool"),
+    ("tflite", pool("LpPool", pads=[0, 1, 0, 0]), TensorProto.FLOAT, "without padding"),
+    ("tflite", pool("LpPool", auto_pad="SAME_UPPER"), TensorProto.FLOAT, "without padding"),
+    ("tflite", pool("LpPool", ceil_mode=1), TensorProto.FLOAT, "rounded up"),
+    ("tflite", normalised(p=1), TensorProto.FLOAT, "by squares"),
+    ("tflite", normalised(axis=1), TensorProto.FLOAT, "the last axis"),
+    ("tflite", sampled(padding_mode="reflection"), TensorProto.FLOAT, "reflects"),
 ]
 
 TAKEN: list[tuple[str, NodeProto, int]] = [
@@ -141,6 +169,17 @@ TAKEN: list[tuple[str, NodeProto, int]] = [
     ("tflite", helper.make_node("Conv", ["x", "w"], ["y"]), TensorProto.FLOAT),
     ("tflite", helper.make_node("Add", ["x", "x"], ["y"]), TensorProto.INT32),
     ("tflite", helper.make_node("Swish", ["x"], ["y"]), TensorProto.FLOAT),
+    ("tflite", helper.make_node("Div", ["x", "x"], ["y"]), TensorProto.INT32),
+    ("tflite", helper.make_node("BitwiseNot", ["x"], ["y"]), TensorProto.INT32),
+    ("tflite", helper.make_node("Mod", ["x", "x"], ["y"], fmod=0), TensorProto.INT8),
+    ("tflite", shifted("two8", "RIGHT"), TensorProto.UINT8),
+    ("tflite", shifted("two", "LEFT"), TensorProto.INT64),
+    ("tflite", helper.make_node("CumSum", ["x", "two"], ["y"]), TensorProto.FLOAT),
+    ("tflite", pool("MaxPool", dilations=[1, 1]), TensorProto.FLOAT),
+    ("tflite", pool("LpPool", pads=[0, 0, 0, 0], auto_pad="VALID"), TensorProto.FLOAT),
+    ("tflite", normalised(p=2, axis=3), TensorProto.FLOAT),
+    ("tflite", normalised(), TensorProto.FLOAT),
+    ("tflite", sampled(padding_mode="border", mode="nearest"), TensorProto.FLOAT),
 ]
 
 
@@ -216,7 +255,16 @@ def test_reasons_have_a_place_for_operators_and_hints_none(backend: str) -> None
         assert "{}" not in rule.hint
 
 
-def test_attributes_that_are_told_are_known_to_onnx() -> None:
+def test_volumes_are_not_sampled_at_the_nearest() -> None:
+    node = helper.make_node("GridSample", ["x", "g"], ["y"], mode="nearest")
+    inputs = [value("x", (1, 2, 4, 4, 4)), value("g", (1, 3, 3, 3, 3))]
+    model = model_of([node], inputs, [value("y", (1, 2, 3, 3, 3))], opset=20)
+    refusal = BY_BACKEND["tflite"](workload_from_onnx(model, "sha256:0"))
+    assert refusal == "has no GridSample of the nearest in a volume"
 
-    known = {name for each in onnx.defs.get_all_schemas_with_history() for name in each.attributes}
-    assert known >= TOLD
+
+def test_attributes_that_are_told_are_known_to_onnx() -> None:
+    every = onnx.defs.get_all_schemas_with_history()
+    assert {name for each in every for name in each.attributes} >= TOLD
+    for op, told in TOLD_OF.items():
+        assert {name for each in every if each.name == op for name in each.attributes} >= told
