@@ -55,6 +55,13 @@ def steps() -> ModelProto:
     return model
 
 
+def sized() -> ModelProto:
+    """One answer is known before the model runs."""
+    nodes = [helper.make_node("Relu", ["x"], ["y"]), helper.make_node("Shape", ["x"], ["sizes"])]
+    outputs = [value("y", (2, 4)), value("sizes", (2,), kind=7)]
+    return model_of(nodes, [value("x", (2, 4))], outputs)
+
+
 def across_rows() -> ModelProto:
     """Every answer depends on the other rows, which a file for one row cannot know."""
     node = helper.make_node("Softmax", ["x"], ["y"], axis=0)
@@ -108,7 +115,7 @@ def fed_to(model: ModelProto) -> dict[str, Array]:
     return fed
 
 
-@pytest.mark.parametrize("make", [square_images, odd_names, gathered, steps])
+@pytest.mark.parametrize("make", [square_images, odd_names, gathered, steps, sized])
 def test_file_answers_as_the_model_and_the_same_again(make: Any, tmp_path: Path) -> None:
     python = device_python("tflite")
     if python is None:

@@ -77,6 +77,8 @@ def _rename(graph: "onnx.GraphProto", inputs: "list[onnx.ValueInfoProto]") -> No
     plain = plain_names([one.name for one in inputs], [one.name for one in graph.output])
     for value in (*inputs, *graph.output):
         value.name = plain[value.name]
+    for tensor in graph.initializer:
+        tensor.name = plain.get(tensor.name, tensor.name)
     for node in graph.node:
         node.input[:] = [plain.get(name, name) for name in node.input]
         node.output[:] = [plain.get(name, name) for name in node.output]
