@@ -62,6 +62,16 @@ def sized() -> ModelProto:
     return model_of(nodes, [value("x", (2, 4))], outputs)
 
 
+def masked() -> ModelProto:
+    """A row whose mask is all false has no shares."""
+    nodes = [
+        helper.make_node("Where", ["mask", "x", "nothing"], ["kept"]),
+        helper.make_node("Softmax", ["kept"], ["y"], axis=-1),
+    ]
+    face = [value("x", (16, 3)), value("mask", (16, 3), kind=9)], [value("y", (16, 3))]
+    return model_of(nodes, *face, {"nothing": np.array([-np.inf], np.float32)})
+
+
 def across_rows() -> ModelProto:
     """Every answer depends on the other rows, which a file for one row cannot know."""
     node = helper.make_node("Softmax", ["x"], ["y"], axis=0)
@@ -115,7 +125,7 @@ def fed_to(model: ModelProto) -> dict[str, Array]:
     return fed
 
 
-@pytest.mark.parametrize("make", [square_images, odd_names, gathered, steps, sized])
+@pytest.mark.parametrize("make", [square_images, odd_names, gathered, steps, sized, masked])
 def test_file_answers_as_the_model_and_the_same_again(make: Any, tmp_path: Path) -> None:
     python = device_python("tflite")
     if python is None:

@@ -132,11 +132,17 @@ def _asked(
 
 
 def _random(random: np.random.Generator, spec: TensorSpec, count: int) -> NDArray[Any]:
-    """Return numbers that any model takes; what counts things stays at 0 or 1."""
+    """Return numbers that any model takes; what counts things stays at 0 or 1.
+
+    Masks leave something: what attends to nothing has no answer, and kernels give any.
+    """
     shape = tuple(count if isinstance(size, str) else size for size in spec.shape)
     if np.dtype(spec.dtype).kind == "f":
         return random.normal(size=shape).astype(spec.dtype)
-    return random.integers(0, 2, shape).astype(spec.dtype)
+    numbers = random.integers(0, 2, shape).astype(spec.dtype)
+    if numbers.dtype == np.bool_ and numbers.ndim:
+        numbers[..., :1] = True
+    return numbers
 
 
 def _model_answers(model: Path, outputs: Specs, feed: Arrays) -> Arrays:
