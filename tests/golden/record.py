@@ -252,6 +252,7 @@ WORKLOAD = Workload(
     peak_operation="conv",
     peak_tensors=(LiveTensor(name="x", length_bytes=784),),
     unsized=("loose",),
+    called="input 'sr' is a single number",
     signatures=(
         Signature(
             op="Conv",
