@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Static INT8 of TFLite: outputs that are read inside or are inputs, and rows that are NaN."""
+"""Static INT8 of TFLite: ranges, scales, outputs that are something else too, rows that are NaN."""
 
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from tests.fakes.tflite_builds import answered, built
 
 pytestmark = pytest.mark.slow
 
-ROWS = np.tile(np.random.default_rng(0).normal(size=(1, 8)).astype(np.float32), (32, 1))
-"""One row: ranges are averages over the rows, and cut what is beyond them off."""
+ROWS = np.random.default_rng(0).normal(size=(32, 8)).astype(np.float32)
+ROWS[0] *= 4
+"""The first reaches further than all others, which an average of ranges would cut off."""
 
 
 def layered(
@@ -39,6 +40,12 @@ def layered(
 MODELS = {
     "read by a product": layered({"r": 16, "y": 4}),
     "read by a softmax": layered({"y": 4, "p": 4}, helper.make_node("Softmax", ["y"], ["p"])),
+    "a product without a bias": model_of(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        [value("x", ("batch", 8))],
+        [value("y", ("batch", 16))],
+        weights_of(0, w=(8, 16)),
+    ),
     "an input": layered({"x": 8, "y": 4}),
     "an input by another name": layered(
         {"z": 8, "y": 4}, helper.make_node("Identity", ["x"], ["z"])
@@ -53,7 +60,7 @@ def answers_of(model: ModelProto, rows: NDArray[np.float32]) -> dict[str, NDArra
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_output_that_is_also_something_else_is_answered(name: str, tmp_path: Path) -> None:
+def test_answers_are_nearly_those_of_the_model(name: str, tmp_path: Path) -> None:
     python = device_python("tflite")
     if python is None:
         pytest.skip("the environment 'device-tflite' is not installed")

@@ -26,6 +26,9 @@ FEEDS_AT_ONCE = 16
 """The quantiser makes a list of what it is given."""
 
 LEFT_ALONE = ("INPUT", "OUTPUT")
+ONE_SCALE = ("BATCH_MATMUL",)
+"""Its kernel answers 0 for weights that have a scale a channel."""
+
 UNPADDED = "PADV2"
 """Its padding value gets a scale of the wrong rank in some graphs, and the quantiser refuses."""
 
@@ -61,27 +64,55 @@ def quantize(job: BuildJob, full: Path) -> bytes:
 def _static(job: BuildJob, full: Path, alone: tuple[str, ...]) -> bytes:
     from ai_edge_quantizer import quantizer
 
-    static = quantizer.Quantizer(parted(full), _recipe(alone))
-    key, statistics = signature_key(full), None
-    called = _called(job, full)
+    model, recipe = parted(full), _recipe(alone)
+    ranges = _ranges(job, full, model, recipe)
+    return _bytes(quantizer.Quantizer(model, recipe), ranges)
+
+
+def _ranges(job: BuildJob, full: Path, model: bytes, recipe: list[Any]) -> dict[str, Any]:
+    """Return the smallest and largest value of every tensor over all calibration rows.
+
+    The quantiser by itself takes moving averages of each row's, and cuts off what few rows reach:
+    on a forecaster that left 1 dB of 35, on a MobileNet 10 of 27.
+
+    Args:
+        job: with calibration rows.
+        full: the file as it was converted, whose faces the rows are for.
+        model: the same, made ready.
+        recipe: what is quantised.
+
+    Raises:
+        BuildFailedError: there are no rows, or a tensor is NaN or infinite on them.
+    """
+    from ai_edge_quantizer import calibrator, recipe_manager
+    from ai_edge_quantizer.utils.qsv_utils import min_max_update
+
+    key, called, asked = signature_key(full), _called(job, full), recipe_manager.RecipeManager()
+    asked.load_quantization_recipe(recipe)
+    seen = calibrator.Calibrator(model, num_threads=1, qsv_update_func=min_max_update)
     named = (
         {called.get(name, name): rows for name, rows in feed.items()}
         for feed in calibration_feeds(job)
     )
     for feeds in _blocks(named):
-        statistics = static.calibrate(
-            {key: feeds}, previous_calibration_result=statistics, num_threads=1
-        )
-    _refuse_unbounded(statistics or {}, {name: own for own, name in called.items()})
-    return _bytes(static, statistics)
+        seen.calibrate({key: feeds}, asked)
+    ranges: dict[str, Any] = seen.get_model_qsvs()
+    _refuse_unbounded(ranges, {name: own for own, name in called.items()})
+    return ranges
 
 
 def _recipe(alone: tuple[str, ...]) -> list[Any]:
     from ai_edge_quantizer import recipe
 
     left = [(".*", op) for op in alone] + [(f"{COPY};?$", "*")]
+    [usual] = recipe.static_wi8_ai8()
+    own = usual["op_config"]
+    one_scale = own | {
+        "weight_tensor_config": own["weight_tensor_config"] | {"granularity": "TENSORWISE"}
+    }
     return [
-        *recipe.static_wi8_ai8(),
+        usual,
+        *(usual | {"operation": op, "op_config": one_scale} for op in ONE_SCALE),
         *(
             {"regex": regex, "operation": op, "algorithm_key": "no_quantize", "op_config": {}}
             for regex, op in left
