@@ -191,9 +191,9 @@ def test_model_that_is_none_is_a_mistake(place: Path, name: str, data: bytes | N
     assert name in error
 
 
-def test_model_whose_outputs_have_no_rows_is_a_mistake(place: Path) -> None:
-    nodes = [onnx.helper.make_node("ReduceMean", ["x"], ["y"], keepdims=0)]
-    model = model_of(nodes, [value("x", ("batch", 4))], [value("y", ())])
+def test_model_whose_outputs_have_other_rows_is_a_mistake(place: Path) -> None:
+    nodes = [onnx.helper.make_node("ReduceMean", ["x"], ["y"], keepdims=1)]
+    model = model_of(nodes, [value("x", ("batch", 4))], [value("y", ("one", 1))])
     onnx.save(model, place / "mean.onnx")
     done = compile_(place, "--profile", "here.toml", "-o", "b", model="mean.onnx")
     error, hint = complaint(done, 2)
