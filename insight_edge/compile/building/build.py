@@ -12,12 +12,9 @@ import re
 import shutil
 import signal
 import stat
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,7 +25,7 @@ from insight_edge.compile.job import Artifact, BuildJob
 from insight_edge.compile.plugins.seam import TUNING
 from insight_edge.compile.toolchains.bounds import DISK_FULL_EXIT_CODE
 from insight_edge.compile.toolchains.gist import gist
-from insight_edge.compile.toolchains.processes import Watched, kill_tree, watch
+from insight_edge.compile.toolchains.processes import Watched, child, watch
 from insight_edge.documents.codec import decode_json, encode_json
 from insight_edge.documents.manifest import FileEntry
 from insight_edge.errors import BuildFailedError, DocumentError, StorageError
@@ -105,8 +102,13 @@ def _run(
     job: BuildJob, directory: Path, limits: BuildLimits, python: str, stop: threading.Event
 ) -> tuple[int, Watched]:
     """Return how the child ended: its code, and why it was ended where it was."""
+    paths = (str(directory / name) for name in ("job.json", "artifact", "artifact.json"))
+    bounds = (str(os.getpid()), str(limits.artifact_bytes))
+    command = [python, "-P", "-m", "insight_edge.compile.building.child", *paths, *bounds]
+    # Sets have one order in every build, and what a killed toolchain leaves lies in `tmp`.
+    fixed = {"PYTHONHASHSEED": "0", "TMPDIR": str(directory / "tmp")}
     try:
-        with _child(directory, limits, python) as process:
+        with child(command, directory, log="build.log", fixed=fixed) as process:
             seen = watch(
                 process.pid, wall_s=limits.wall_s, memory_bytes=limits.memory_bytes, stop=stop
             )
@@ -114,33 +116,6 @@ def _run(
         if not job.keep:
             shutil.rmtree(directory / "tmp")
     return process.returncode, seen
-
-
-@contextmanager
-def _child(
-    directory: Path, limits: BuildLimits, python: str
-) -> Iterator["subprocess.Popen[bytes]"]:
-    """Start the child; leave with it and all of its group dead and reaped."""
-    paths = (str(directory / name) for name in ("job.json", "artifact", "artifact.json"))
-    bounds = (str(os.getpid()), str(limits.artifact_bytes))
-    command = [python, "-P", "-m", "insight_edge.compile.building.child", *paths, *bounds]
-    # Sets have one order in every build, and what a killed toolchain leaves lies in `tmp`.
-    environment = os.environ | {"PYTHONHASHSEED": "0", "TMPDIR": str(directory / "tmp")}
-    with (directory / "build.log").open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        kill_tree(process.pid)
-        process.wait()
 
 
 def _refuse_end(returncode: int, stopped: str | None, directory: Path, log: str) -> None:

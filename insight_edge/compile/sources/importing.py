@@ -9,7 +9,6 @@ workshop's reference engine, never in the child.
 """
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from insight_edge.bench.lifeline import interrupts_held
 from insight_edge.bundle.durable import storing
 from insight_edge.compile.graph.parity import refuse_disagreement
 from insight_edge.compile.sources.conversion import (
@@ -36,7 +34,7 @@ from insight_edge.compile.sources.source import SourceModel, source_from_onnx
 from insight_edge.compile.toolchains.bounds import DISK_FULL_EXIT_CODE
 from insight_edge.compile.toolchains.environments import environment_python
 from insight_edge.compile.toolchains.gist import gist
-from insight_edge.compile.toolchains.processes import kill_tree, watch
+from insight_edge.compile.toolchains.processes import child, watch
 from insight_edge.documents.codec import decode_json, digest, encode_json
 from insight_edge.documents.workload import Workload
 from insight_edge.errors import DocumentError, ModelError, StorageError
@@ -162,23 +160,9 @@ def _run(place: Path, python: str, limits: ImportLimits) -> tuple[int, str | Non
     # Sets have one order in every conversion, what a killed child leaves goes with `place`, and
     # threads that spin for each other are no help on few rows.
     fixed = {"PYTHONHASHSEED": "0", "TMPDIR": str(place / "tmp"), "OMP_NUM_THREADS": "1"}
-    environment = os.environ | fixed
-    with (place / "log").open("wb") as log, interrupts_held():
-        process = subprocess.Popen(
-            command,
-            cwd=place,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    try:
+    with child(command, place, log="log", fixed=fixed) as process:
         seen = watch(process.pid, wall_s=limits.wall_s, memory_bytes=limits.memory_bytes)
-    finally:
-        kill_tree(process.pid)
-        returncode = process.wait()
-    return returncode, seen.stopped
+    return process.returncode, seen.stopped
 
 
 def _refuse_end(place: Path, returncode: int, stopped: str | None) -> None:

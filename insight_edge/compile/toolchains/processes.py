@@ -1,21 +1,56 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process and all that it started: their memory, and their end.
+"""A child and all that it started: their beginning, their memory, and their end.
 
-Read from `/proc`; a process that ends meanwhile counts as nothing.
+Memory is read from `/proc`; a process that ends meanwhile counts as nothing.
 """
 
 import contextlib
 import os
 import select
 import signal
+import subprocess
 import threading
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from insight_edge.bench.lifeline import interrupts_held
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 POLL_S = 0.02
 GIB = 2**30
+
+
+@contextlib.contextmanager
+def child(
+    command: Sequence[str], place: Path, *, log: str, fixed: Mapping[str, str]
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """Start a child that leads a group of its own; leave with all of its group dead, and it reaped.
+
+    Args:
+        command: what is run.
+        place: directory to run in.
+        log: file in it that gets all that is said.
+        fixed: variables of its environment, besides those of this process.
+    """
+    process = None
+    try:
+        with (place / log).open("wb") as said, interrupts_held():
+            process = subprocess.Popen(
+                command,
+                cwd=place,
+                env=os.environ | fixed,
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+        yield process
+    finally:
+        if process is not None:
+            kill_tree(process.pid)
+            process.wait()
 
 
 def process_tree(pid: int) -> tuple[int, ...]:
