@@ -10,8 +10,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,20 +83,12 @@ def look_inside(
         MeasurementError: the child died or hung.
         StorageError: there is no room for the arrays.
     """
-    with tempfile.TemporaryDirectory(prefix="insight-edge-insides-") as name:
-        setup = Setup(
-            bundle=str(bundle.absolute()),
-            variant=variant,
-            wanted=None if wanted is None else {k: tuple(v) for k, v in wanted.items()},
-            folder=name,
-            parent=os.getpid(),
-        )
-        answer = _asked(setup, inputs, python, timeout_s)
+    with _asked(bundle, variant, inputs, python, timeout_s, wanted=wanted) as (folder, answer):
         if not answer.known:
             return Insides(layers=None, tensors=None)
         if wanted is None:
             return Insides(layers=answer.layers, tensors=None)
-        return Insides(layers=None, tensors=_tensors(Path(name), answer))
+        return Insides(layers=None, tensors=_tensors(folder, answer))
 
 
 def ask_outputs(
@@ -112,16 +104,8 @@ def ask_outputs(
     Raises:
         InsightEdgeError: as `look_inside`.
     """
-    with tempfile.TemporaryDirectory(prefix="insight-edge-insides-") as name:
-        setup = Setup(
-            bundle=str(bundle.absolute()),
-            variant=variant,
-            wanted=None,
-            outputs=True,
-            folder=name,
-            parent=os.getpid(),
-        )
-        return _tensors(Path(name), _asked(setup, inputs, python, timeout_s))
+    with _asked(bundle, variant, inputs, python, timeout_s, outputs=True) as (folder, answer):
+        return _tensors(folder, answer)
 
 
 def ask_made(
@@ -137,30 +121,41 @@ def ask_made(
     Raises:
         InsightEdgeError: as `look_inside`.
     """
+    with _asked(bundle, variant, inputs, python, timeout_s, made=True) as (folder, answer):
+        return _tensors(folder, answer) if answer.known else None
+
+
+@contextmanager
+def _asked(
+    bundle: Path,
+    variant: str,
+    inputs: Mapping[str, NDArray[Any]],
+    python: Path | None,
+    timeout_s: float,
+    *,
+    wanted: Wanted | None = None,
+    outputs: bool = False,
+    made: bool = False,
+) -> Iterator[tuple[Path, Answer]]:
+    """Yield what the child says, and the directory that its arrays lie in until the block ends."""
     with tempfile.TemporaryDirectory(prefix="insight-edge-insides-") as name:
+        folder = Path(name)
         setup = Setup(
             bundle=str(bundle.absolute()),
             variant=variant,
-            wanted=None,
-            made=True,
+            wanted=None if wanted is None else {k: tuple(v) for k, v in wanted.items()},
+            outputs=outputs,
+            made=made,
             folder=name,
             parent=os.getpid(),
         )
-        answer = _asked(setup, inputs, python, timeout_s)
-        return _tensors(Path(name), answer) if answer.known else None
-
-
-def _asked(
-    setup: Setup, inputs: Mapping[str, NDArray[Any]], python: Path | None, timeout_s: float
-) -> Answer:
-    folder = Path(setup.folder)
-    try:
-        (folder / "setup.json").write_bytes(encode_json(setup))
-        (folder / ROWS).write_bytes(npz_from_arrays(inputs))
-    except OSError as error:
-        raise StorageError(f"{folder}: {error.strerror}") from error
-    _run(python or Path(sys.executable), folder, timeout_s)
-    return _read(folder)
+        try:
+            (folder / "setup.json").write_bytes(encode_json(setup))
+            (folder / ROWS).write_bytes(npz_from_arrays(inputs))
+        except OSError as error:
+            raise StorageError(f"{folder}: {error.strerror}") from error
+        _run(python or Path(sys.executable), folder, timeout_s)
+        yield folder, _read(folder)
 
 
 def _run(python: Path, folder: Path, timeout_s: float) -> None:
