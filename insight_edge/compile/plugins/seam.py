@@ -67,7 +67,7 @@ class Backend(Protocol):
     def refuse(self, source: SourceModel, target: Target, profile: HardwareProfile) -> str | None:
         """Return why the target is not worth building from this model for this profile.
 
-        A `compile.refusal.Refusal` also says what to change in the model.
+        A `compile.refusals.refusal.Refusal` also says what to change in the model.
         """
         ...
 
