@@ -6,6 +6,7 @@ from typing import Literal
 from insight_edge.documents.codec import Document, Versioned
 from insight_edge.documents.facts import Facts
 from insight_edge.documents.host import SwapRecord
+from insight_edge.documents.job import JobState
 
 Phase = Literal["idle", "fetching", "staging", "activating", "probation"]
 
@@ -105,6 +106,7 @@ class Reported(Versioned, frozen=True, kw_only=True):
         held: the device's owner has stopped updates.
         lost: messages that were given up for lack of room since enrolment, by kind.
         refusal: of the last `Desired` that was refused; None after one was accepted.
+        jobs: that it has accepted and not done yet, in the order in which they are done.
     """
 
     tenant: str
@@ -115,3 +117,4 @@ class Reported(Versioned, frozen=True, kw_only=True):
     lost: dict[str, int] = {}
     refusal: Refusal | None = None
     deployments: dict[str, DeploymentState] = {}
+    jobs: tuple[JobState, ...] = ()

@@ -22,6 +22,8 @@ from insight_edge.documents.device import (
 from insight_edge.documents.enrolment import Broker, EnrolmentRequest, Identity
 from insight_edge.documents.facts import Facts
 from insight_edge.documents.host import SwapRecord
+from insight_edge.documents.job import Bench, Job, JobResult, JobState
+from insight_edge.documents.result import BenchResult
 
 AT_S = 1767225600.5
 
@@ -35,6 +37,23 @@ def standing(digest: str, facts: Facts) -> tuple[Versioned, ...]:
             revision=5,
             expires_s=AT_S,
             deployments={"camera-1": Assignment(bundle=digest, role="challenger", share=0.25)},
+        ),
+        Job(
+            tenant="default",
+            device="pi-7",
+            id="job-7",
+            expires_s=AT_S,
+            limit_s=600.0,
+            when="now",
+            withdrawn=True,
+            bench=Bench(
+                bundle=digest,
+                variants=("openvino-int8",),
+                threads=4,
+                rounds=15,
+                iterations=3000,
+                seed=3,
+            ),
         ),
         Directors(keys=(DirectorKey(key="0" * 64, public="1" * 64),)),
         Owner(tenant="default", device="pi-7", deployment="camera-1"),
@@ -56,7 +75,7 @@ def standing(digest: str, facts: Facts) -> tuple[Versioned, ...]:
     )
 
 
-def sent(digest: str, facts: Facts, swap: SwapRecord) -> tuple[Versioned, ...]:
+def sent(digest: str, facts: Facts, swap: SwapRecord, result: BenchResult) -> tuple[Versioned, ...]:
     """Return examples of documents that travel over MQTT."""
     refusal = Refusal(
         kind="TamperedError", reason="not what was signed", phase="fetching", bundle=digest,
@@ -97,6 +116,7 @@ def sent(digest: str, facts: Facts, swap: SwapRecord) -> tuple[Versioned, ...]:
             lost={"prediction": 3},
             refusal=refusal,
             deployments={"camera-1": state},
+            jobs=(JobState(id="job-7", phase="waiting", why="camera-1 is being updated"),),
         ),
         Ack(received=(digest,), uploads={digest: "https://cloud.example.org/v1/samples?x=1"}),
         Predictions(
@@ -129,5 +149,15 @@ def sent(digest: str, facts: Facts, swap: SwapRecord) -> tuple[Versioned, ...]:
             label="cat",
             at_s=AT_S,
             source="inspection",
+        ),
+        JobResult(
+            device="pi-7",
+            id="job-7",
+            status="failed",
+            kind="MeasurementError",
+            reason="the child was ended after 600 s",
+            results=(result,),
+            left_out={"tvm-fp32": "the engine is not here"},
+            at_s=AT_S,
         ),
     )

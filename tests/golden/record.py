@@ -71,6 +71,7 @@ from insight_edge.documents.profile import (
     Source,
 )
 from insight_edge.documents.report import Counts, Report, Window
+from insight_edge.documents.result import BenchResult
 from insight_edge.documents.source import SourceDescription
 from insight_edge.documents.statistics import (
     LatencyDocument,
@@ -397,12 +398,30 @@ THRESHOLDS = Thresholds(
     draws=1000,
 )
 
+RESULT = BenchResult(
+    run="6f1c",
+    at_s=1767225600.5,
+    release="0.1.0",
+    device="pi-7",
+    host=FACTS,
+    packages={"onnxruntime": "1.31.0"},
+    profile="rpi5-8gb",
+    model=MODEL,
+    bundle=DIGEST,
+    variant="onnxruntime-int8",
+    target=Target(backend="onnxruntime", precision="int8", options={"per-channel": "true"}),
+    artifact=DIGEST,
+    measurement=MEASUREMENT,
+    rounds_p50_ms=(1.25, 1.5),
+    samples_ms=((1.25, 1.125, 1.5), (1.5, 1.625)),
+)
+
 JSON: tuple[Versioned, ...] = (
-    EVIDENCE, FACTS, MANIFEST, PROFILE, SOURCE, THRESHOLDS, WORKLOAD,
+    EVIDENCE, FACTS, MANIFEST, PROFILE, RESULT, SOURCE, THRESHOLDS, WORKLOAD,
     *fleet.standing(DIGEST, FACTS),
 )  # fmt: skip
 
-WIRE: tuple[Versioned, ...] = (REPORT, *fleet.sent(DIGEST, FACTS, SWAP))
+WIRE: tuple[Versioned, ...] = (REPORT, *fleet.sent(DIGEST, FACTS, SWAP, RESULT))
 
 MESSAGES: tuple[Message, ...] = (
     Hello(protocol=1, pid=7, engines=FACTS.engines, serving=DIGEST, leaving=True),
