@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time subjects interleaved, and say of each how fast it is and whether that may be used."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -38,10 +38,15 @@ class Scheme:
 
 @dataclass(frozen=True, kw_only=True)
 class Timed:
-    """The rounds of one subject, latencies in ns, and what they say."""
+    """The rounds of one subject, latencies in ns, and what they say.
+
+    Attributes:
+        packages: versions of the environment that it ran in.
+    """
 
     blocks: tuple[Block, ...]
     measurement: Measurement
+    packages: Mapping[str, str]
 
 
 def time_subjects(
@@ -69,7 +74,11 @@ def time_subjects(
     )
     readings = before, read_noise()
     return tuple(
-        Timed(blocks=tuple(own), measurement=_measurement(subject, own, readings, scheme))
+        Timed(
+            blocks=tuple(own),
+            measurement=_measurement(subject, own, readings, scheme),
+            packages=subject.loaded.packages,
+        )
         for subject, own in zip(subjects, blocks.values(), strict=True)
     )
 

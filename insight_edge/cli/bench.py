@@ -7,18 +7,20 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from insight_edge.bench.results import SAMPLES, append_results
 from insight_edge.bench.timing import Timed
 from insight_edge.cli.screen import Format
 from insight_edge.cli.subjects import (
     Contender,
     contender,
     interval_cell,
+    results_of,
     scheme_from_flags,
     show,
     time_contenders,
 )
 from insight_edge.documents.evidence import Measurement
-from insight_edge.errors import MeasurementError
+from insight_edge.errors import ConfigurationError, MeasurementError
 
 MIB = 2**20
 
@@ -27,13 +29,16 @@ def bench(
     bundles: Annotated[list[Path], Parameter(json_list=False)],
     *,
     input: Annotated[Path | None, Parameter(name=["--input"])] = None,  # noqa: A002 - the flag is --input
-    variant: str | None = None,
+    variant: Annotated[list[str] | None, Parameter(negative=())] = None,
     threads: int | None = None,
     rounds: int = 20,
     iterations: int | None = None,
     seed: int = 0,
     python: Path | None = None,
     strict: bool = True,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    samples: int = SAMPLES,
+    device: str = "local",
     format: Format = "table",  # noqa: A002 - the flag is --format
 ) -> None:
     """Measure single-stream latency, load time and memory of bundles.
@@ -46,7 +51,7 @@ def bench(
     Args:
         bundles: directories of bundles.
         input: .npz with rows to ask, one array for each input; the golden inputs by default.
-        variant: which variant of each; the winner by default.
+        variant: which variant of each; give it again for more than one; the winner by default.
         threads: inference threads; as many as this process may use by default.
         rounds: in which each bundle is timed once; intervals resample them.
         iterations: timed inferences of each bundle; by default 30 ms of them a round,
@@ -55,11 +60,19 @@ def bench(
         python: interpreter to run in; by default this one, or that of the device's environment
             where this one lacks the engine.
         strict: exit 3 when a measurement is not VALID.
+        output: file that a line is added to for each measurement, with its samples.
+        samples: latencies kept of each measurement there, at most, evenly spread.
+        device: what this machine is called there.
         format: how to print.
     """
     scheme = scheme_from_flags(rounds=rounds, iterations=iterations, threads=threads, seed=seed)
-    contenders = [contender(bundle, variant) for bundle in bundles]
+    if samples < 0:
+        raise ConfigurationError(f"--samples is {samples}, no fewer than 0 can be kept")
+    names = dict.fromkeys(variant or (None,))
+    contenders = [contender(bundle, name) for bundle in bundles for name in names]
     (timed,) = time_contenders(contenders, scheme, rows=input, python=python)
+    if output is not None:
+        append_results(output, results_of(contenders, timed, device=device, samples=samples))
     _show(contenders, timed, format)
     doubtful = [one for one in timed if one.measurement.verdict != "VALID"]
     if strict and doubtful:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the verbs `bench` and `compare` time and show: variants of bundles, side by side."""
 
+import secrets
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,6 +11,9 @@ from typing import Any
 
 from rich.markup import escape
 
+from insight_edge import __version__
+from insight_edge.bench.machine import machine_facts
+from insight_edge.bench.results import rounds_p50_ms, samples_ms
 from insight_edge.bench.subject import SubjectProcess
 from insight_edge.bench.timing import Scheme, Timed, time_launches
 from insight_edge.bench.verdict import MIN_ITERATIONS
@@ -18,6 +23,7 @@ from insight_edge.cli.screen import Format, emit, err
 from insight_edge.compile.toolchains.environments import device_python
 from insight_edge.documents.evidence import Interval
 from insight_edge.documents.facts import EngineFacts
+from insight_edge.documents.result import BenchResult, artifact_digest
 from insight_edge.errors import ConfigurationError
 from insight_edge.runtime.loading import engine_facts
 from insight_edge.runtime.processor import usable_threads
@@ -100,6 +106,40 @@ def time_contenders(
             launches=launches,
             tell=lambda done: status.update(escape(f"measured {labels}: {done} of {launches}")),
         )
+
+
+def results_of(
+    contenders: Sequence[Contender], timed: Sequence[Timed], *, device: str, samples: int
+) -> tuple[BenchResult, ...]:
+    """Return what one launch of contenders leaves in a file of results.
+
+    Args:
+        contenders: in the order of `timed`.
+        timed: of one launch.
+        device: what this machine is called.
+        samples: latencies kept of each, at most.
+    """
+    run, at_s, host = secrets.token_hex(8), time.time(), machine_facts(engine_facts())
+    return tuple(
+        BenchResult(
+            run=run,
+            at_s=at_s,
+            release=__version__,
+            device=device,
+            host=host,
+            packages=dict(found.packages),
+            profile=one.bundle.manifest.profile,
+            model=one.bundle.manifest.model,
+            bundle=one.bundle.digest,
+            variant=one.variant,
+            target=one.bundle.variant(one.variant).target,
+            artifact=artifact_digest(one.bundle.variant(one.variant).files),
+            measurement=found.measurement,
+            rounds_p50_ms=rounds_p50_ms(found.blocks),
+            samples_ms=samples_ms(found.blocks, samples),
+        )
+        for one, found in zip(contenders, timed, strict=True)
+    )
 
 
 def interval_cell(estimate: Interval) -> str:

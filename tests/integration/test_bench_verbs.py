@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from insight_edge.bench.results import read_results
 from insight_edge.bundle.npz import npz_from_arrays
 from insight_edge.documents.codec import from_plain
 from insight_edge.documents.evidence import Comparison, Measurement
@@ -70,6 +72,32 @@ def test_bench_asks_the_rows_of_a_file(folder: Path) -> None:
 def test_bench_measures_the_variant_that_is_named(folder: Path) -> None:
     (found,) = data(folder, "bench", "large", "--variant", "twin", *QUICK)
     assert found["variant"] == "twin"
+
+
+def test_bench_leaves_every_measurement_in_a_file_with_its_samples(folder: Path) -> None:
+    place = folder / "results.jsonl"
+    flags = ("--variant", "onnxruntime-fp32", "--variant", "twin", "-o", str(place))
+    shown = data(folder, "bench", "large", *flags, "--device", "desk", *QUICK)
+    data(folder, "bench", "small", "-o", str(place), "--samples", "12", *QUICK)
+    winner, twin, small = read_results(place)
+    assert [winner.variant, twin.variant] == ["onnxruntime-fp32", "twin"]
+    assert winner.run == twin.run != small.run
+    assert (winner.device, small.device, winner.profile) == ("desk", "local", small.profile)
+    assert from_plain(Measurement, shown[1]["measurement"]) == twin.measurement
+    assert [len(one) for one in twin.samples_ms] == [10] * 6
+    assert [len(one) for one in small.samples_ms] == [2] * 6
+    assert twin.rounds_p50_ms == tuple(round(float(np.median(r)), 6) for r in twin.samples_ms)
+    assert winner.artifact == twin.artifact != small.artifact
+    assert winner.packages["numpy"] == np.__version__
+    assert winner.host.engines[TOKEN].version in winner.packages[TOKEN]
+
+
+def test_bench_keeps_no_negative_number_of_samples(folder: Path) -> None:
+    done = call(folder, "bench", "small", "--samples=-1", *QUICK)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        2,
+        "error: --samples is -1, no fewer than 0 can be kept",
+    )
 
 
 def test_bench_exits_3_and_prints_when_a_measurement_is_not_valid(folder: Path) -> None:
