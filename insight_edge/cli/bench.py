@@ -12,7 +12,7 @@ from insight_edge.bench.timing import Timed
 from insight_edge.cli.screen import Format
 from insight_edge.cli.subjects import (
     Contender,
-    contender,
+    contenders_of,
     interval_cell,
     results_of,
     scheme_from_flags,
@@ -51,7 +51,8 @@ def bench(
     Args:
         bundles: directories of bundles.
         input: .npz with rows to ask, one array for each input; the golden inputs by default.
-        variant: which variant of each; give it again for more than one; the winner by default.
+        variant: which variant of each, or `all`; give it again for more than one; the winner by
+            default.
         threads: inference threads; as many as this process may use by default.
         rounds: in which each bundle is timed once; intervals resample them.
         iterations: timed inferences of each bundle; by default 30 ms of them a round,
@@ -68,8 +69,7 @@ def bench(
     scheme = scheme_from_flags(rounds=rounds, iterations=iterations, threads=threads, seed=seed)
     if samples < 0:
         raise ConfigurationError(f"--samples is {samples}, no fewer than 0 can be kept")
-    names = dict.fromkeys(variant or (None,))
-    contenders = [contender(bundle, name) for bundle in bundles for name in names]
+    contenders = [one for bundle in bundles for one in contenders_of(bundle, variant or ())]
     (timed,) = time_contenders(contenders, scheme, rows=input, python=python)
     if output is not None:
         append_results(output, results_of(contenders, timed, device=device, samples=samples))

@@ -28,6 +28,9 @@ from insight_edge.errors import ConfigurationError
 from insight_edge.runtime.loading import engine_facts
 from insight_edge.runtime.processor import usable_threads
 
+ALL = "all"
+"""In place of a variant's name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Contender:
@@ -51,6 +54,17 @@ def contender(bundle: Path, variant: str | None) -> Contender:
     # The child compares the digests; here the manifest says what there is.
     opened = open_manifest(bundle, allow_unsigned=True)
     return Contender(bundle=opened, variant=opened.variant(variant).name)
+
+
+def contenders_of(bundle: Path, variants: Sequence[str]) -> tuple[Contender, ...]:
+    """Return variants of the bundle in a directory, each once: the winner where none is named.
+
+    Raises:
+        InputError: the bundle is malformed, or there is no such variant.
+    """
+    first = contender(bundle, None)
+    names = [one.name for one in first.bundle.manifest.variants] if ALL in variants else variants
+    return tuple(contender(bundle, name) for name in dict.fromkeys(names)) or (first,)
 
 
 def scheme_from_flags(

@@ -78,7 +78,8 @@ def test_bench_leaves_every_measurement_in_a_file_with_its_samples(folder: Path)
     place = folder / "results.jsonl"
     flags = ("--variant", "onnxruntime-fp32", "--variant", "twin", "-o", str(place))
     shown = data(folder, "bench", "large", *flags, "--device", "desk", *QUICK)
-    data(folder, "bench", "small", "-o", str(place), "--samples", "12", *QUICK)
+    all_ = ("--variant", "all", "-o", str(place), "--samples", "12")
+    data(folder, "bench", "small", *all_, *QUICK)
     winner, twin, small = read_results(place)
     assert [winner.variant, twin.variant] == ["onnxruntime-fp32", "twin"]
     assert winner.run == twin.run != small.run
