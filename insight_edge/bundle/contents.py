@@ -50,6 +50,8 @@ def _entries(manifest: Manifest) -> Iterator[FileEntry]:
 def _refuse_variants(variants: tuple[Variant, ...]) -> None:
     if not variants:
         raise DocumentError("manifest: there is no variant")
+    if variants[0].role == "contender":
+        raise DocumentError("manifest: no variant serves, the first is a contender")
     if len({variant.name for variant in variants}) < len(variants):
         raise DocumentError("manifest: two variants have one name")
     for variant in variants:

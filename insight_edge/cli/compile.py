@@ -38,6 +38,8 @@ def compile_(
     explain_miss: Annotated[bool, Parameter(negative="")] = False,
     keep: Path | None = None,
     builder: Path | None = None,
+    contenders: Annotated[bool, Parameter(negative="")] = False,
+    measured: Path | None = None,
     format: Format = "table",  # noqa: A002 - the flag is --format
 ) -> None:
     """Compile a model: build every target, prove and measure each, ship the best.
@@ -46,7 +48,8 @@ def compile_(
     when nothing could be tried for want of a toolchain.
 
     Args:
-        model: a file of ONNX, torch.export, scikit-learn, XGBoost, LightGBM, Keras or TFLite.
+        model: a file of ONNX, torch.export, scikit-learn, XGBoost, LightGBM, Keras or TFLite; with
+            --measured, a bundle that was compiled with --contenders.
         profile: hardware profile, an id or a TOML file; give it again for more than one.
         output: directory of the bundle; `{profile}` in it becomes the profile's id.
         calibration: .npz with rows by input name, and optionally labels.
@@ -66,12 +69,24 @@ def compile_(
         keep: new directory for all that is made on the way, failed trials too; builds anew.
         builder: folder shared with a machine that runs `insight-edge toolchain work FOLDER`, and
             builds there what cannot be built here.
+        contenders: put every variant that is proven into the bundle, for a device to time them.
+        measured: file of results of `insight-edge bench` on a device of the profile; the bundle's
+            variants are chosen by them, and nothing is built.
         format: how to print the trials.
     """
+    from insight_edge.bench.results import read_results
     from insight_edge.compile.compiler import compile_model
     from insight_edge.compile.profiles.reading import find_profile
-    from insight_edge.compile.settings import Settings
+    from insight_edge.compile.settings import Compilation, Settings
+    from insight_edge.compile.settle import Settling, settle
+    from insight_edge.documents.profile import HardwareProfile
 
+    if measured is not None:
+        needless = {
+            "--calibration": calibration, "--target": target, "--cache": cache, "--keep": keep,
+            "--builder": builder, "--tuning": tuning, "--contenders": contenders,
+        }  # fmt: skip
+        _refuse_needless([flag for flag, value in needless.items() if value])
     if explain_miss and cache is None:
         raise ConfigurationError(
             "without a cache nothing is kept, so nothing could be missed",
@@ -94,6 +109,7 @@ def compile_(
         tuning_s=tuning,
         trust_pickle=trust_pickle,
         builder=builder,
+        contenders=contenders,
         explain=explain if explain_miss else None,
     )
     profiles = [find_profile(name) for name in profile]
@@ -102,16 +118,25 @@ def compile_(
         raise ConfigurationError(
             f"one output for {len(places)} profiles", hint="write -o 'bundles/{profile}'"
         )
+
+    def compilation(name: str, found: HardwareProfile, place: Path) -> Compilation:
+        if measured is not None:
+            settling = Settling(
+                bundle=model, results=read_results(measured), source=measured, profile_name=name
+            )
+            return settle(settling, found, place, accept_unproven=accept_unproven)
+        with progress(found.id) as shown:
+            return compile_model(
+                model, found, place, samples=calibration,
+                settings=replace(settings, keep=keep / found.id if keep else None),
+                tell=shown.tell, watch=shown.watch, profile_name=name,
+            )  # fmt: skip
+
     for name, found, place in zip(profile, profiles, places, strict=True):
         title = f"Trials for {found.id}"
         lookups.clear()
         try:
-            with progress(found.id) as shown:
-                done = compile_model(
-                    model, found, place, samples=calibration,
-                    settings=replace(settings, keep=keep / found.id if keep else None),
-                    tell=shown.tell, watch=shown.watch, profile_name=name,
-                )  # fmt: skip
+            done = compilation(name, found, place)
         except NothingShippableError as error:
             lost = [trial for trial in error.trials if isinstance(trial, Trial)]
             emit_trials(lost, format, title=title, lookups=lookups)
@@ -121,3 +146,11 @@ def compile_(
         if workload is not None and workload.called:
             err.print(escape(f"{found.id}: a row {row_told(workload)}"), soft_wrap=True)
         err.print(escape(f"{place}: {done.digest}"), soft_wrap=True)
+
+
+def _refuse_needless(flags: list[str]) -> None:
+    if flags:
+        raise ConfigurationError(
+            f"nothing is built with --measured, so {', '.join(flags)} cannot be meant",
+            hint="give the bundle of contenders as --model, and the results",
+        )

@@ -19,6 +19,7 @@ from insight_edge.cli.layers import (
 from insight_edge.cli.model import show_model, specs_line
 from insight_edge.cli.screen import Format, emit_json, out
 from insight_edge.cli.trials import emit_trials
+from insight_edge.documents.evidence import Evidence
 
 
 def inspect_(
@@ -60,7 +61,7 @@ def inspect_(
         emit_json(document | {"layers": told})
         return
     if format == "table":
-        _describe(opened)
+        _describe(opened, evidence)
         describe_graph(evidence.workload)
         for variant in opened.manifest.variants:
             describe_artifact(variant)
@@ -73,7 +74,7 @@ def inspect_(
     emit_trials(evidence.trials, format, title="Trials")
 
 
-def _describe(opened: Bundle) -> None:
+def _describe(opened: Bundle, evidence: Evidence) -> None:
     manifest = opened.manifest
     model = manifest.model
     size = sum(file.length_bytes for variant in manifest.variants for file in variant.files)
@@ -89,11 +90,18 @@ def _describe(opened: Bundle) -> None:
         ("reference", f"{manifest.reference.rows} rows" if manifest.reference else "none"),
         ("variants", ", ".join(f"{v.name} ({v.role})" for v in manifest.variants)),
         ("artifacts", f"{size / 2**20:.2f} MiB"),
+        ("evidence", _measured_on(evidence)),
         ("signed", "yes" if opened.signed else "no"),
         ("made by", manifest.provenance.reproduce or "-"),
     ]
     for name, value in facts:
         out.print(f"[bold]{name:10}[/] {escape(value)}", soft_wrap=True)
+
+
+def _measured_on(evidence: Evidence) -> str:
+    host = evidence.measured_on
+    by = evidence.measured_by or "the machine that compiled"
+    return f"of {by}: {host.cpu_model}, {host.cores} cores"
 
 
 def _name(step: Any) -> str:

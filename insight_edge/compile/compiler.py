@@ -7,8 +7,7 @@ writes the bundle or nothing.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from insight_edge.compile.building.outcome import Built
 from insight_edge.compile.builds import Outcomes
 from insight_edge.compile.choose import Choice, choose
 from insight_edge.compile.choose_predicted import choose_predicted
+from insight_edge.compile.contenders import contenders
 from insight_edge.compile.ledger import Ledger
 from insight_edge.compile.planning import plan_here
 from insight_edge.compile.progress import Watch, watch_nothing
@@ -33,11 +33,12 @@ from insight_edge.compile.settings import (
     Compilation,
     Settings,
 )
+from insight_edge.compile.shipping import shipped_parts
 from insight_edge.compile.sources.source import SourceModel
 from insight_edge.compile.targets.abroad import ASKING_S, abroad
 from insight_edge.compile.targets.plan import Planned
 from insight_edge.compile.trials.examine import Conditions, Finding, device_python, examine
-from insight_edge.compile.trials.package import Part, Role, package
+from insight_edge.compile.trials.package import Part, package
 from insight_edge.compile.trials.question import Question, ask, keep_question
 from insight_edge.compile.trials.repair import Repair
 from insight_edge.compile.workshop import Workshop, sites_of
@@ -135,7 +136,7 @@ class _Compiler:
         self._facts = facts
         self._settings = settings
         self._place = place
-        self._abroad = abroad(profile, facts, place / "emulated")
+        self._abroad = abroad(profile, facts, place / "emulated", contenders=settings.contenders)
         self._builder = None if settings.builder is None else find_builder(settings.builder)
         self._tell = tell
         self._watch = watch
@@ -171,10 +172,16 @@ class _Compiler:
         choice = self._choose(trials)
         self._tell("packaging")
         evidence = ledger.evidence(choice.trials, findings)
-        parts = _chosen_parts(choice, findings)
+        parts = shipped_parts(choice, findings, self._contenders(choice))
         origin = ledger.provenance(parts, workshop.sites, workshop.calibration)
         digest = package(output, self._source, question, evidence, parts, origin)
         return Compilation(bundle=output, digest=digest, evidence=evidence)
+
+    def _contenders(self, choice: Choice) -> tuple[Trial, ...]:
+        if not self._settings.contenders:
+            return ()
+        accept = self._settings.accept_unproven
+        return contenders(choice, self._profile.limits, accept_unproven=accept)
 
     def _workshop(self, able: Sequence[Planned]) -> Workshop:
         return Workshop(
@@ -285,15 +292,3 @@ def _refuse_occupied(output: Path) -> None:
             f"{output}: exists and is not a whole bundle, so it is not replaced",
             hint="name another directory, or remove this one yourself",
         ) from error
-
-
-def _chosen_parts(choice: Choice, findings: Mapping[str, Finding]) -> list[Part]:
-    roles: tuple[Role, ...] = ("winner", "fallback")
-    return [
-        replace(
-            findings[choice.trials[index].target.token].part,
-            role=role,
-            decision=choice.trials[index].reason,
-        )
-        for index, role in zip(choice.shipped, roles, strict=False)
-    ]

@@ -58,6 +58,7 @@ class Reproduce:
             words += ["--repair", f"{settings.repair_s:g}"]
         words += ["--builder", str(settings.builder)] if settings.builder else []
         words += ["--accept-unproven"] if settings.accept_unproven else []
+        words += ["--contenders"] if settings.contenders else []
         words += ["--trust-pickle"] if settings.trust_pickle else []
         if settings.tuning_s:
             words += ["--tuning", f"{settings.tuning_s:g}"]

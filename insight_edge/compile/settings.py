@@ -40,6 +40,8 @@ class Settings:
             then built anew. None for nowhere.
         builder: folder of a machine that builds what cannot be built here
             (`compile.remote.builder`).
+        contenders: whatever is proven goes along, for a device to time it; and what is only
+            predicted to be slower is built too.
         explain: told for every target, by its token, whether a kept build is taken, and why not;
             called from several threads.
 
@@ -60,6 +62,7 @@ class Settings:
     tuning_s: float = 0.0
     keep: Path | None = None
     builder: Path | None = None
+    contenders: bool = False
     explain: Callable[[str, Lookup], None] | None = None
 
     def __post_init__(self) -> None:

@@ -236,6 +236,7 @@ class Evidence(Versioned, frozen=True, kw_only=True):
     Attributes:
         measured_on: facts of the machine that measured; where all was emulated, of the machine
             that did.
+        measured_by: the fleet's name of that machine; empty where it compiled itself.
         environment: package versions of the environment each engine was measured in, by token.
         workload: what the source model asks of hardware; None in bundles of older releases.
     """
@@ -243,6 +244,7 @@ class Evidence(Versioned, frozen=True, kw_only=True):
     model_digest: str
     profile: str
     measured_on: Facts
+    measured_by: str = ""
     environment: dict[str, dict[str, str]] = {}
     trials: tuple[Trial, ...]
     created: str

@@ -67,7 +67,8 @@ class Variant(Document, frozen=True, kw_only=True):
         engine_versions: a requirement on the engine, e.g. `>=1.22,<2`.
         isa: CPU extensions it must have.
         settings: what the engine is configured with (precision hint), plain strings.
-        role: `winner`, or the FP32 `fallback`.
+        role: `winner`, the FP32 `fallback`, or a `contender`, which waits for a device to time it
+            and never serves.
         decision: one sentence that says why it is here.
         tolerance: largest absolute difference of a model output from its golden answers.
         mean_tolerances: by model output, the largest mean absolute difference from them; an
@@ -81,7 +82,7 @@ class Variant(Document, frozen=True, kw_only=True):
     engine_versions: str = ""
     isa: tuple[str, ...] = ()
     settings: dict[str, str] = {}
-    role: Literal["winner", "fallback"] = "winner"
+    role: Literal["winner", "fallback", "contender"] = "winner"
     decision: str = ""
     tolerance: float
     mean_tolerances: dict[str, float] = {}
@@ -152,7 +153,7 @@ class Manifest(Versioned, frozen=True, kw_only=True):
     Attributes:
         profile: id of the hardware profile it was built for.
         pre, post: steps from the caller's inputs to the model's and back; possibly empty.
-        variants: the winner first.
+        variants: the winner first, contenders last.
         reference: absent for a bare ONNX without calibration data.
         evidence: the file that holds the trials.
     """

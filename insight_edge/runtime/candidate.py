@@ -127,7 +127,8 @@ def stage(bundle: Bundle, *, variant: str | None, threads: int) -> Candidate:
 
 
 def _load(bundle: Bundle, name: str | None, threads: int) -> tuple[Variant, Session]:
-    *preferred, last = bundle.manifest.variants if name is None else (bundle.variant(name),)
+    serving = (one for one in bundle.manifest.variants if one.role != "contender")
+    *preferred, last = serving if name is None else (bundle.variant(name),)
     extensions = set(isa_extensions())
     for variant in preferred:
         if extensions.issuperset(variant.isa):

@@ -268,6 +268,7 @@ EVIDENCE = Evidence(
     model_digest=DIGEST,
     profile="rpi5-8gb",
     measured_on=FACTS,
+    measured_by="pi-7",
     environment={"onnxruntime": {"onnxruntime": "1.31.0"}},
     trials=(
         Trial(

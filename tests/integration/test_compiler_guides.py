@@ -17,7 +17,7 @@ from tests.fakes.onnx_models import conv_model
 pytestmark = pytest.mark.slow
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
-NAMES = ("checking-a-model", "looking-inside")
+NAMES = ("checking-a-model", "looking-inside", "timing-on-the-board")
 
 
 def commands(name: str) -> str:

@@ -34,12 +34,14 @@ class Abroad:
         here: this machine's architecture.
         emulation: what runs its artifacts, or why nothing does.
         place: folder for what an emulated process sees.
+        contenders: a device will time what is built, so that predictions refuse nothing.
     """
 
     profile: HardwareProfile
     here: str
     emulation: Emulation | str
     place: Path
+    contenders: bool = False
 
     def settled(self, planned: Planned) -> Planned:
         """Return a target with why it is not worth building, or cannot be asked once it is."""
@@ -47,7 +49,8 @@ class Abroad:
         if planned.refusal is not None or planned.unexecuted is not None:
             return planned
         predicted = predict(target, self.profile)
-        if target.precision == "int8" and not predicted.faster:
+        slower = target.precision == "int8" and not predicted.faster
+        if slower and not self.contenders:
             reason = f"not predicted faster than FP32: {predicted.method}"
             return replace(planned, refusal=reason)
         if target.backend in UNASKABLE:
@@ -85,8 +88,16 @@ class Abroad:
         return None
 
 
-def abroad(profile: HardwareProfile, facts: Facts, place: Path) -> Abroad | None:
+def abroad(
+    profile: HardwareProfile, facts: Facts, place: Path, *, contenders: bool = False
+) -> Abroad | None:
     """Return what there is of the profile's architecture, None where it is this machine's own."""
     if profile.cpu.arch == facts.arch:
         return None
-    return Abroad(profile=profile, here=facts.arch, emulation=find_emulation(profile), place=place)
+    return Abroad(
+        profile=profile,
+        here=facts.arch,
+        emulation=find_emulation(profile),
+        place=place,
+        contenders=contenders,
+    )

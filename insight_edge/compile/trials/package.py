@@ -29,7 +29,7 @@ from insight_edge.transforms.executor import run
 GOLDEN_FILE = "golden.npz"
 EVIDENCE_FILE = "evidence.json"
 
-Role = Literal["winner", "fallback"]
+Role = Literal["winner", "fallback", "contender"]
 
 TOLERANCE: Mapping[Precision, float] = {"fp32": 1e-4, "bf16": 1e-2, "fp16": 1e-3, "int8": 1e-2}
 """Share of the largest golden answer by which a variant may differ from its own golden answers:

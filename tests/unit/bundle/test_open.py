@@ -89,6 +89,15 @@ def test_bundle_is_found_through_a_link_to_it(directory: Path) -> None:
     assert open_bundle(link, allow_unsigned=True).manifest.profile == "bench"
 
 
+def test_a_bundle_of_contenders_alone_is_refused(tmp_path: Path) -> None:
+    files = bundle_files()
+    manifest = bundle_manifest(files)
+    only = msgspec.structs.replace(manifest.variants[0], role="contender")
+    alone = msgspec.structs.replace(manifest, variants=(only,))
+    with pytest.raises(DocumentError, match="no variant serves, the first is a contender"):
+        write_bundle(tmp_path / "b", alone, files)
+
+
 def test_variants_may_share_a_file_that_they_agree_on(tmp_path: Path) -> None:
     files = bundle_files()
     manifest = bundle_manifest(files)

@@ -50,6 +50,7 @@ SAID: dict[str, tuple[Any, list[str]]] = {
     "trust_pickle": (True, ["--trust-pickle"]),
     "tuning_s": (20.0, ["--tuning", "20"]),
     "builder": (Path("shared"), ["--builder", "shared"]),
+    "contenders": (True, ["--contenders"]),
 }
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from insight_edge.bundle.open import open_manifest
 from insight_edge.bundle.owner import write_owner
@@ -335,6 +336,16 @@ def test_open_says_what_is_missing_where_nothing_can_run(
     write_matrix_bundle(tmp_path / "bundle", random_matrix(0), variants=both)
     with pytest.raises(EngineMissingError, match="missing-1 runs on missing"):
         Runtime.open(tmp_path / "bundle", allow_unsigned=True)
+    assert engine.live == 0
+
+
+def test_a_contender_serves_only_where_it_is_named(engine: MatrixEngine, tmp_path: Path) -> None:
+    winner, able = variants(tmp_path, ("absent", ()), ("matrix", ()))
+    both = (winner, replace(able, role="contender"))
+    write_matrix_bundle(tmp_path / "bundle", random_matrix(0), variants=both)
+    with pytest.raises(EngineMissingError, match="absent-0 runs on absent"):
+        Runtime.open(tmp_path / "bundle", allow_unsigned=True)
+    Runtime.open(tmp_path / "bundle", allow_unsigned=True, variant="matrix-1").close()
     assert engine.live == 0
 
 
