@@ -127,10 +127,10 @@ def test_an_old_director_key_stops_counting(world: World, device: Device, bundle
             envelope, directors, tenant="default", device="cam-1", revision=0, now_s=now_s
         )
 
-    old = encode_wire(world.releases.sign_desired(desired))
+    old = encode_wire(world.releases.sign(desired))
     assert believe(old) == desired
     world.releases.rotate(Rotation.DIRECTOR, by="Ada", now=world.now)
-    new = encode_wire(world.releases.sign_desired(desired))
+    new = encode_wire(world.releases.sign(desired))
     device.fetch(bundle)
     with pytest.raises(RevokedError):
         believe(old)

@@ -13,9 +13,10 @@ from rich.table import Table
 
 from insight_cloud.cli.opening import State, opened, whoever
 from insight_cloud.cli.screen import Format, err, print_json, print_table
+from insight_cloud.devices.selection import Selection
 from insight_cloud.platform.clock import now
 from insight_cloud.rollouts.plan import Plan
-from insight_cloud.rollouts.rollout import Member, Rollout, Selection
+from insight_cloud.rollouts.rollout import Member, Rollout
 from insight_cloud.rollouts.service import Rollouts
 from insight_edge.errors import ConfigurationError
 

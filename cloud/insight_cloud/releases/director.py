@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The director's signature over what a device should run, and the list of keys that give it. Pure.
+"""The director's signature over what a device should run or do, and the keys that give it. Pure.
 
-What is desired is decided above (`rollouts`); devices check it with `fleet.director`.
+What devices are told is decided above (`rollouts`, `jobs`); they check it with `fleet.director`.
 """
 
 import hashlib
@@ -11,15 +11,19 @@ from securesystemslib.signer import CryptoSigner
 from insight_cloud.releases.keys import public_hex
 from insight_edge.documents.codec import encode_json
 from insight_edge.documents.desired import Desired, DirectorKey, Directors, Envelope, Signature
+from insight_edge.documents.job import Job
+
+Told = Desired | Job
+"""What a director signs."""
 
 
-def sign(desired: Desired, signer: CryptoSigner) -> Envelope:
-    """Return what is desired as it was signed.
+def sign(told: Told, signer: CryptoSigner) -> Envelope:
+    """Return what a device is told, as it was signed.
 
     Raises:
         DocumentError: it cannot be written as canonical JSON.
     """
-    payload = encode_json(desired)
+    payload = encode_json(told)
     signature = Signature(key=_key(signer), value=signer.sign(payload).signature)
     return Envelope(payload=payload.decode(), signatures=(signature,))
 

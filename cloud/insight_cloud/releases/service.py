@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The use cases of releases: publish, approve, revoke, renew, rotate, and sign what is desired.
+"""The use cases of releases: publish, approve, revoke, renew, rotate, sign what devices are told.
 
 A decision is recorded in one transaction, and written to the repository in the
 next: a crash in between leaves the repository as it was, and the next use case
@@ -37,7 +37,7 @@ from insight_edge.bundle.contents import contents
 from insight_edge.bundle.limits import MANIFEST_NAME, Limits
 from insight_edge.bundle.open import Bundle, open_bundle
 from insight_edge.documents.codec import decode_json
-from insight_edge.documents.desired import Desired, Envelope
+from insight_edge.documents.desired import Envelope
 from insight_edge.documents.manifest import Manifest
 from insight_edge.errors import DigestMismatchError, DocumentError
 
@@ -220,8 +220,8 @@ class Releases:
         """
         return self._shelf.newest_root().decode()
 
-    def sign_desired(self, desired: Desired) -> Envelope:
-        """Return what a device should run, signed by the director.
+    def sign(self, told: director.Told) -> Envelope:
+        """Return what a device should run or do, signed by the director.
 
         Raises:
             ConfigurationError: the director's key is not here.
@@ -230,7 +230,7 @@ class Releases:
         if self._keys.is_rotating:
             with self._database.write():
                 self._shelf.settle()
-        return director.sign(desired, self._keys.signer("director"))
+        return director.sign(told, self._keys.signer("director"))
 
     def _decide(self, bundle: str, state: State, by: str, now: datetime) -> Release:
         with self._database.write() as session:

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from insight_cloud.accounts.door import Actor, Role, need
+from insight_cloud.devices.selection import Selection
 from insight_cloud.rollouts.plan import MAX_WAVES, Plan
-from insight_cloud.rollouts.rollout import Decided, Event, Member, Rollout, Selection
+from insight_cloud.rollouts.rollout import Decided, Event, Member, Rollout
 from insight_cloud.rollouts.service import MAX_PAGE, Rollouts
 
 MAX_NAMED = 10_000

@@ -1,18 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a rollout reaches for in the rooms below: devices, bundles, profiles. It decides nothing."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from insight_cloud.devices.device import Device, Query
-from insight_cloud.devices.looking import MAX_PAGE
+from insight_cloud.devices.device import Device
+from insight_cloud.devices.selection import Selection, selected
 from insight_cloud.devices.service import Devices
 from insight_cloud.platform.database import Database
 from insight_cloud.platform.errors import NotFoundError
 from insight_cloud.releases.rules import State
 from insight_cloud.releases.service import Releases
 from insight_cloud.rollouts.fitting import Fit, fit, listed_bundles
-from insight_cloud.rollouts.rollout import Selection
 from insight_cloud.telemetry.service import Telemetry
 from insight_edge.documents.desired import Assignment
 from insight_edge.documents.profile import HardwareProfile
@@ -36,15 +35,8 @@ class Reach:
         Raises:
             NotFoundError: there is no device of a name.
         """
-        found = self._named(chosen.devices, tenant) if chosen.devices else self._all(chosen, tenant)
-        return {
-            one.name: one
-            for one in found
-            if deployment in one.deployments
-            and one.retired is None
-            and chosen.profile in {None, one.profile}
-            and (chosen.text or "") in one.name
-        }
+        found = selected(self.devices, chosen, tenant)
+        return {one.name: one for one in found if deployment in one.deployments}
 
     def bundles(self, model: str, version: int) -> dict[str, str]:
         """Return the listed bundles of a model version by profile."""
@@ -67,19 +59,6 @@ class Reach:
         if state is None:
             return None, ""
         return state.deployments.get(deployment), state.by
-
-    def _named(self, names: tuple[str, ...], tenant: str) -> Iterator[Device]:
-        for name in names:
-            yield self.devices.device(name, tenant=tenant)
-
-    def _all(self, chosen: Selection, tenant: str) -> Iterator[Device]:
-        query, after = Query(text=chosen.text, profile=chosen.profile), None
-        while True:
-            page = self.devices.devices(query, after=after, limit=MAX_PAGE, tenant=tenant)
-            yield from page.devices
-            after = page.after
-            if after is None:
-                return
 
 
 class Fitting:

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
+from insight_cloud.devices.selection import Selection
 from insight_cloud.rollouts.plan import Plan
 
 
@@ -61,21 +62,6 @@ class MemberState(StrEnum):
 
 TAKING = (MemberState.ASKED, MemberState.COMMITTED, MemberState.FAILED)
 """States of a device that was told to run the bundle."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Selection:
-    """Which devices a rollout is for, of those that have the deployment.
-
-    Attributes:
-        devices: just these; None for all that the rest allows, later ones too.
-        text: part of their names.
-        profile: theirs.
-    """
-
-    devices: tuple[str, ...] | None = None
-    text: str | None = None
-    profile: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from insight_cloud.devices.selection import Selection
 from insight_cloud.devices.service import Devices
 from insight_cloud.platform.database import Database
 from insight_cloud.platform.errors import ConflictError
@@ -24,7 +25,6 @@ from insight_cloud.rollouts.rollout import (
     Event,
     Member,
     Rollout,
-    Selection,
     State,
 )
 from insight_cloud.rollouts.rules import check_action

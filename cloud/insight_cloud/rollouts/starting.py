@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from insight_cloud.devices.device import Device
+from insight_cloud.devices.selection import Selection
 from insight_cloud.platform.errors import NotFoundError
 from insight_cloud.rollouts.fitting import Fit
 from insight_cloud.rollouts.joining import first_members
 from insight_cloud.rollouts.plan import Plan, check_plan
 from insight_cloud.rollouts.reach import Reach
-from insight_cloud.rollouts.rollout import Member, Rollout, Selection, State
+from insight_cloud.rollouts.rollout import Member, Rollout, State
 from insight_edge.documents.topics import check_name
 
 

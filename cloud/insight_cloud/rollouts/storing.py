@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from insight_cloud.devices.selection import Selection
 from insight_cloud.platform.errors import NotFoundError
 from insight_cloud.rollouts.plan import Plan
 from insight_cloud.rollouts.recording import MAX_TEXT, tell_event
@@ -17,7 +18,6 @@ from insight_cloud.rollouts.rollout import (
     Member,
     MemberState,
     Rollout,
-    Selection,
     State,
 )
 from insight_cloud.rollouts.tables import MemberRow, RolloutRow

@@ -85,6 +85,6 @@ class Assigning:
             deployments=dict(state.deployments),
         )
         topic = Topic(device.tenant, device.name, Kind.DESIRED)
-        envelope = self._releases.sign_desired(desired)
+        envelope = self._releases.sign(desired)
         self._publisher.publish_all([Outgoing(topic, encode_wire(envelope), retain=True)])
         self._published[device.name] = (state.revision, now)

@@ -34,7 +34,7 @@ UNTOLD = {
     Accounts: {"by_session", "by_token", "has_password", "first_user"},
     Devices: {"hear", "saw", "authenticate", "by_secret"},
     Registry: set[str](),
-    Releases: {"renew", "sign_desired"},
+    Releases: {"renew", "sign"},
 }
 """What devices and programs say all the time, what is only asked, and what is tested elsewhere."""
 

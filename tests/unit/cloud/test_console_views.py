@@ -28,11 +28,12 @@ from insight_cloud.console.labelling_view import (
 from insight_cloud.console.model_view import confusion_chart, history_chart, metric_tiles
 from insight_cloud.console.rollout_view import actions_of, figure_lines, shown_members, wave_bars
 from insight_cloud.devices.device import Device
+from insight_cloud.devices.selection import Selection
 from insight_cloud.evaluation.classification import evaluate
 from insight_cloud.labels.rules import Counts, TaskState
 from insight_cloud.monitoring.alarm import Alarm, HeatFeature, Heatmap, HeatWindow
 from insight_cloud.rollouts.plan import Plan
-from insight_cloud.rollouts.rollout import Member, MemberState, Rollout, Selection, State
+from insight_cloud.rollouts.rollout import Member, MemberState, Rollout, State
 from insight_cloud.telemetry.joining import Joined
 from insight_edge.documents.device import DeploymentState, Refusal
 from insight_edge.documents.evidence import Evidence, Prediction, Trial

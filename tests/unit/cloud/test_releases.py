@@ -24,9 +24,11 @@ from insight_cloud.releases.rules import (
 from insight_cloud.releases.service import Releases
 from insight_edge.documents.codec import decode_json
 from insight_edge.documents.desired import Desired, Directors
+from insight_edge.documents.job import Bench, Job
 from insight_edge.errors import (
     ConfigurationError,
     DigestMismatchError,
+    DocumentError,
     RevokedError,
     StorageError,
 )
@@ -373,11 +375,27 @@ def test_there_is_no_root_before_the_repository_was_made(world: World, tmp_path:
 
 def test_what_is_desired_is_signed_by_the_listed_director(world: World) -> None:
     desired = Desired(tenant="default", device="cam-1", revision=1, expires_s=1.0)
-    envelope = world.releases.sign_desired(desired)
+    envelope = world.releases.sign(desired)
     listed = next((world.root / "tuf" / "targets").glob("*.directors.json")).read_bytes()
     (key,) = decode_json(Directors, listed).keys
     assert [signature.key for signature in envelope.signatures] == [key.key]
     assert decode_json(Desired, envelope.payload.encode()) == desired
+
+
+def test_a_job_is_signed_as_what_is_desired_is_and_is_never_read_as_it(world: World) -> None:
+    job = Job(
+        tenant="default",
+        device="cam-1",
+        id="b-1",
+        expires_s=1.0,
+        bench=Bench(bundle="sha256:" + "b" * 64),
+    )
+    envelope = world.releases.sign(job)
+    desired = Desired(tenant="default", device="cam-1", revision=1, expires_s=1.0)
+    assert envelope.signatures[0].key == world.releases.sign(desired).signatures[0].key
+    assert decode_json(Job, envelope.payload.encode()) == job
+    with pytest.raises(DocumentError, match="revision"):
+        decode_json(Desired, envelope.payload.encode())
 
 
 # Rules.

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from insight_cloud.devices.selection import Selection
 from insight_cloud.platform.errors import ConflictError
 from insight_cloud.rollouts.evidence import Calls, Evidence, Group, Turnout
 from insight_cloud.rollouts.gates import (
@@ -21,7 +22,7 @@ from insight_cloud.rollouts.gates import (
     worse_by,
 )
 from insight_cloud.rollouts.plan import MAX_WAVES, Plan, check_plan, size_of
-from insight_cloud.rollouts.rollout import Decision, Rollout, Selection, State
+from insight_cloud.rollouts.rollout import Decision, Rollout, State
 from insight_cloud.rollouts.rules import FROM, check_action, decide
 from insight_cloud.rollouts.waves import Candidate, allot, ranked
 from insight_edge.errors import ConfigurationError

@@ -6,9 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from insight_cloud.devices.selection import Selection
 from insight_cloud.platform.errors import ConflictError, NotFoundError
 from insight_cloud.rollouts.plan import Plan
-from insight_cloud.rollouts.rollout import Selection, State
+from insight_cloud.rollouts.rollout import State
 from insight_edge.documents.desired import Assignment
 from insight_edge.documents.profile import Figure
 from insight_edge.errors import ConfigurationError, DocumentError

@@ -21,10 +21,11 @@ from insight_cloud.console.rollout_view import (
 )
 from insight_cloud.console.shell import go_to
 from insight_cloud.console.who import Operator, Viewer
+from insight_cloud.devices.selection import Selection
 from insight_cloud.platform.errors import NotFoundError
 from insight_cloud.releases.rules import State
 from insight_cloud.rollouts.plan import Plan
-from insight_cloud.rollouts.rollout import Rollout, Selection
+from insight_cloud.rollouts.rollout import Rollout
 from insight_edge.errors import DocumentError
 
 DECISIONS = 50
