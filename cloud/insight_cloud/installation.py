@@ -13,6 +13,7 @@ from insight_cloud.builds.compiling import Compiler
 from insight_cloud.builds.profiles import known_profiles
 from insight_cloud.builds.service import Builds
 from insight_cloud.devices.service import Devices
+from insight_cloud.jobs.service import Jobs
 from insight_cloud.labels.service import Labels
 from insight_cloud.monitoring.service import Monitoring
 from insight_cloud.pipelines.service import Pipelines
@@ -38,6 +39,7 @@ class Installation:
     accounts: Accounts
     builds: Builds
     devices: Devices
+    jobs: Jobs
     labels: Labels
     monitoring: Monitoring
     pipelines: Pipelines
@@ -84,6 +86,7 @@ def installation_over(database: Database, settings: Settings) -> Installation:
         accounts=Accounts(database),
         builds=Builds(database, registry, compiler, settings.profiles_path),
         devices=devices,
+        jobs=Jobs(database, devices, releases, registry),
         labels=Labels(database, telemetry, blobs),
         monitoring=Monitoring(database, telemetry, registry, blobs),
         pipelines=Pipelines(database, registry),

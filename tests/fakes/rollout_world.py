@@ -28,6 +28,7 @@ from insight_cloud.rollouts.service import Rollouts
 from insight_cloud.telemetry.service import Telemetry
 from insight_edge.bundle.write import write_bundle
 from insight_edge.documents.device import DeploymentState, Refusal
+from insight_edge.documents.job import JobState
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.report import Counts, Window
 from insight_edge.documents.statistics import document_from_latency
@@ -177,12 +178,16 @@ class World:
         )
         self.tell(name, serving=held, committed=held, refusal=refusal, restored_from=wanted)
 
-    def tell(self, name: str, *, held: bool = False, **standing: Any) -> None:
-        """Let a device say how its deployment stands."""
+    def tell(
+        self, name: str, *, held: bool = False, jobs: tuple[JobState, ...] = (), **standing: Any
+    ) -> None:
+        """Let a device say how its deployment stands, and its jobs."""
         deployments = {DEPLOYMENT: DeploymentState(**{"attached": True, **standing})}
         revision = self.accepted.get(name, 0)
         at_s = self.now.timestamp()
-        told_state = state(revision, at_s, device=name, held=held, deployments=deployments)
+        told_state = state(
+            revision, at_s, device=name, held=held, deployments=deployments, jobs=jobs
+        )
         self._say(name, told_state)
 
     def count(

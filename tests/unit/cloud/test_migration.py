@@ -12,6 +12,7 @@ from sqlalchemy import inspect
 # The tables of a domain join the metadata when it is imported.
 import insight_cloud.builds.service
 import insight_cloud.devices.service
+import insight_cloud.jobs.service
 import insight_cloud.labels.service
 import insight_cloud.monitoring.service
 import insight_cloud.pipelines.service
