@@ -22,10 +22,15 @@ from typing import NamedTuple, Self
 
 from benchmarks.reports import known_bundle
 from insight_cloud.devices.service import Devices
+from insight_cloud.jobs.service import Jobs
+from insight_cloud.platform.blobs import open_blobs
 from insight_cloud.platform.database import open_database
 from insight_cloud.platform.migration import ensure_current
 from insight_cloud.platform.publisher import Publisher
 from insight_cloud.platform.subscriber import Subscriber
+from insight_cloud.registry.service import Registry
+from insight_cloud.releases.keys import Keys
+from insight_cloud.releases.service import Releases
 from insight_cloud.telemetry.service import Telemetry
 from insight_cloud.worker.adding import AddingUp
 from insight_cloud.worker.ingesting import COUNTED, STATES, Ingesting
@@ -197,7 +202,10 @@ def _cloud(broker: Broker, place: Path, *, name: str, tells: bool = False) -> It
     known = known_bundle()
     telemetry = Telemetry(database, lambda _: known, place / "log")
     publisher = Publisher(broker, name=f"{name}-ack")
-    ingesting = Ingesting(Devices(database), telemetry, publisher, _now)
+    devices, blobs = Devices(database), open_blobs(place / name / "blobs")
+    releases = Releases(database, blobs, place / name / "tuf", Keys(place / name / "keys"))
+    jobs = Jobs(database, devices, releases, Registry(database, blobs))
+    ingesting = Ingesting(devices, telemetry, jobs, publisher, _now)
     adding = AddingUp(telemetry, _now)
 
     def take(messages: int, ready: Callable[[], None]) -> Burst:

@@ -29,7 +29,7 @@ from insight_cloud.platform.setup import BrokerPlace
 from insight_cloud.platform.subscriber import Subscriber
 from insight_cloud.worker import ingester
 from insight_cloud.worker.assigning import Assigning
-from insight_cloud.worker.ingesting import COUNTED, STATES, Ingesting
+from insight_cloud.worker.ingesting import KEPT, STATES, Ingesting
 from insight_edge.bench.machine import machine_facts
 from insight_edge.documents.device import DeploymentState, Reported
 from insight_edge.documents.enrolment import EnrolmentRequest
@@ -131,11 +131,13 @@ class World:
         self._cloud_side = ExitStack()
         login = cloud_login(self.broker)
         taking = Subscriber(
-            login, name="ingester", group="i", kinds=STATES | COUNTED, pace=CLOUD_SWIFT
+            login, name="ingester", group="i", kinds=STATES | KEPT, pace=CLOUD_SWIFT
         )
         saying = Publisher(login, name="says", pace=CLOUD_SWIFT)
         now = self.cloud_clock.now
-        ingesting = Ingesting(self.cloud.devices, self.cloud.telemetry, saying, now)
+        ingesting = Ingesting(
+            self.cloud.devices, self.cloud.telemetry, self.cloud.jobs, saying, now
+        )
         assigning = Assigning(self.cloud.devices, self.cloud.releases, saying, now)
         self._cloud_side.enter_context(closing(saying))
         self._cloud_side.enter_context(

@@ -119,6 +119,17 @@ class Telemetry:
             )
         return receipts
 
+    def put_away(
+        self, suspects: Sequence[tuple[Topic, bytes, tuple[str, str]]], now: datetime
+    ) -> None:
+        """Quarantine messages of other kinds, each with what is wrong with it: class and reason."""
+        if not suspects:
+            return
+        with self._database.write() as session:
+            quarantine.put_away(session, suspects, now.timestamp())
+            whose = Counter(topic[:2] for topic, _, _ in suspects)
+            health.count_in(session, duplicates={}, quarantined=whose)
+
     def roll_up(self, now: datetime, *, limit: int = 256) -> int:
         """Add reports up that are not in the totals yet, and return how many.
 

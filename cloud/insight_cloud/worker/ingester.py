@@ -15,7 +15,7 @@ from insight_cloud.platform.clock import now
 from insight_cloud.platform.publisher import Publisher
 from insight_cloud.platform.setup import Setup
 from insight_cloud.platform.subscriber import Subscriber
-from insight_cloud.worker.ingesting import COUNTED, STATES, Ingesting
+from insight_cloud.worker.ingesting import KEPT, STATES, Ingesting
 from insight_edge.errors import LinkError, StorageError
 
 GROUP = "ingest"
@@ -33,14 +33,14 @@ def main() -> None:
     with open_installation(setup.settings()) as cloud:
         broker, name = setup.broker.for_cloud(), f"ingester-{os.getpid()}"
         publisher = Publisher(broker, name=f"{name}-ack")
-        subscriber = Subscriber(broker, name=name, group=GROUP, kinds=COUNTED, in_order=STATES)
+        subscriber = Subscriber(broker, name=name, group=GROUP, kinds=KEPT, in_order=STATES)
 
         def end(*_: object) -> None:
             stop.set()
             threading.Thread(target=subscriber.close).start()
 
         signal.signal(signal.SIGTERM, end)
-        ingesting = Ingesting(cloud.devices, cloud.telemetry, publisher, now)
+        ingesting = Ingesting(cloud.devices, cloud.telemetry, cloud.jobs, publisher, now)
         try:
             _ingest(subscriber, ingesting, stop)
         finally:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from insight_cloud.devices.service import Devices
+from insight_cloud.jobs.service import Jobs
 from insight_cloud.platform.publisher import Outgoing
 from insight_cloud.telemetry.service import Telemetry
 from insight_edge.documents.codec import encode_wire
@@ -20,6 +21,10 @@ from insight_edge.documents.topics import Kind, Topic
 
 STATES: Final = frozenset({Kind.BIRTH, Kind.DEATH, Kind.REPORTED})
 COUNTED: Final = frozenset({Kind.REPORT, Kind.PREDICTION, Kind.SAMPLE, Kind.OUTCOME})
+RESULTS: Final = frozenset({Kind.JOB_RESULT})
+
+KEPT: Final = COUNTED | RESULTS
+"""What a device keeps until it is acknowledged."""
 
 NOTED: Final = timedelta(seconds=5)
 """For so long it is not noted again that a device was there."""
@@ -44,11 +49,13 @@ class Ingesting:
         self,
         devices: Devices,
         telemetry: Telemetry,
+        jobs: Jobs,
         publisher: Publishes,
         clock: Callable[[], datetime],
     ) -> None:
         self._devices = devices
         self._telemetry = telemetry
+        self._jobs = jobs
         self._publisher = publisher
         self._clock = clock
         self._seen: dict[tuple[str, str], datetime] = {}
@@ -64,13 +71,26 @@ class Ingesting:
         for heard in self._devices.hear([m for m in messages if m[0].kind in STATES], now):
             if heard.fault:
                 _log.warning("a state was left out: %s", heard.fault)
-        counted = [m for m in messages if m[0].kind in COUNTED]
-        receipts = self._telemetry.ingest(counted, now)
         received: dict[tuple[str, str], list[str]] = {}
-        for (topic, _), receipt in zip(counted, receipts, strict=True):
-            received.setdefault((topic.tenant, topic.device), []).append(receipt.digest)
+        for topic, name in (*self._count(messages, now), *self._keep_results(messages, now)):
+            received.setdefault((topic.tenant, topic.device), []).append(name)
         self._note(received.keys(), now)
         self._tell(received)
+
+    def _count(self, messages: Messages, now: datetime) -> list[tuple[Topic, str]]:
+        """Store what devices count, and return whose it is and its digest."""
+        counted = [m for m in messages if m[0].kind in COUNTED]
+        receipts = self._telemetry.ingest(counted, now)
+        return [(m[0], receipt.digest) for m, receipt in zip(counted, receipts, strict=True)]
+
+    def _keep_results(self, messages: Messages, now: datetime) -> list[tuple[Topic, str]]:
+        """Keep what came of jobs, and return whose it is and its digest."""
+        results = [m for m in messages if m[0].kind in RESULTS]
+        receipts = self._jobs.take(results, now)
+        pairs = list(zip(results, receipts, strict=True))
+        suspects = [(*m, receipt.fault) for m, receipt in pairs if receipt.fault is not None]
+        self._telemetry.put_away(suspects, now)
+        return [(m[0], receipt.digest) for m, receipt in pairs]
 
     def _note(self, whose: Collection[tuple[str, str]], now: datetime) -> None:
         """Note that devices are there, each now and then: the fleet looks no closer."""

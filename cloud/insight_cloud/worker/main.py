@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The worker process: `python -m insight_cloud.worker.main`, set up over standard input.
 
-It acts on time: lets devices know what they should run, asks them for samples, adds
+It acts on time: lets devices know what they should run and do, asks them for samples, adds
 up what they counted, judges it, opens and runs pipelines, signs again what expires.
 """
 
@@ -21,6 +21,7 @@ from insight_cloud.platform.setup import Setup
 from insight_cloud.worker.adding import AddingUp
 from insight_cloud.worker.asking import Asking
 from insight_cloud.worker.assigning import Assigning
+from insight_cloud.worker.commissioning import Commissioning
 from insight_cloud.worker.duty import TICK_S, Duty, Lane
 from insight_cloud.worker.labelling import label
 from insight_cloud.worker.pipelining import Pipelining, pipelining_over
@@ -42,6 +43,7 @@ def lanes(
         "fleet": [
             Duty("rolling out", 1.0, Rolling(cloud.rollouts, now).run),
             Duty("assigning", TICK_S, Assigning(devices, releases, publisher, now).run),
+            Duty("jobs", 1.0, Commissioning(cloud.jobs, releases, publisher, now).run),
             Duty("asking for samples", TICK_S, asking.run),
             Duty("labelling", 1.0, lambda: label(cloud.labels, now())),
             Duty("pipelines", 1.0, pipelining.run),
