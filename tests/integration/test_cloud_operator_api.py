@@ -19,7 +19,7 @@ from tests.fakes.bundles import bundle_files, bundle_manifest
 from tests.fakes.operators import DEVICE, MODEL, Operators, arrive, open_operators
 
 DEVICE_DOOR = ("/v1/enrol", "/v1/tuf/", "/v1/blobs/", "/v1/samples")
-TAGS = {"devices", "models", "releases", "telemetry", "labels"}
+TAGS = {"devices", "models", "releases", "telemetry", "labels", "jobs"}
 LOOK, DO, RULE = Role.VIEWER, Role.OPERATOR, Role.ADMIN
 ROUTES = {
     ("GET", "/v1/devices"): LOOK,
@@ -61,6 +61,12 @@ ROUTES = {
     ("GET", "/v1/models/{model}/labels/export"): LOOK,
     ("GET", "/v1/models/{model}/labels/label-studio"): LOOK,
     ("POST", "/v1/labels/label-studio"): DO,
+    ("GET", "/v1/jobs"): LOOK,
+    ("GET", "/v1/jobs/{job}"): LOOK,
+    ("GET", "/v1/jobs/{job}/results"): LOOK,
+    ("POST", "/v1/jobs/bench"): DO,
+    ("POST", "/v1/jobs/{job}/withdraw"): DO,
+    ("GET", "/v1/measurements"): LOOK,
 }
 
 
@@ -72,6 +78,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operators]:
 
 def filled(world: Operators, path: str) -> str:
     names = {"device": DEVICE, "model": MODEL, "bundle": world.bundle, "task": world.task}
+    names |= {"job": "bench-0"}
     names |= {"deployment": "default", "which": "1", "alias": "x", "name": "model.onnx"}
     return path.format(**names)
 

@@ -24,6 +24,7 @@ from insight_cloud.builds.api import router as builds_router
 from insight_cloud.builds.profiles import known_profiles
 from insight_cloud.console.router import add_console
 from insight_cloud.installation import Installation, open_installation
+from insight_cloud.jobs.api import router as jobs_router
 from insight_cloud.monitoring.api import router as monitoring_router
 from insight_cloud.pipelines.api import router as pipelines_router
 from insight_cloud.platform.child import setup_from_stdin
@@ -61,6 +62,7 @@ def build_app(setup: Setup, cloud: Installation) -> FastAPI:
     add_operators_routes(app, cloud, now)
     app.include_router(monitoring_router(cloud.monitoring, now))
     app.include_router(rollouts_router(cloud.rollouts, now))
+    app.include_router(jobs_router(cloud.jobs, now))
     app.include_router(builds_router(cloud.builds))
     app.include_router(pipelines_router(cloud.pipelines, now))
     app.include_router(

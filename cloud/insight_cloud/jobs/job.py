@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Literal
 
 from insight_cloud.devices.selection import Selection
+from insight_edge.documents.codec import decode_json
 from insight_edge.documents.result import BenchResult
 
 BENCH = "bench"
@@ -154,11 +155,17 @@ class Measured:
 
     Attributes:
         number: 1 for the first of a tenant, then more each.
+        document: canonical JSON of a `BenchResult`.
     """
 
     number: int
     job: str
-    result: BenchResult
+    document: str
+
+    @property
+    def result(self) -> BenchResult:
+        """The document, read."""
+        return decode_json(BenchResult, self.document.encode())
 
 
 @dataclass(frozen=True, kw_only=True)

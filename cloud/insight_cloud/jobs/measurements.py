@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 
 from insight_cloud.jobs.job import Measured, Wanted
 from insight_cloud.jobs.tables import MeasurementRow
-from insight_edge.documents.codec import decode_json
 from insight_edge.documents.result import BenchResult
 
 
@@ -43,11 +42,11 @@ def found(
     return _read(session, query.order_by(MeasurementRow.number).limit(limit))
 
 
-def of_job(session: Session, tenant: str, job: str) -> tuple[BenchResult, ...]:
+def of_job(session: Session, tenant: str, job: str) -> tuple[Measured, ...]:
     """Return what the devices of a job measured, by variant and device."""
     query = select(MeasurementRow).filter_by(tenant=tenant, job=job)
     order = MeasurementRow.variant, MeasurementRow.device
-    return tuple(one.result for one in _read(session, query.order_by(*order)))
+    return _read(session, query.order_by(*order))
 
 
 def spreads(results: Iterable[BenchResult]) -> tuple[Spread, ...]:
@@ -73,10 +72,6 @@ def _spread(variant: str, p50s_ms: list[float]) -> Spread:
 
 def _read(session: Session, query: Select[MeasurementRow]) -> tuple[Measured, ...]:
     return tuple(
-        Measured(
-            number=row.number,
-            job=row.job,
-            result=decode_json(BenchResult, row.document.encode()),
-        )
+        Measured(number=row.number, job=row.job, document=row.document)
         for row in session.scalars(query)
     )

@@ -8,7 +8,6 @@ cloud has given it up before.
 """
 
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -68,7 +67,7 @@ def check_terms(terms: Terms, variants: Iterable[str]) -> None:
     """
     for name, (least, most) in BOUNDS.items():
         value = getattr(terms, name)
-        if value is not None and not (math.isfinite(value) and least <= value <= most):
+        if value is not None and not least <= value <= most:
             raise ConfigurationError(f"{name} is {value}, not within {least:g} and {most:g}")
     known = sorted(variants)
     for name in terms.variants:

@@ -194,7 +194,11 @@ class Jobs:
             return storing.members_of(session, tenant, job)
 
     def results(self, job: str, *, tenant: str = TENANT) -> tuple[BenchResult, ...]:
-        """Return what the devices of a job measured, by variant and device.
+        """Return what the devices of a job measured; raises as `measured`."""
+        return tuple(one.result for one in self.measured(job, tenant=tenant))
+
+    def measured(self, job: str, *, tenant: str = TENANT) -> tuple[Measured, ...]:
+        """Return what the devices of a job measured, by variant and device, as it is kept.
 
         Raises:
             NotFoundError: there is no such job.
