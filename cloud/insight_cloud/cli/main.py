@@ -22,6 +22,7 @@ VERBS = {
     "keys": ("insight_cloud.cli.keys:app", "Make the keys that sign updates, replace them."),
     "release": ("insight_cloud.cli.release:app", "Publish bundles for devices."),
     "rollout": ("insight_cloud.cli.rollout:app", "Bring a model version to a fleet in waves."),
+    "job": ("insight_cloud.cli.job:app", "Measure bundles on devices of the fleet."),
     "device": ("insight_cloud.cli.device:app", "Invite devices, list them, assign bundles."),
     "pipeline": ("insight_cloud.cli.pipeline:app", "List retraining runs, start one, cancel one."),
     "user": ("insight_cloud.cli.user:app", "Make users and tokens, change what they may do."),

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verbs `rollout …`: bring a model version to a fleet in waves, watch it, steer it."""
 
-import re
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -13,20 +12,17 @@ from rich.table import Table
 
 from insight_cloud.cli.opening import State, opened, whoever
 from insight_cloud.cli.screen import Format, err, print_json, print_table
+from insight_cloud.cli.spelling import model_version, seconds
 from insight_cloud.devices.selection import Selection
 from insight_cloud.platform.clock import now
 from insight_cloud.rollouts.plan import Plan
 from insight_cloud.rollouts.rollout import Member, Rollout
 from insight_cloud.rollouts.service import Rollouts
-from insight_edge.errors import ConfigurationError
 
 app = App(name="rollout", help="Bring a model version to a fleet in waves.")
 
 DEFAULT = Plan()
 MEMBERS_SHOWN = 50
-
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(s|m|h|d)")
-_UNITS_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 Steer = Callable[[Rollouts, str, datetime], Rollout]
 
@@ -80,7 +76,7 @@ def start(
         profile: only devices of this profile.
         state: folder of this installation.
     """
-    model, version = _named(what)
+    model, version = model_version(what)
     plan = Plan(
         canary=canary,
         waves=tuple(wave or DEFAULT.waves),
@@ -233,25 +229,6 @@ def why_not(device: str, /, *, deployment: str = "default", state: State = None)
         why = cloud.rollouts.why_not(device, deployment)
     if why is not None:
         sys.stdout.write(why + "\n")
-
-
-def seconds(text: str) -> float:
-    """Return the seconds that a duration such as `10m` means.
-
-    Raises:
-        ConfigurationError: it is none.
-    """
-    found = _DURATION.fullmatch(text)
-    if found is None:
-        raise ConfigurationError(f"'{text[:40]}' is no duration", hint="such as 30s, 10m, 24h, 7d")
-    return float(found[1]) * _UNITS_S[found[2]]
-
-
-def _named(what: str) -> tuple[str, int | str]:
-    model, colon, version = what.rpartition(":")
-    if not colon or not model or not version:
-        raise ConfigurationError(f"'{what[:80]}' names no version", hint="MODEL:VERSION: digits:2")
-    return model, int(version) if version.isdecimal() else version
 
 
 def _steer(state: Any, action: Steer) -> None:

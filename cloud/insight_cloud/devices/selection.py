@@ -1,12 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which devices of a fleet are meant, as people say it: by name, by a part of it, by profile."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from insight_cloud.devices.device import Device, Query
 from insight_cloud.devices.looking import MAX_PAGE
 from insight_cloud.devices.service import Devices
+from insight_edge.errors import ConfigurationError
+
+ALL = "all"
+GROUPS = ("profile", "text")
+SPELLING = "NAME (as often as needed), profile:ID, text:PART of names, or all"
+"""How devices are meant in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +28,29 @@ class Selection:
     devices: tuple[str, ...] | None = None
     text: str | None = None
     profile: str | None = None
+
+
+def spelled(words: Iterable[str]) -> Selection:
+    """Return the devices that words mean: names, or `profile:ID`, `text:PART`, `all`.
+
+    Raises:
+        ConfigurationError: a word means nothing, or they contradict each other.
+    """
+    names: list[str] = []
+    groups: dict[str, str] = {}
+    for word in words:
+        kind, colon, value = word.partition(":")
+        if colon and (kind not in GROUPS or not value or kind in groups):
+            raise ConfigurationError(f"'{word[:80]}' means no devices", hint=SPELLING)
+        if colon or word == ALL:
+            groups[kind] = value
+        else:
+            names.append(word)
+    if bool(names) == bool(groups) or (ALL in groups and len(groups) > 1):
+        raise ConfigurationError("which devices: some by name, or one group", hint=SPELLING)
+    return Selection(
+        devices=tuple(names) or None, text=groups.get("text"), profile=groups.get("profile")
+    )
 
 
 def selected(devices: Devices, chosen: Selection, tenant: str) -> Iterator[Device]:

@@ -5,6 +5,7 @@ InputError                       exit 2
   NotFoundError                    no model, version, alias, artifact or blob of that name
   ConflictError                    it contradicts what is recorded already
 InsightEdgeError                 exit 1
+  JobError                         no device did what it was asked to do once
   TrainingError                    a training diverged, or its export disagrees with it
   ForbiddenError                   whoever asks may not have it
   UnauthenticatedError             it is not known who asks
@@ -21,6 +22,10 @@ class NotFoundError(InputError):
 
 class ConflictError(InputError):
     """It contradicts what is recorded already."""
+
+
+class JobError(InsightEdgeError):
+    """No device did what it was asked to do once."""
 
 
 class TrainingError(InsightEdgeError):

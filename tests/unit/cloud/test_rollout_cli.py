@@ -7,7 +7,7 @@ import pytest
 
 from insight_cloud.builds.profiles import known_profiles
 from insight_cloud.cli.main import run
-from insight_cloud.cli.rollout import seconds
+from insight_cloud.cli.spelling import seconds
 from insight_cloud.platform.clock import now
 from insight_edge.bench.machine import machine_facts
 from insight_edge.documents.enrolment import EnrolmentRequest
