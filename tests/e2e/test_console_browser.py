@@ -18,6 +18,7 @@ from tests.fakes.console_world import (
     cloud_of,
     filled_world,
 )
+from tests.fakes.job_world import bench_result, job_result, sent
 
 pytestmark = [
     pytest.mark.slow,
@@ -60,6 +61,7 @@ def test_operator_walks_through_a_day(browser: Browser, world: ConsoleWorld) -> 
     look_at_drift(browser, world)
     label_one(browser, world)
     steer_a_rollout(browser, world)
+    watch_a_job(browser, world)
     read_the_audit(browser)
     browser.page.click("text=Sign out")
     browser.page.wait_for_url("**/login")
@@ -123,6 +125,28 @@ def steer_a_rollout(browser: Browser, world: ConsoleWorld) -> None:
     page.click("text=Resume")
     browser.wait_for_text("main", "It goes on.")
     browser.wait_for_text("#rollout", "lunch")
+
+
+def watch_a_job(browser: Browser, world: ConsoleWorld) -> None:
+    page = browser.page
+    page.goto(f"{browser.address}/bundles/{world.bundles[3, PROFILES[0]]}")
+    page.click("main .actions >> text=Measure")
+    page.click(f"#measure tbody a:text-is('{world.job}')")
+    page.wait_for_selector(".chart canvas")
+    drawn = "echarts.getInstanceByDom(document.querySelector('.chart')).getOption().series.length"
+    assert page.evaluate(drawn) == 2
+    job = world.cloud.jobs.get(world.job)
+    [left] = [one.device for one in world.cloud.jobs.members(job.id) if one.ended is None]
+    said = job_result(job, left, bench_result(job, left, 0.06))
+    world.cloud.jobs.take([sent(said)], world.now)
+    browser.wait_for_text("#job", "3 of 4 devices done")
+    page.wait_for_function(f"{drawn} === 3")
+    page.goto(f"{browser.address}/bundles/{job.bundle}")
+    page.click("#measure >> button:text-is('Measure')")
+    browser.wait_for_text("main", "Devices are told at the worker's next turn.")
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click("main .actions >> text=Withdraw")
+    browser.wait_for_text("#job", "withdrawn")
 
 
 def read_the_audit(browser: Browser) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from insight_cloud.accounts.rules import Role
 from insight_cloud.builds.profiles import known_profiles
 from insight_cloud.installation import Installation
+from insight_cloud.jobs.job import Terms
 from insight_cloud.pipelines.recording import Recording
 from insight_cloud.pipelines.rules import Policy, StepState
 from insight_cloud.platform.clock import now
@@ -27,6 +28,7 @@ from insight_edge.documents.device import Birth, Death, DeploymentState, Refusal
 from insight_edge.documents.enrolment import EnrolmentRequest
 from insight_edge.documents.facts import EngineFacts, Facts
 from insight_edge.documents.host import SwapRecord
+from insight_edge.documents.job import JobState
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.report import Counts, Window
 from insight_edge.documents.statistics import document_from_latency, document_from_summary
@@ -35,6 +37,7 @@ from insight_edge.stats.latency import LatencyHistogram
 from tests.fakes.cloud import Cloud, open_cloud
 from tests.fakes.console_model import MODEL, Digits, publish, register
 from tests.fakes.fleet_devices import told
+from tests.fakes.job_world import bench_result, job_result, refused, sent
 from tests.fakes.telemetry import message, offer, outcome, predictions, report
 
 PROFILES = ("hp-t540-8gb", "lattepanda-mu-8gb", "ec2-c7a-large")
@@ -65,6 +68,7 @@ class ConsoleWorld:
     names: list[str] = field(default_factory=list)
     run: str = ""
     rollout: int = 0
+    job: str = ""
 
     def __post_init__(self) -> None:
         self.now = now()
@@ -81,6 +85,7 @@ class ConsoleWorld:
         self.sample()
         self.roll_out()
         self.retrain()
+        self.measure()
         self.trouble()
 
     def people(self) -> None:
@@ -142,7 +147,9 @@ class ConsoleWorld:
         )  # fmt: skip
         self.tell(name, serving=bundle, committed=bundle, swap=swap)
 
-    def tell(self, name: str, *, held: bool = False, **standing: Any) -> None:
+    def tell(
+        self, name: str, *, held: bool = False, jobs: tuple[JobState, ...] = (), **standing: Any
+    ) -> None:
         """Let a device say how its deployment stands, at the revision that it should have."""
         state = Reported(
             tenant=TENANT,
@@ -150,6 +157,7 @@ class ConsoleWorld:
             revision=self.cloud.devices.device(name).desired,
             at_s=self.now.timestamp(),
             held=held,
+            jobs=jobs,
             deployments={DEPLOYMENT: DeploymentState(**{"attached": True} | standing)},
         )
         self.say(name, state)
@@ -246,6 +254,27 @@ class ConsoleWorld:
         recording.tell(self.run, "train", f"epoch 17 of 40, loss 0.081{self.text}", 0.42)
         for profile in PROFILES:
             self.cloud.builds.queue(MODEL, 3, [profile], by="pipelines", now=self.now)
+
+    def measure(self) -> None:
+        """Let three devices time a bundle: one is done, one under way, one has no engine."""
+        jobs, bundle = self.cloud.jobs, self.bundles[3, PROFILES[0]]
+        at = self.now - timedelta(minutes=6)
+        job = jobs.bench(bundle, by=OPERATOR, now=at, terms=Terms(devices=4))
+        self.job = job.id
+        for order in jobs.follow(at):
+            jobs.told(order, at)
+        names = [one.device for one in jobs.members(job.id)]
+        for index, name in enumerate(names[:2]):
+            results = [
+                bench_result(job, name, (1 + index / 20) * p50_ms, variant=variant)
+                for variant, p50_ms in zip(job.artifacts, (0.0521, 0.1077), strict=False)
+            ]
+            left_out = {"tvm-fp32": f"the engine is not here{self.text}"}
+            jobs.take([sent(job_result(job, name, *results, left_out=left_out))], self.now)
+        self.tell(names[2], jobs=(JobState(id=job.id, phase="measuring"),))
+        why = f"openvino is not installed{self.text}"
+        jobs.take([sent(refused(job, names[3], reason=why))], self.now)
+        jobs.follow(self.now)
 
     def trouble(self) -> None:
         """Let some devices be away, held, or unable."""

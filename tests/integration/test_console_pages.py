@@ -31,13 +31,13 @@ from tests.fakes.console_world import (
 )
 
 LISTS = (
-    "/", "/devices", "/models", "/drift", "/labelling", "/rollouts", "/pipelines", "/builds",
-    "/audit", "/users",
+    "/", "/devices", "/models", "/drift", "/labelling", "/rollouts", "/pipelines", "/jobs",
+    "/builds", "/audit", "/users",
 )  # fmt: skip
 FORMS = (
     "/devices/x/assign", "/devices/x/renew", "/devices/x/retire", "/bundles/x/approve",
     "/bundles/x/revoke", "/alarms/1/acknowledge", "/labelling/tasks/x", "/rollouts",
-    "/rollouts/1/pause", "/pipelines", "/pipelines/x/cancel",
+    "/rollouts/1/pause", "/pipelines", "/pipelines/x/cancel", "/jobs", "/jobs/x/withdraw",
 )  # fmt: skip
 ADMIN_FORMS = (
     "/users", "/users/x/role", "/users/x/disable", "/users/x/enable", "/tokens", "/tokens/x/revoke",
@@ -89,7 +89,9 @@ def pages_of(world: ConsoleWorld) -> tuple[str, ...]:
     return (
         *LISTS, f"/devices/{world.names[0]}", f"/models/{MODEL}", f"/models/{MODEL}/2",
         f"/bundles/{bundle}", f"/drift/{bundle}", f"/rollouts/{world.rollout}",
-        f"/pipelines/{world.run}", "/devices?text=line-2&online=yes", "/audit?action=user",
+        f"/pipelines/{world.run}", f"/jobs/{world.job}",
+        f"/bundles/{world.bundles[3, PROFILES[0]]}",
+        "/devices?text=line-2&online=yes", "/audit?action=user",
     )  # fmt: skip
 
 
@@ -187,7 +189,8 @@ def test_faults_are_pages_without_a_trace(world: ConsoleWorld, admin: Visitor) -
     for path, status in (
         ("/nowhere", 404), ("/devices/nobody", 404), ("/models/none", 404), ("/bundles/none", 404),
         ("/models/digits/99", 404), ("/models/digits/x", 422), ("/rollouts/x", 422),
-        ("/rollouts/99", 404), ("/pipelines/none", 404), ("/labelling/tasks/x/image", 404),
+        ("/rollouts/99", 404), ("/jobs/none", 404),
+        ("/pipelines/none", 404), ("/labelling/tasks/x/image", 404),
     ):  # fmt: skip
         answer = admin.get(path)
         assert (answer.status, "Traceback" in answer.text) == (status, False), path
@@ -256,6 +259,37 @@ def test_rollout_is_steered(world: ConsoleWorld, admin: Visitor) -> None:
     assert "is paused" in admin.get("/").text
     assert admin.post(f"{path}/resume", {"waive": "yes"}).status == 303
     assert world.cloud.rollouts.get(world.rollout).waived
+
+
+def test_bundle_is_measured_and_that_taken_back(world: ConsoleWorld, admin: Visitor) -> None:
+    operator, bundle = signed_in(admin, OPERATOR), world.bundles[2, PROFILES[0]]
+    fields = {"bundle": bundle, "rounds": "7", "limit_min": "5", "devices": "2", "when": "now"}
+    made = operator.post("/jobs", fields)
+    assert made.status == 303
+    path = made.headers["location"].partition("?")[0]
+    job = world.cloud.jobs.get(path.removeprefix("/jobs/"))
+    assert (job.by, job.terms.rounds, job.terms.limit_s, job.terms.when) == (
+        OPERATOR,
+        7,
+        300,
+        "now",
+    )
+    names = [one.device for one in world.cloud.jobs.members(job.id)]
+    assert len(names) == 2
+    for shown in (path, f"/bundles/{bundle}", f"/devices/{names[0]}", "/jobs"):
+        assert job.id in operator.get(shown).text
+    assert operator.post(f"{path}/withdraw", {"reason": "lunch"}).status == 303
+    assert operator.post(f"{path}/withdraw").status == 409
+    for changes, status in (
+        ({"bundle": "sha256:0"}, 404),
+        ({"bundle": ""}, 422),
+        ({"rounds": "many"}, 422),
+        ({"rounds": "0"}, 422),
+        ({"devices": "0"}, 422),
+        ({"limit_min": "9999999"}, 422),
+        ({"text": "nobody"}, 404),
+    ):
+        assert operator.post("/jobs", fields | changes).status == status, changes
 
 
 def test_bundle_is_revoked_only_on_purpose(world: ConsoleWorld, admin: Visitor) -> None:

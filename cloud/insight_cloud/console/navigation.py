@@ -47,6 +47,7 @@ GROUPS: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         (
             Entry("models", "Models", "/models", "o"),
             Entry("pipelines", "Pipelines", "/pipelines", "p"),
+            Entry("jobs", "Jobs", "/jobs", "j"),
             Entry("builds", "Builds", "/builds", "b"),
         ),
     ),

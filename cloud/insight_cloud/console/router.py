@@ -15,6 +15,7 @@ from insight_cloud.console.pages.device import device_pages
 from insight_cloud.console.pages.drift import drift_pages
 from insight_cloud.console.pages.fleet import fleet_pages
 from insight_cloud.console.pages.home import home_pages
+from insight_cloud.console.pages.jobs import jobs_pages
 from insight_cloud.console.pages.labelling import labelling_pages
 from insight_cloud.console.pages.models import models_pages
 from insight_cloud.console.pages.pipelines import pipelines_pages
@@ -36,6 +37,7 @@ PAGES: tuple[Callable[[Desk], APIRouter], ...] = (
     drift_pages,
     labelling_pages,
     rollouts_pages,
+    jobs_pages,
     pipelines_pages,
     audit_pages,
     users_pages,

@@ -19,6 +19,13 @@ from insight_cloud.console.drift_view import (
 )
 from insight_cloud.console.fleet_view import asked_of, presence_of, update_of
 from insight_cloud.console.home_view import Waiting, attention
+from insight_cloud.console.job_view import (
+    measured_chart,
+    member_tag,
+    result_lines,
+    spread_text,
+    terms_text,
+)
 from insight_cloud.console.labelling_view import (
     choices_of,
     class_text,
@@ -30,6 +37,11 @@ from insight_cloud.console.rollout_view import actions_of, figure_lines, shown_m
 from insight_cloud.devices.device import Device
 from insight_cloud.devices.selection import Selection
 from insight_cloud.evaluation.classification import evaluate
+from insight_cloud.jobs.job import Job, Terms
+from insight_cloud.jobs.job import Member as JobMember
+from insight_cloud.jobs.job import MemberState as JobMemberState
+from insight_cloud.jobs.job import State as JobState
+from insight_cloud.jobs.measurements import spreads
 from insight_cloud.labels.rules import Counts, TaskState
 from insight_cloud.monitoring.alarm import Alarm, HeatFeature, Heatmap, HeatWindow
 from insight_cloud.rollouts.plan import Plan
@@ -40,6 +52,7 @@ from insight_edge.documents.evidence import Evidence, Prediction, Trial
 from insight_edge.documents.target import Target
 from insight_edge.stats.assess import Verdict
 from tests.fakes.fleet_devices import FACTS
+from tests.fakes.job_world import bench_result
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -289,3 +302,55 @@ def test_latency_that_nobody_measured_is_labelled(prediction: Prediction | None,
         model_digest="sha256:0", profile="p", measured_on=FACTS, trials=(trial,), created=""
     )
     assert trial_lines(evidence)[0].kind == kind
+
+
+# Jobs.
+
+
+def measured_job() -> Job:
+    artifacts = {"openvino-int8": "sha256:" + "c" * 64, "onnxruntime-fp32": "sha256:" + "d" * 64}
+    return Job(
+        tenant="default", id="bench-1", kind="bench", bundle="sha256:" + "b" * 64,
+        model="digits", version=3, profile="box", artifacts=artifacts, selection=Selection(),
+        terms=Terms(rounds=7, threads=2, variants=("openvino-int8",)), left_out={}, spare=0,
+        state=JobState.RUNNING, reason="", by="ola", created=NOW, expires=NOW, withdrawn=None,
+        ended=None,
+    )  # fmt: skip
+
+
+def test_measurements_are_drawn_with_their_intervals_by_variant_and_device() -> None:
+    job = measured_job()
+    results = [
+        bench_result(job, "cam-2", 2.0, variant="onnxruntime-fp32"),
+        bench_result(job, "cam-1", 1.0),
+        bench_result(job, "cam-2", 1.25),
+    ]
+    lines = result_lines(results)
+    assert [(one.variant, one.device, one.p50) for one in lines] == [
+        ("openvino-int8", "cam-1", "1 ms"),
+        ("openvino-int8", "cam-2", "1.25 ms"),
+        ("onnxruntime-fp32", "cam-2", "2 ms"),
+    ]
+    assert (lines[0].interval, lines[0].tag.kind) == ("0.95 to 1.05 ms", "good")
+    chart = measured_chart(results)
+    assert chart is not None
+    assert chart["labels"] == ["openvino-int8", "onnxruntime-fp32"]
+    assert [one["name"] for one in chart["series"]] == ["cam-1", "cam-2"]
+    [dot] = chart["series"][0]["dots"]
+    assert dot == {"value": [0, 1.0, 0.95, 1.05], "text": "cam-1: 1 ms, 0.95 to 1.05 ms, VALID"}
+    assert [one["value"][0] for one in chart["series"][1]["dots"]] == [1, 0]
+    assert measured_chart([]) is None
+
+
+def test_devices_of_a_job_are_told_apart_in_words() -> None:
+    job = measured_job()
+    results = [bench_result(job, name, p50_ms) for name, p50_ms in (("a", 2.0), ("b", 2.5))]
+    [both] = spreads(results)
+    assert spread_text(both) == "2 devices, the slowest 25.0\u00a0% over the fastest"
+    assert spread_text(spreads(results[:1])[0]) == "one device"
+    accepted = JobMember(device="a", state=JobMemberState.ACCEPTED, phase="measuring")
+    assert (member_tag(accepted).text, member_tag(accepted).kind) == ("measuring", "info")
+    assert member_tag(JobMember(device="a", state=JobMemberState.EXPIRED)).kind == "warn"
+    assert terms_text(job) == (
+        "7 rounds, 2 threads, openvino-int8, at most 15 min 0 s on a device, when a device is idle"
+    )

@@ -12,10 +12,15 @@ from insight_cloud.console.navigation import Crumb
 from insight_cloud.console.shell import go_to
 from insight_cloud.console.who import Operator, Viewer
 from insight_cloud.devices.device import Query
+from insight_cloud.jobs.job import Terms
+from insight_cloud.jobs.rules import AT_MOST
 from insight_cloud.platform.errors import ConflictError
+from insight_cloud.releases.rules import State
 from insight_edge.documents.codec import decode_json
 from insight_edge.documents.evidence import Evidence
 from insight_edge.documents.manifest import Manifest
+
+JOBS = 5
 
 
 def bundle_pages(desk: Desk) -> APIRouter:
@@ -68,4 +73,8 @@ def _view(desk: Desk, bundle: str, tenant: str) -> dict[str, Any]:
         "lines": trial_lines(evidence),
         "latencies": latency_chart(evidence.trials),
         "serving": serving.total,
+        "jobs": cloud.jobs.list(bundle=bundle, limit=JOBS, tenant=tenant),
+        "measurable": [(bundle, label_of(release))] if release.state is State.LISTED else [],
+        "terms": Terms(),
+        "at_most": AT_MOST,
     }

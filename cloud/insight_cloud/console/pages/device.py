@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from insight_cloud.console.desk import Desk, label_of
 from insight_cloud.console.fleet_view import swap_figures
 from insight_cloud.console.forms import Filled
+from insight_cloud.console.job_view import member_tag
 from insight_cloud.console.navigation import Crumb
 from insight_cloud.console.pages.fleet import line_of
 from insight_cloud.console.shell import go_to
@@ -18,6 +19,7 @@ from insight_cloud.releases.rules import State
 
 WINDOWS = 48
 EVENTS = 60
+JOBS = 10
 
 
 def device_pages(desk: Desk) -> APIRouter:
@@ -93,6 +95,10 @@ def _view(desk: Desk, name: str, tenant: str) -> dict[str, Any]:
         "swaps": {one.name: swap_figures(one.state) for one in line.deployments},
         "reports": reports,
         "events": cloud.devices.timeline(name, limit=EVENTS, tenant=tenant),
+        "jobs": [
+            (job, member, member_tag(member))
+            for job, member in cloud.jobs.of_device(name, limit=JOBS, tenant=tenant)
+        ],
         "quarantined": cloud.telemetry.quarantined(device=name, limit=5, tenant=tenant),
         "assignable": [one for one in listed if one.profile == device.profile],
     }

@@ -80,12 +80,45 @@ function heat(figures, colours) {
   };
 }
 
+function intervals(figures, colours) {
+  const { axis, ...option } = frame(colours);
+  const inks = ["accent", "warn", "good", "info", "bad", "muted"];
+  const many = figures.series.length;
+  return {
+    ...option,
+    tooltip: { ...option.tooltip, trigger: "item", formatter: (dot) => dot.data.text },
+    xAxis: { type: "category", data: figures.labels, ...axis, axisLabel: { ...axis.axisLabel, interval: 0 }, splitLine: { show: false } },
+    yAxis: { type: "value", name: figures.axis, scale: true, ...axis, nameGap: 10, nameTextStyle: { ...axis.nameTextStyle, align: "left" } },
+    series: figures.series.map((one, index) => ({
+      name: one.name, type: "custom", data: one.dots, encode: { x: 0, y: [1, 2, 3] },
+      itemStyle: { color: colours[inks[index % inks.length]] }, renderItem: whisker(index, many),
+    })),
+  };
+}
+
+function whisker(index, many) {
+  return (_, api) => {
+    const [across, middle] = api.coord([api.value(0), api.value(1)]);
+    const [low, high] = [2, 3].map((end) => api.coord([api.value(0), api.value(end)])[1]);
+    const x = across + (index - (many - 1) / 2) * Math.min(api.size([1, 0])[0] / (many + 1), 32);
+    const stroke = { stroke: api.visual("color"), lineWidth: 1.8 };
+    const line = (x1, y1, x2, y2) => ({ type: "line", shape: { x1, y1, x2, y2 }, style: stroke });
+    return {
+      type: "group",
+      children: [
+        line(x, low, x, high), line(x - 5, low, x + 5, low), line(x - 5, high, x + 5, high),
+        { type: "circle", shape: { cx: x, cy: middle, r: 4 }, style: { fill: api.visual("color") } },
+      ],
+    };
+  };
+}
+
 function mix(colours, [name, share]) {
   const [ink, paper] = [colours[name], colours.panel].map((text) => text.match(/[\d.]+/g).map(Number));
   return `rgb(${[0, 1, 2].map((i) => Math.round(ink[i] * share + paper[i] * (1 - share))).join(",")})`;
 }
 
-const KINDS = { lines, heat };
+const KINDS = { lines, heat, intervals };
 
 function draw(place) {
   const figures = JSON.parse(place.dataset.chart);
