@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs over a world of devices that only talk: what they measured is what a test says."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from insight_cloud.devices.selection import Selection
 from insight_cloud.jobs.job import Job, Receipt, Terms
 from insight_cloud.jobs.service import Jobs
 from insight_cloud.platform.blobs import open_blobs
+from insight_cloud.platform.clock import now
 from insight_cloud.platform.database import Database
 from insight_cloud.registry.service import Registry
 from insight_edge.documents.codec import encode_wire
@@ -23,6 +25,9 @@ from insight_edge.documents.result import BenchResult
 from insight_edge.documents.topics import TENANT, Kind, Topic
 from tests.fakes.rollout_world import World, open_world
 from tests.golden.record import MEASUREMENT, RESULT
+
+Word = Callable[[Job, str], JobResult]
+"""What a device says at last of a job."""
 
 
 def bench_result(job: Job, device: str, p50_ms: float = 2.0, **changes: Any) -> BenchResult:
@@ -64,6 +69,27 @@ def sent(result: JobResult, device: str | None = None, tenant: str = TENANT) -> 
     """Return a result as it arrives."""
     topic = Topic(tenant, device or result.device, Kind.JOB_RESULT)
     return topic, encode_wire(result)
+
+
+@contextmanager
+def answering(jobs: Jobs, word: Word) -> Iterator[None]:
+    """Let worker and devices do the jobs there are, and those that are asked for meanwhile."""
+    stop = threading.Event()
+
+    def act() -> None:
+        while not stop.is_set():
+            for order in jobs.follow(now()):
+                jobs.told(order, now())
+                jobs.take([sent(word(jobs.get(order.id), order.device))], now())
+            stop.wait(0.05)
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 class JobWorld:

@@ -2,9 +2,7 @@
 """The verbs `insight-cloud job …`, over a real installation whose device only talks."""
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -24,11 +22,10 @@ from insight_edge.documents.result import BenchResult
 from insight_edge.errors import ConfigurationError
 from tests.fakes.cloud import Cloud, open_cloud
 from tests.fakes.fleet_devices import birth, told
-from tests.fakes.job_world import bench_result, job_result, refused, sent
+from tests.fakes.job_world import Word, answering, bench_result, job_result, refused
 from tests.fakes.matrix import tagged_matrix, write_matrix_bundle
 
 DEVICES = ("cam-1", "cam-2")
-Word = Callable[[Job, str], JobResult]
 
 
 @pytest.fixture
@@ -48,28 +45,6 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
         write_matrix_bundle(tmp_path / "b", tagged_matrix(2), profile=made.profile, model=model)
         cloud.releases.publish(tmp_path / "b", by="Ada", now=now())
         yield cloud
-
-
-@contextmanager
-def devices(cloud: Cloud, word: Word) -> Iterator[None]:
-    """Let worker and devices do the first job that there is."""
-    stop = threading.Event()
-
-    def act() -> None:
-        while not stop.is_set():
-            for order in cloud.jobs.follow(now()):
-                cloud.jobs.told(order, now())
-                said = word(cloud.jobs.get(order.id), order.device)
-                cloud.jobs.take([sent(said)], now())
-            stop.wait(0.05)
-
-    thread = threading.Thread(target=act)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def slower(job: Job, device: str) -> JobResult:
@@ -95,7 +70,7 @@ def verb(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> tupl
 def test_a_job_is_waited_for_and_its_results_written(
     cloud: Cloud, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    with devices(cloud, slower):
+    with answering(cloud.jobs, slower):
         out, err = verb(capsys, "bench", "matrix:2", "--rounds", "7", "-o", "r.jsonl")
     [job] = cloud.jobs.list()
     assert (job.terms.rounds, job.by.startswith("local:")) == (7, True)
@@ -149,7 +124,7 @@ def test_the_exit_code_says_what_came_of_it(
     code: int,
     said: str,
 ) -> None:
-    with devices(cloud, word):
+    with answering(cloud.jobs, word):
         _, err = verb(capsys, "bench", "matrix:2", *flags, code=code)
     assert said in " ".join(err.split())
 
