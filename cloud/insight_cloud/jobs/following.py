@@ -54,19 +54,22 @@ def follow(database: Database, devices: Devices, now: datetime) -> tuple[Order, 
 
 def _seen(devices: Devices, job: Job, members: Sequence[Member]) -> Mapping[str, Seen]:
     online = set(devices.online([one.device for one in members], tenant=job.tenant))
-    return {
-        one.device: Seen(
-            online=one.device in online,
-            gone=devices.device(one.device, tenant=job.tenant).retired is not None,
-            named=_named(devices, job, one.device),
-        )
-        for one in members
-    }
+    return {one.device: _seen_one(devices, job, one, one.device in online) for one in members}
 
 
-def _named(devices: Devices, job: Job, device: str) -> JobState | None:
-    """Return what a device says of a job."""
-    reported = devices.reported(device, tenant=job.tenant)
+def _seen_one(devices: Devices, job: Job, member: Member, online: bool) -> Seen:
+    """Return what is known of a device; one that is there has not left the fleet."""
+    if online:
+        return Seen(online=True, named=_named(devices, job, member))
+    gone = devices.device(member.device, tenant=job.tenant).retired is not None
+    return Seen(online=False, gone=gone, named=_named(devices, job, member))
+
+
+def _named(devices: Devices, job: Job, member: Member) -> JobState | None:
+    """Return what a device says of a job that it was told of."""
+    if member.told is None:
+        return None
+    reported = devices.reported(member.device, tenant=job.tenant)
     states = () if reported is None else reported.jobs
     return next((one for one in states if one.id == job.id), None)
 
