@@ -18,7 +18,7 @@ from tests.fakes.console_world import (
     cloud_of,
     filled_world,
 )
-from tests.fakes.job_world import bench_result, job_result, sent
+from tests.fakes.measuring_world import bench_result, job_result, sent
 
 pytestmark = [
     pytest.mark.slow,

@@ -37,7 +37,7 @@ from insight_edge.stats.latency import LatencyHistogram
 from tests.fakes.cloud import Cloud, open_cloud
 from tests.fakes.console_model import MODEL, Digits, publish, register
 from tests.fakes.fleet_devices import told
-from tests.fakes.job_world import bench_result, job_result, refused, sent
+from tests.fakes.measuring_world import bench_result, job_result, refused, sent
 from tests.fakes.telemetry import message, offer, outcome, predictions, report
 
 PROFILES = ("hp-t540-8gb", "lattepanda-mu-8gb", "ec2-c7a-large")

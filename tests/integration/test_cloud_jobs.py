@@ -23,7 +23,7 @@ from insight_edge.documents.job import JobState
 from insight_edge.documents.topics import Kind, Topic
 from insight_edge.errors import LinkError
 from tests.fakes.broker import CLOUD_SWIFT, Stranger, cloud_login, running_broker, stranger, until
-from tests.fakes.job_world import JobWorld, job_result, open_jobs, sent
+from tests.fakes.measuring_world import JobWorld, job_result, open_jobs, sent
 from tests.fakes.rollout_world import make_world
 
 DEVICE = "cam-1"

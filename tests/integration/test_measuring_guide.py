@@ -26,7 +26,7 @@ from tests.fakes.bundles import bundle_files, bundle_manifest
 from tests.fakes.cloud import Cloud, open_cloud, served
 from tests.fakes.console_world import facts_of
 from tests.fakes.fleet_devices import birth, told
-from tests.fakes.job_world import answering, job_result
+from tests.fakes.measuring_world import answering, job_result
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "measuring-on-devices.md"
 CURL = shutil.which("curl")

@@ -52,7 +52,7 @@ from insight_edge.documents.evidence import Evidence, Prediction, Trial
 from insight_edge.documents.target import Target
 from insight_edge.stats.assess import Verdict
 from tests.fakes.fleet_devices import FACTS
-from tests.fakes.job_world import bench_result
+from tests.fakes.measuring_world import bench_result
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 

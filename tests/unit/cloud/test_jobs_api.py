@@ -17,7 +17,7 @@ from insight_cloud.app.problems import answer_problems
 from insight_cloud.jobs.api import AFTER, router
 from insight_edge.documents.codec import decode_json, encode_json
 from insight_edge.documents.result import BenchResult
-from tests.fakes.job_world import JobWorld, bench_result, job_result, open_jobs
+from tests.fakes.measuring_world import JobWorld, bench_result, job_result, open_jobs
 from tests.fakes.operators import Answer, call
 from tests.fakes.rollout_world import make_world, open_world
 

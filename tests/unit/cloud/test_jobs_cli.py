@@ -22,8 +22,8 @@ from insight_edge.documents.result import BenchResult
 from insight_edge.errors import ConfigurationError
 from tests.fakes.cloud import Cloud, open_cloud
 from tests.fakes.fleet_devices import birth, told
-from tests.fakes.job_world import Word, answering, bench_result, job_result, refused
 from tests.fakes.matrix import tagged_matrix, write_matrix_bundle
+from tests.fakes.measuring_world import Word, answering, bench_result, job_result, refused
 
 DEVICES = ("cam-1", "cam-2")
 

@@ -30,7 +30,7 @@ from insight_cloud.jobs.rules import (
 )
 from insight_edge.documents.job import JobState
 from insight_edge.errors import ConfigurationError
-from tests.fakes.job_world import bench_result
+from tests.fakes.measuring_world import bench_result
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -17,7 +17,7 @@ from insight_cloud.releases.rules import Mode
 from insight_edge.documents.codec import digest, encode_json
 from insight_edge.documents.job import JobState
 from insight_edge.errors import ConfigurationError
-from tests.fakes.job_world import JobWorld, bench_result, job_result, open_jobs, refused, sent
+from tests.fakes.measuring_world import JobWorld, bench_result, job_result, open_jobs, refused, sent
 from tests.fakes.rollout_world import make_world, publish
 
 
