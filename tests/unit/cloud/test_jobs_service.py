@@ -8,6 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from insight_cloud.devices.selection import Selection
 from insight_cloud.jobs.job import Job, Terms, Wanted
@@ -15,8 +17,10 @@ from insight_cloud.jobs.rules import AGAIN
 from insight_cloud.platform.errors import ConflictError, NotFoundError
 from insight_cloud.releases.rules import Mode
 from insight_edge.documents.codec import digest, encode_json
-from insight_edge.documents.job import JobState
+from insight_edge.documents.job import JobResult, JobState
+from insight_edge.documents.topics import TENANT, Kind, Topic
 from insight_edge.errors import ConfigurationError
+from tests.fakes.any_document import documents
 from tests.fakes.measuring_world import JobWorld, bench_result, job_result, open_jobs, refused, sent
 from tests.fakes.rollout_world import make_world, publish
 
@@ -32,6 +36,15 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def world(template: Path, tmp_path: Path) -> Iterator[JobWorld]:
     with open_jobs(template, tmp_path / "world") as world:
         yield world
+
+
+@pytest.fixture
+def asked(world: JobWorld) -> tuple[JobWorld, Job]:
+    """A device that was told."""
+    world.world.add("cam-1")
+    job = world.bench()
+    world.turn()
+    return world, job
 
 
 def accept(world: JobWorld, job: Job, name: str) -> None:
@@ -435,3 +448,26 @@ def test_lists_are_of_those_that_go_on_or_are_over(world: JobWorld) -> None:
     assert [one.id for one in world.jobs.list(active=True)] == [second.id]
     assert [one.id for one in world.jobs.list(active=False)] == [first.id]
     assert world.jobs.list(bundle="sha256:" + "0" * 64) == ()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(drawn=documents(JobResult), data=st.data())
+def test_whatever_comes_is_receipted_and_believed_only_where_it_is_of_the_job(
+    asked: tuple[JobWorld, Job], drawn: JobResult, data: st.DataObject
+) -> None:
+    world, job = asked
+    likely = {"device": "cam-1", "id": job.id, "results": (bench_result(job, "cam-1"),)}
+    chosen = data.draw(st.sets(st.sampled_from(sorted(likely))))
+    result = msgspec.structs.replace(drawn, **{name: likely[name] for name in chosen})
+    payload = bytearray(sent(result, "cam-1")[1])
+    if data.draw(st.booleans()):
+        place = data.draw(st.integers(0, len(payload) - 1))
+        payload[place] = data.draw(st.integers(0, 255))
+    topic = Topic(TENANT, "cam-1", Kind.JOB_RESULT)
+    [receipt] = world.jobs.take([(topic, bytes(payload))], world.world.now)
+    assert receipt.digest == digest(bytes(payload))
+    assert {one.device for one in world.jobs.results(job.id)} <= {"cam-1"}
+    assert all(one.bundle == job.bundle for one in world.jobs.results(job.id))
+    [member] = world.jobs.members(job.id)
+    assert len(member.why) <= 300
+    assert member.why.isprintable()
