@@ -49,7 +49,7 @@ def _take(browser: Browser, world: ConsoleWorld) -> None:
     page.wait_for_selector("nav")
     for name, path in _pages(world).items():
         page.goto(browser.address + path)
-        page.wait_for_selector(".chart canvas" if name in {"device", "drift"} else "main h1")
+        page.wait_for_selector(".chart canvas" if name in {"device", "drift", "job"} else "main h1")
         place = HERE / f"{name}.png"
         page.screenshot(path=place)
         length_bytes = place.stat().st_size
@@ -68,6 +68,7 @@ def _pages(world: ConsoleWorld) -> dict[str, str]:
         "drift": f"/drift/{bundle}",
         "labelling": "/labelling",
         "rollout": f"/rollouts/{world.rollout}",
+        "job": f"/jobs/{world.job}",
         "bundle": f"/bundles/{bundle}",
     }
 

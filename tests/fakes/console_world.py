@@ -16,8 +16,8 @@ import numpy as np
 
 from insight_cloud.accounts.rules import Role
 from insight_cloud.builds.profiles import known_profiles
+from insight_cloud.devices.selection import Selection
 from insight_cloud.installation import Installation
-from insight_cloud.jobs.job import Terms
 from insight_cloud.pipelines.recording import Recording
 from insight_cloud.pipelines.rules import Policy, StepState
 from insight_cloud.platform.clock import now
@@ -48,6 +48,7 @@ WINDOW = timedelta(minutes=4)
 ROWS = 50
 STEADY, SHIFTED = 22, 12
 REPORTERS = 4
+SERVES = ("phase", "serving", "committed", "target", "swap")
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -256,14 +257,13 @@ class ConsoleWorld:
             self.cloud.builds.queue(MODEL, 3, [profile], by="pipelines", now=self.now)
 
     def measure(self) -> None:
-        """Let three devices time a bundle: one is done, one under way, one has no engine."""
+        """Let four devices time a bundle: two are done, one is under way, one has no engine."""
         jobs, bundle = self.cloud.jobs, self.bundles[3, PROFILES[0]]
-        at = self.now - timedelta(minutes=6)
-        job = jobs.bench(bundle, by=OPERATOR, now=at, terms=Terms(devices=4))
+        at, names = self.now - timedelta(minutes=6), self.names[9:21:3]
+        job = jobs.bench(bundle, by=OPERATOR, now=at, selection=Selection(devices=tuple(names)))
         self.job = job.id
         for order in jobs.follow(at):
             jobs.told(order, at)
-        names = [one.device for one in jobs.members(job.id)]
         for index, name in enumerate(names[:2]):
             results = [
                 bench_result(job, name, (1 + index / 20) * p50_ms, variant=variant)
@@ -271,7 +271,10 @@ class ConsoleWorld:
             ]
             left_out = {"tvm-fp32": f"the engine is not here{self.text}"}
             jobs.take([sent(job_result(job, name, *results, left_out=left_out))], self.now)
-        self.tell(names[2], jobs=(JobState(id=job.id, phase="measuring"),))
+        reported = self.cloud.devices.reported(names[2])
+        assert reported is not None
+        serves = {name: getattr(reported.deployments[DEPLOYMENT], name) for name in SERVES}
+        self.tell(names[2], jobs=(JobState(id=job.id, phase="measuring"),), **serves)
         why = f"openvino is not installed{self.text}"
         jobs.take([sent(refused(job, names[3], reason=why))], self.now)
         jobs.follow(self.now)
