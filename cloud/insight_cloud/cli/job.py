@@ -125,7 +125,7 @@ def show(job: str, /, *, state: State = None, format: Format = "table") -> None:
     """
     with opened(state) as cloud:
         found, members = cloud.jobs.get(job), cloud.jobs.members(job)
-        results = cloud.jobs.results(job)
+        results = cloud.jobs.figures(job)
     together = spreads(results)
     if format == "json":
         print_json({"job": found, "devices": members, "spreads": together})

@@ -4,20 +4,25 @@
 On a terminal a bar moves in place; elsewhere a line is added whenever something changes.
 """
 
+import math
 import threading
+import time
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from insight_cloud.cli.screen import err
-from insight_cloud.jobs.job import OPEN, Job
+from insight_cloud.jobs.job import OPEN, Job, State
 from insight_cloud.jobs.service import Jobs
 
 LOOK_S = 0.5
 
+HINT_S = 20.0
+"""When no device was told by then, it is said what that may be for."""
 
-def wait_for(jobs: Jobs, id_: str, console: Console = err) -> Job:
+
+def wait_for(jobs: Jobs, id_: str, console: Console = err, *, hint_s: float = HINT_S) -> Job:
     """Return a job that is over, or that somebody has taken back.
 
     Raises:
@@ -31,7 +36,7 @@ def wait_for(jobs: Jobs, id_: str, console: Console = err) -> Job:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    shown, pause = "", threading.Event()
+    shown, pause, hint_at_s = "", threading.Event(), time.monotonic() + hint_s
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
@@ -47,6 +52,9 @@ def wait_for(jobs: Jobs, id_: str, console: Console = err) -> Job:
                 shown = job.reason
                 if job.ended is not None or job.withdrawn is not None:
                     return job
+                if job.state is State.WAITING and time.monotonic() >= hint_at_s:
+                    console.print("no device was told yet: a cloud that is up tells those online")
+                    hint_at_s = math.inf
                 pause.wait(LOOK_S)
         except KeyboardInterrupt:
             console.print(f"the job goes on: insight-cloud job show {id_}")

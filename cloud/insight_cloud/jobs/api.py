@@ -127,7 +127,7 @@ def _watching(routes: APIRouter, jobs: Jobs) -> None:
         return JobOut(
             job=found,
             devices=jobs.members(job, tenant=actor.tenant),
-            spreads=spreads(jobs.results(job, tenant=actor.tenant)),
+            spreads=spreads(jobs.figures(job, tenant=actor.tenant)),
         )
 
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields
 from statistics import median
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from insight_cloud.jobs.job import Measured, Wanted
 from insight_cloud.jobs.tables import MeasurementRow
+from insight_edge.documents.codec import decode_json
 from insight_edge.documents.result import BenchResult
 
 
@@ -49,6 +50,13 @@ def of_job(session: Session, tenant: str, job: str) -> tuple[Measured, ...]:
     return _read(session, query.order_by(*order))
 
 
+def figures_of(session: Session, tenant: str, job: str) -> tuple[BenchResult, ...]:
+    """Return what the devices of a job measured, by variant and device, without samples."""
+    query = select(MeasurementRow.figures).filter_by(tenant=tenant, job=job)
+    found = session.scalars(query.order_by(MeasurementRow.variant, MeasurementRow.device))
+    return tuple(decode_json(BenchResult, one.encode()) for one in found)
+
+
 def spreads(results: Iterable[BenchResult]) -> tuple[Spread, ...]:
     """Return what devices say of each variant together, the fastest first. Pure."""
     valid: defaultdict[str, list[float]] = defaultdict(list)
@@ -71,7 +79,8 @@ def _spread(variant: str, p50s_ms: list[float]) -> Spread:
 
 
 def _read(session: Session, query: Select[MeasurementRow]) -> tuple[Measured, ...]:
+    light = defer(MeasurementRow.figures)
     return tuple(
         Measured(number=row.number, job=row.job, document=row.document)
-        for row in session.scalars(query)
+        for row in session.scalars(query.options(light))
     )

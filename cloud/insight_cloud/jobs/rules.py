@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from insight_cloud.devices.device import Device
+from insight_cloud.devices.timeline import one_line
 from insight_cloud.jobs.job import OPEN, Job, Member, MemberState, State, Terms
 from insight_edge.documents.job import Bench, JobState
 from insight_edge.documents.job import Job as Order
@@ -21,6 +22,9 @@ from insight_edge.errors import ConfigurationError
 
 AT_MOST = 3
 """Devices of a group that are asked: several of a kind tell what one cannot."""
+
+MAX_DEVICES = 100
+"""Of one job."""
 
 AGAIN = timedelta(seconds=60)
 """What a device does not tell of is said again after this."""
@@ -35,7 +39,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31),
     "limit_s": (10.0, 6 * 3600.0),
     "lifetime_s": (60.0, 30 * 86_400.0),
-    "devices": (1, 100),
+    "devices": (1, MAX_DEVICES),
 }
 """The least and the most of each number of `Terms`."""
 
@@ -90,13 +94,13 @@ def unfit_reason(device: Device, profile: str) -> str | None:
     return None
 
 
-def chosen(seed: str, fit: Iterable[Device], at_most: int | None) -> tuple[str, ...]:
+def chosen(seed: str, fit: Iterable[Device], at_most: int) -> tuple[str, ...]:
     """Return the devices that are asked: those that are there first, otherwise drawn.
 
     Args:
         seed: another one draws others.
         fit: devices that can do it.
-        at_most: how many; all for None.
+        at_most: how many.
     """
     order = sorted(fit, key=lambda one: (not one.online, _drawn(seed, one.name)))
     return tuple(one.name for one in order[:at_most])
@@ -187,7 +191,7 @@ def _by_word(job: Job, member: Member, seen: Seen, now: datetime) -> Member | No
             member,
             state=MemberState.ACCEPTED,
             phase=seen.named.phase,
-            why=seen.named.why,
+            why=one_line(seen.named.why),
             accepted=member.accepted or now,
         )
     return None

@@ -197,6 +197,12 @@ class Jobs:
         """Return what the devices of a job measured; raises as `measured`."""
         return tuple(one.result for one in self.measured(job, tenant=tenant))
 
+    def figures(self, job: str, *, tenant: str = TENANT) -> tuple[BenchResult, ...]:
+        """Return what the devices of a job measured, without samples; raises as `measured`."""
+        with self._database.read() as session:
+            storing.row_of(session, tenant, job)
+            return measurements.figures_of(session, tenant, job)
+
     def measured(self, job: str, *, tenant: str = TENANT) -> tuple[Measured, ...]:
         """Return what the devices of a job measured, by variant and device, as it is kept.
 

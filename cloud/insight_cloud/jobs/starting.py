@@ -9,7 +9,14 @@ from insight_cloud.devices.device import Device
 from insight_cloud.devices.selection import Selection, selected
 from insight_cloud.devices.service import Devices
 from insight_cloud.jobs.job import BENCH, Job, Member, State, Terms
-from insight_cloud.jobs.rules import AT_MOST, check_terms, chosen, progress, unfit_reason
+from insight_cloud.jobs.rules import (
+    AT_MOST,
+    MAX_DEVICES,
+    check_terms,
+    chosen,
+    progress,
+    unfit_reason,
+)
 from insight_cloud.platform.errors import ConflictError, NotFoundError
 from insight_cloud.releases.rules import Release
 from insight_cloud.releases.rules import State as ReleaseState
@@ -52,13 +59,12 @@ def prepare(
     variants = releases.manifest(bundle).variants
     artifacts = {one.name: artifact_digest(one.files) for one in variants}
     check_terms(terms, artifacts)
-    number, id_ = terms.devices, f"{BENCH}-{secrets.token_hex(6)}"
-    if number is None and selection.devices is None:
-        number = AT_MOST
+    id_ = f"{BENCH}-{secrets.token_hex(6)}"
+    by_default = AT_MOST if selection.devices is None else MAX_DEVICES
     meant = {one.name: one for one in selected(devices, selection, tenant)}
     left_out = _left_out(release, selection, meant)
     fit = [one for name, one in meant.items() if name not in left_out]
-    asked = chosen(id_, fit, number)
+    asked = chosen(id_, fit, terms.devices or by_default)
     members = tuple(Member(device=name) for name in sorted(asked))
     job = Job(
         tenant=tenant,

@@ -75,6 +75,7 @@ class MeasurementRow(Row):
     Attributes:
         target: its token.
         document: canonical JSON.
+        figures: the same without samples, which are most of it.
     """
 
     __tablename__ = "jobs_measurement"
@@ -98,3 +99,4 @@ class MeasurementRow(Row):
     target: Mapped[str]
     at: Mapped[datetime]
     document: Mapped[str]
+    figures: Mapped[str]

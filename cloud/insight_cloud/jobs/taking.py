@@ -4,6 +4,7 @@
 from dataclasses import replace
 from datetime import datetime
 
+import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -136,5 +137,6 @@ def _add(
                 target=one_line(one.target.token),
                 at=now,
                 document=document,
+                figures=encode_json(msgspec.structs.replace(one, samples_ms=())).decode(),
             )
         )

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verbs `insight-cloud job …`, over a real installation whose device only talks."""
 
+import io
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from insight_cloud.builds.profiles import known_profiles
 from insight_cloud.cli.main import run
+from insight_cloud.cli.waiting import wait_for
 from insight_cloud.devices.selection import Selection, spelled
 from insight_cloud.jobs.job import Job
 from insight_cloud.platform.clock import now
@@ -20,6 +25,7 @@ from insight_edge.documents.job import JobResult
 from insight_edge.documents.manifest import ModelInfo
 from insight_edge.documents.result import BenchResult
 from insight_edge.errors import ConfigurationError
+from tests.fakes.broker import until
 from tests.fakes.cloud import Cloud, open_cloud
 from tests.fakes.fleet_devices import birth, told
 from tests.fakes.matrix import tagged_matrix, write_matrix_bundle
@@ -127,6 +133,32 @@ def test_the_exit_code_says_what_came_of_it(
     with answering(cloud.jobs, word):
         _, err = verb(capsys, "bench", "matrix:2", *flags, code=code)
     assert said in " ".join(err.split())
+
+
+def test_whoever_waits_in_vain_is_told_what_for(cloud: Cloud) -> None:
+    job = cloud.jobs.bench(cloud.releases.releases()[0].bundle, by="Ada", now=now())
+    said = io.StringIO()
+    console = Console(file=said)
+    with withdrawing(cloud, job.id, lambda: "no device was told yet" in said.getvalue()):
+        after = wait_for(cloud.jobs, job.id, console, hint_s=0.0)
+    assert after.state == "withdrawn"
+    assert said.getvalue().count("no device was told yet") == 1
+
+
+@contextmanager
+def withdrawing(cloud: Cloud, job: str, when: Callable[[], bool]) -> Iterator[None]:
+    """Take a job back as soon as something holds."""
+
+    def act() -> None:
+        until(when)
+        cloud.jobs.withdraw(job, by="Ada", now=now())
+
+    thread = threading.Thread(target=act)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 @pytest.mark.parametrize(

@@ -97,15 +97,15 @@ def test_a_device_of_the_profile_that_nobody_holds_is_fit() -> None:
 
 @given(
     st.lists(st.tuples(st.integers(0, 99), st.booleans()), unique_by=lambda one: one[0]),
-    st.integers(1, 5) | st.none(),
+    st.integers(1, 5),
     st.text(max_size=3),
 )
 def test_those_that_are_there_are_asked_first_and_no_more_than_so_many(
-    drawn: list[tuple[int, bool]], at_most: int | None, seed: str
+    drawn: list[tuple[int, bool]], at_most: int, seed: str
 ) -> None:
     fit = [device(f"cam-{number}", online=online) for number, online in drawn]
     asked = chosen(seed, fit, at_most)
-    assert len(asked) == len(set(asked)) == min(len(fit), at_most or len(fit))
+    assert len(asked) == len(set(asked)) == min(len(fit), at_most)
     assert chosen(seed, fit[::-1], at_most) == asked
     online = {one.name for one in fit if one.online}
     assert {*asked} & online == online or {*asked} <= online
@@ -151,6 +151,9 @@ def test_a_device_is_told_accepts_and_says_how_far_it_is() -> None:
         "camera-1 is being updated",
         NOW,
     )
+    torn = JobState(id="bench-1", phase="waiting", why="a\nb" + "c" * 999)
+    line = followed(job(), told, Seen(online=True, named=torn), NOW).why
+    assert (line[:3], len(line)) == ("a b", 300), "as it is kept: nothing is written each turn"
     later = followed(job(), accepted, Seen(online=True, named=MEASURING), NOW + GRACE)
     assert (later.phase, later.why, later.accepted) == ("measuring", "", NOW)
     assert followed(job(), later, HERE, NOW + GRACE) == later

@@ -84,6 +84,7 @@ def test_a_job_is_told_accepted_done_and_its_results_are_found(world: JobWorld) 
     kept = world.jobs.results(job.id)
     assert kept == (bench_result(job, "cam-1"), bench_result(job, "cam-2"))
     assert encode_json(kept[0]) == encode_json(bench_result(job, "cam-1"))
+    assert [one.samples_ms for one in world.jobs.figures(job.id)] == [(), ()]
     assert world.turn() == []
     assert actions(world) == ["job.bench"]
     [(mine, member)] = world.jobs.of_device("cam-1")

@@ -101,7 +101,7 @@ def _fragments(desk: Desk, job: str, actor: Viewer) -> dict[str, str]:
 def _view(desk: Desk, id_: str, tenant: str) -> dict[str, Any]:
     jobs = desk.cloud.jobs
     job = jobs.get(id_, tenant=tenant)
-    results = jobs.results(id_, tenant=tenant)
+    results = jobs.figures(id_, tenant=tenant)
     return {
         "job": job,
         "members": [(one, member_tag(one)) for one in jobs.members(id_, tenant=tenant)],

@@ -74,7 +74,7 @@ def _measurement() -> None:
         sa.Column("version", sa.Integer(), nullable=False),
         *_texts("profile", "bundle", "artifact", "variant", "target"),
         sa.Column("at", UtcTime(), nullable=False),
-        *_texts("document"),
+        *_texts("document", "figures"),
         sa.ForeignKeyConstraint(
             ["tenant", "job"], OF_JOB, name=op.f("fk_jobs_measurement_jobs_job")
         ),
