@@ -21,12 +21,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from insight_cloud.builds.compiling import Compiled, Compiler, Order
+from insight_cloud.builds.compiling import Compiled, Compiler, Order, Settlement
+from insight_cloud.builds.rules import summary_of
 from insight_cloud.builds.service import Builds
 from insight_cloud.devices.service import Devices
 from insight_cloud.pipelines.recording import Recording
 from insight_cloud.pipelines.rules import Alarm, Compared, Pair, Policy
-from insight_cloud.pipelines.seams import RolloutEnd, RolloutSeen, Target
+from insight_cloud.pipelines.seams import RolloutEnd, RolloutSeen, Target, TimingSeen
 from insight_cloud.pipelines.service import Pipelines
 from insight_cloud.pipelines.stages import Domains
 from insight_cloud.platform.blobs import Blobs, open_blobs
@@ -38,12 +39,15 @@ from insight_cloud.releases.keys import Keys, init_keys
 from insight_cloud.releases.service import Releases
 from insight_cloud.worker.pipelining import Pipelining
 from insight_edge.bundle.npz import npz_from_arrays
-from insight_edge.bundle.write import write_bundle
-from insight_edge.documents.codec import digest
+from insight_edge.bundle.open import open_bundle
+from insight_edge.bundle.write import file_entry, write_bundle
+from insight_edge.documents.codec import decode_json, digest, encode_json
+from insight_edge.documents.evidence import Evidence, Trial
 from insight_edge.documents.manifest import ModelInfo
-from tests.fakes.bundles import ARTIFACT, bundle_files, bundle_manifest
+from tests.fakes.bundles import ARTIFACT, EVIDENCE, bundle_files, bundle_manifest
 from tests.fakes.fleet_devices import BOX, request
 from tests.fakes.migrated import migrated_database
+from tests.unit.compile.test_choose import measured
 
 MODEL, DEPLOYMENT, PROFILE = "digits", "camera-1", "box"
 LOOK_S = 0.05
@@ -54,12 +58,36 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def bundle_of(folder: Path, version: int) -> str:
-    """Write a small bundle of a version of the model and return its digest."""
+def bundle_of(folder: Path, version: int, *, predicted: bool = False, by: str = "") -> str:
+    """Write a small bundle of a version of the model and return its digest.
+
+    Args:
+        folder: where.
+        version: of the model.
+        predicted: it has a contender, and nothing of it was timed.
+        by: the device that timed it.
+    """
     files = bundle_files(f"weights {version}".encode())
     manifest = bundle_manifest(files)
-    info = ModelInfo(name=MODEL, version=version, digest=digest(files[ARTIFACT]))
-    changed = msgspec.structs.replace(manifest, model=info, profile=PROFILE)
+    (variant,) = manifest.variants
+    evidence = decode_json(Evidence, files[EVIDENCE])
+    trial = Trial(
+        target=variant.target,
+        status="built",
+        reason="won",
+        chosen=True,
+        measurement=None if predicted else measured(3.0),
+    )
+    evidence = msgspec.structs.replace(evidence, trials=(trial,), measured_by=by)
+    files[EVIDENCE] = encode_json(evidence)
+    rival = msgspec.structs.replace(variant, name="rival", role="contender")
+    changed = msgspec.structs.replace(
+        manifest,
+        model=ModelInfo(name=MODEL, version=version, digest=digest(files[ARTIFACT])),
+        profile=PROFILE,
+        variants=(variant, rival) if predicted else (variant,),
+        evidence=file_entry(EVIDENCE, files[EVIDENCE]),
+    )
     return write_bundle(folder, changed, files)
 
 
@@ -189,6 +217,30 @@ class Neighbours:
         (self.folder / "alarm").write_text("")
 
 
+class NearDevices:
+    """Devices that time bundles: `able` of them, which leave `timed` when it is there."""
+
+    def __init__(self, neighbours: Neighbours) -> None:
+        self._near = neighbours
+
+    def able(self, profile: str, *, tenant: str) -> int:
+        del profile, tenant
+        return int(self._near.told("able", "0"))
+
+    def ask(self, bundle: str, *, key: str, by: str, now: datetime, tenant: str) -> str:
+        del bundle, by, now, tenant
+        self._near.did(f"time {key.partition(' ')[2]}")
+        return "job-1"
+
+    def seen(self, job: str, *, tenant: str) -> TimingSeen:
+        del job, tenant
+        timed = self._near.told("timed", "")
+        if not timed:
+            return TimingSeen(text="0 of 1 device done")
+        results = b"" if timed == "nothing" else timed.encode()
+        return TimingSeen(text="1 of 1 device done", results=results)
+
+
 class QuickCompiler(Compiler):
     """Writes a small bundle where the real one would compile."""
 
@@ -202,12 +254,28 @@ class QuickCompiler(Compiler):
         self._neighbours.linger("compile", pulse)
         if (self._folder / "no-compiler").exists():
             return Compiled(bundle=None, reason="the compiler exited with 1: no", log="", trials=())
+        if order.wishes.contenders:
+            self._neighbours.did("with contenders")
+        return self._written(predicted=self._neighbours.told("predicted", "") != "")
+
+    def settle(self, settlement: Settlement, *, pulse: Callable[[], None]) -> Compiled:
+        assert settlement.profile.endswith("box.toml")
+        self._neighbours.linger("settle", pulse)
+        if settlement.results == b"odd":
+            reason = "the compiler exited with 2: no result is of it"
+            return Compiled(bundle=None, reason=reason, log="", trials=())
+        return self._written(by=settlement.results.decode())
+
+    def _written(self, *, predicted: bool = False, by: str = "") -> Compiled:
         place = self._folder / "made"
-        bundle = bundle_of(place, len(self._neighbours.registry.versions(MODEL)))
+        version = len(self._neighbours.registry.versions(MODEL))
+        bundle = bundle_of(place, version, predicted=predicted, by=by)
+        trials = open_bundle(place, allow_unsigned=True).evidence().trials
         self.bundle_path(bundle).parent.mkdir(parents=True, exist_ok=True)
         if not self.bundle_path(bundle).exists():
             place.rename(self.bundle_path(bundle))
-        return Compiled(bundle=bundle, reason="", log="", trials=())
+        summaries = tuple(map(summary_of, trials))
+        return Compiled(bundle=bundle, reason="", log="", trials=summaries)
 
 
 class PipelineWorld:
@@ -273,6 +341,7 @@ class PipelineWorld:
             comparing=near.compare,
             sampling=near,
             labelling=near,
+            timing=NearDevices(near),
             rolling_out=near,
             alarming=near,
         )

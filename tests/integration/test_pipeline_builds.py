@@ -21,6 +21,7 @@ from insight_cloud.registry.service import Registry
 from insight_edge.bundle.npz import npz_from_arrays
 from insight_edge.compile.toolchains.processes import process_tree
 from tests.fakes.migrated import migrated_database
+from tests.fakes.programs import insight_edge
 from tests.fakes.sources import table_model, table_rows
 
 pytestmark = pytest.mark.slow
@@ -73,6 +74,27 @@ def test_the_real_compiler_makes_a_bundle_with_evidence(builds: Builds) -> None:
     refused = builds.compile("table", 2, "here", clock=now, by="ada")
     assert (refused.state, refused.bundle) == (BuildState.FAILED, None)
     assert refused.reason.startswith("the compiler exited with 2: ")
+
+
+def test_results_of_a_device_settle_a_build_with_contenders(builds: Builds, tmp_path: Path) -> None:
+    wishes = Wishes(
+        max_drop_pp=5.0, rounds=5, targets=("onnxruntime:fp32", "onnxruntime:int8"), contenders=True
+    )
+    done = builds.compile("table", 1, "here", clock=now, by="ada", wishes=wishes)
+    results = tmp_path / "results.jsonl"
+    timed = insight_edge(
+        "bench", builds.bundle_path(done), "--variant", "all", "--no-strict", "--rounds", "6",
+        "--threads", "1", "-o", results, "--device", "press-1", cwd=tmp_path,
+    )  # fmt: skip
+    assert timed.returncode == 0, timed.stderr
+    settled = builds.settle(done, results.read_bytes(), clock=now)
+    assert (settled.state, settled.reason, settled.attempt) == (BuildState.DONE, "", 2)
+    assert settled.bundle != done.bundle
+    assert builds.bundle(settled).evidence().measured_by == "press-1"
+    assert builds.build_of(done.bundle or "") == done
+    odd = builds.settle(done, b"{}\n", clock=now)
+    assert (odd.state, odd.bundle) == (BuildState.FAILED, None)
+    assert "results.jsonl, line 1: BenchResult" in odd.reason
 
 
 def test_nothing_that_a_build_started_outlives_a_killed_worker(tmp_path: Path, here: Path) -> None:

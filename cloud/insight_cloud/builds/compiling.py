@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,11 +37,13 @@ class Wishes:
         max_drop_pp: percentage points that may be lost; None is as the profile says.
         rounds: of the measurement; None is as the compiler does by itself.
         targets: that are tried, as `--target` names them; none are all that the compiler would.
+        contenders: whatever is proven goes along, for a device to time it.
     """
 
     max_drop_pp: float | None = None
     rounds: int | None = None
     targets: tuple[str, ...] = ()
+    contenders: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,21 @@ class Order:
     files: Mapping[str, bytes]
     profile: str
     wishes: Wishes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settlement:
+    """A bundle of contenders that a device has timed.
+
+    Attributes:
+        bundle: digest of its manifest; it was made here.
+        profile: an id that is shipped, or a TOML file.
+        results: what was timed, a file as `insight-edge bench -o` leaves it.
+    """
+
+    bundle: str
+    profile: str
+    results: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,30 +116,47 @@ class Compiler:
         with self._scratch() as scratch:
             for name, data in order.files.items():
                 replace_file(scratch / name, data)
-            try:
-                done = self._call(order, scratch, pulse)
-            except OSError as error:
-                reason = f"the compiler cannot be started: {error}"
-                return Compiled(bundle=None, reason=reason, log="", trials=())
-            return self._taken(scratch / "bundle", done)
+            return self._made(self._words(order, scratch), scratch, pulse)
 
-    def _call(self, order: Order, scratch: Path, pulse: Callable[[], None]) -> Finished:
+    def settle(self, settlement: Settlement, *, pulse: Callable[[], None]) -> Compiled:
+        """Return what came of choosing among contenders by results; raises as `compile`."""
+        with self._scratch() as scratch:
+            replace_file(scratch / "results.jsonl", settlement.results)
+            words = (
+                "-m", self.bundle_path(settlement.bundle).absolute(),
+                "--measured", scratch / "results.jsonl", "--profile", settlement.profile,
+            )  # fmt: skip
+            return self._made(words, scratch, pulse)
+
+    def _made(
+        self, words: Sequence[str | Path], scratch: Path, pulse: Callable[[], None]
+    ) -> Compiled:
+        try:
+            done = run_child(
+                [
+                    Path(sys.executable).with_name("insight-edge"), "compile", *words,
+                    "-o", scratch / "bundle", "--format", "json",
+                ],
+                cwd=scratch,
+                timeout_s=self._timeout_s,
+                pulse=pulse,
+            )  # fmt: skip
+        except OSError as error:
+            reason = f"the compiler cannot be started: {error}"
+            return Compiled(bundle=None, reason=reason, log="", trials=())
+        return self._taken(scratch / "bundle", done)
+
+    def _words(self, order: Order, scratch: Path) -> Sequence[str | Path]:
         data = ("--calibration", scratch / "data.npz") if "data.npz" in order.files else ()
         drop_pp, count = order.wishes.max_drop_pp, order.wishes.rounds
         drop = () if drop_pp is None else ("--max-drop", f"{drop_pp:g}")
         rounds = () if count is None else ("--rounds", str(count))
         targets = [word for token in order.wishes.targets for word in ("--target", token)]
-        cache = (self._directory / "cache").absolute()
-        return run_child(
-            [
-                Path(sys.executable).with_name("insight-edge"), "compile",
-                "-m", scratch / "model.onnx", "--profile", order.profile,
-                *data, *drop, *rounds, *targets,
-                "--cache", cache, "-o", scratch / "bundle", "--format", "json",
-            ],
-            cwd=scratch,
-            timeout_s=self._timeout_s,
-            pulse=pulse,
+        contenders = ("--contenders",) if order.wishes.contenders else ()
+        return (
+            "-m", scratch / "model.onnx", "--profile", order.profile,
+            *data, *drop, *rounds, *targets, *contenders,
+            "--cache", (self._directory / "cache").absolute(),
         )  # fmt: skip
 
     def _taken(self, made: Path, done: Finished) -> Compiled:

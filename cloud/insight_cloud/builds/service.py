@@ -15,7 +15,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from insight_cloud.accounts.audit import note
-from insight_cloud.builds.compiling import MODEL_FILES, Compiled, Compiler, Order, Wishes
+from insight_cloud.builds.compiling import (
+    MODEL_FILES,
+    Compiled,
+    Compiler,
+    Order,
+    Settlement,
+    Wishes,
+)
 from insight_cloud.builds.profiles import profile_source
 from insight_cloud.builds.rules import Build, BuildState, TrialSummary
 from insight_cloud.builds.tables import BuildRow
@@ -126,6 +133,55 @@ class Builds:
             self._end(key, Compiled(bundle=None, reason=str(error), log="", trials=()), clock())
             raise
         return self._end(key, compiled, clock())
+
+    def settle(
+        self,
+        build: Build,
+        results: bytes,
+        *,
+        clock: Clock,
+        pulse: Callable[[], None] = lambda: None,
+        tenant: str = TENANT,
+    ) -> Build:
+        """Return the next build of the same version, of which a device's results say what ships.
+
+        Args:
+            build: whose bundle has contenders; it stays as it is.
+            results: a file as `insight-edge bench -o` leaves it.
+            clock: says when.
+            pulse: called meanwhile; may raise to stop.
+            tenant: whose.
+
+        Raises:
+            NotFoundError: the build made no bundle, or its profile is gone.
+            StorageError: the disk cannot be written.
+        """
+        settlement = Settlement(
+            bundle=self.bundle(build).digest,
+            profile=profile_source(self._profiles, build.profile),
+            results=results,
+        )
+        attempt = self._begin(build.model, build.version, build.profile, clock(), tenant)
+        key = (tenant, build.model, build.version, build.profile, attempt)
+        try:
+            settled = self._compiler.settle(settlement, pulse=pulse)
+        except InsightEdgeError as error:
+            self._end(key, Compiled(bundle=None, reason=str(error), log="", trials=()), clock())
+            raise
+        return self._end(key, settled, clock())
+
+    def build_of(self, bundle: str, *, tenant: str = TENANT) -> Build:
+        """Return the newest build that made a bundle.
+
+        Raises:
+            NotFoundError: none did.
+        """
+        query = select(BuildRow).filter_by(tenant=tenant, bundle=bundle)
+        with self._database.read() as session:
+            row = session.scalars(query.order_by(BuildRow.queued.desc()).limit(1)).first()
+            if row is None:
+                raise NotFoundError(f"no build made {bundle[:80]}")
+            return _build(row)
 
     def bundle_path(self, build: Build) -> Path:
         """Return the directory of the bundle that a build made.

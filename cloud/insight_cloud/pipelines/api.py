@@ -51,6 +51,7 @@ class PolicyBody(BaseModel):
     labels_within_s: Seconds = 3 * DAY_S
     approval_within_s: Seconds = 7 * DAY_S
     rollout_within_s: Seconds = 7 * DAY_S
+    timing_within_s: Annotated[float, Field(ge=0, le=MAX_S)] = 3600.0
     cooldown_s: Annotated[float, Field(ge=0, le=MAX_S)] = 6 * 3600.0
     plan: Annotated[dict[str, Any], Field(max_length=64)] = {}
 

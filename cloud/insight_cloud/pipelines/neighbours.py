@@ -6,13 +6,14 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
+from insight_cloud.jobs.service import Jobs
 from insight_cloud.labels.rules import TaskState
 from insight_cloud.labels.service import Labels
 from insight_cloud.monitoring.service import MAX_PAGE as MAX_ALARMS
 from insight_cloud.monitoring.service import Monitoring
 from insight_cloud.pipelines.rollout_plan import plan_of
 from insight_cloud.pipelines.rules import Alarm
-from insight_cloud.pipelines.seams import RolloutEnd, RolloutSeen, Target
+from insight_cloud.pipelines.seams import RolloutEnd, RolloutSeen, Target, TimingSeen
 from insight_cloud.platform.errors import ConflictError
 from insight_cloud.rollouts.rollout import State
 from insight_cloud.rollouts.service import MAX_PAGE, Rollouts
@@ -96,6 +97,29 @@ class FleetRollouts:
             text=f"wave {found.wave + 1} of {found.waves}, {found.state.value}: {found.reason}",
             progress=found.wave / found.waves if found.waves else None,
         )
+
+
+class FleetJobs:
+    """Signed jobs to devices."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+
+    def able(self, profile: str, *, tenant: str) -> int:
+        """Return how many devices of a profile are there to be asked."""
+        return len(self._jobs.online_of(profile, tenant=tenant))
+
+    def ask(self, bundle: str, *, key: str, by: str, now: datetime, tenant: str) -> str:
+        """Ask devices for the latencies of all variants; return the job, one for each key."""
+        return self._jobs.bench(bundle, by=by, now=now, key=key, tenant=tenant).id
+
+    def seen(self, job: str, *, tenant: str) -> TimingSeen:
+        """Return how far a job is."""
+        found = self._jobs.get(job, tenant=tenant)
+        if found.ended is None:
+            return TimingSeen(text=found.reason)
+        lines = [one.document for one in self._jobs.measured(job, tenant=tenant)]
+        return TimingSeen(text=found.reason, results="".join(f"{one}\n" for one in lines).encode())
 
 
 class MonitoringAlarms:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """From an alarm to a retrained fleet: the stages in their order, as a durable workflow.
 
-survey, label, train, evaluate, compile for each profile, publish, approve, roll out,
-watch, promote. Their order and names are a contract with runs under way: whoever changes
+survey, label, train, evaluate, compile and time for each profile, publish, approve, roll
+out, watch, promote. Their order and names are a contract with runs under way: whoever changes
 them changes `platform.workflows.VERSION`.
 """
 
@@ -115,7 +115,10 @@ class _Order:
 
     def _compiled(self, version: int, profile: str) -> str:
         compile_it = partial(self._stages.compile, version, profile)
-        return str(self._do(f"compile {profile}", "compiling", compile_it)["bundle"])
+        bundle = str(self._do(f"compile {profile}", "compiling", compile_it)["bundle"])
+        name = f"time {profile}"
+        time_it = partial(self._stages.time, name, profile, bundle)
+        return str(self._do(name, "asking devices for latencies", time_it)["bundle"])
 
     def _do(self, name: str, text: str, stage: Callable[[], Done | Ended]) -> dict[str, Any]:
         found: dict[str, Any] = self._step(name, lambda: self._staging.do(name, text, stage))

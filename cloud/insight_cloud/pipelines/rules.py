@@ -68,6 +68,7 @@ class Policy:
         max_drop_pp: that a compilation may lose; None is as each profile says.
         targets: that a compilation tries, as `--target` names them; none are all that it would.
         labels_within_s, approval_within_s, rollout_within_s: before the run is given up.
+        timing_within_s: that a device may take to time what was compiled elsewhere; 0 to ask none.
         cooldown_s: after a run that promoted nothing, before an alarm opens another.
         plan: of the rollout, as rollouts read it.
     """
@@ -85,6 +86,7 @@ class Policy:
     labels_within_s: float = 3 * DAY_S
     approval_within_s: float = 7 * DAY_S
     rollout_within_s: float = 7 * DAY_S
+    timing_within_s: float = 3600.0
     cooldown_s: float = 6 * 3600.0
     plan: dict[str, Any] = field(default_factory=dict)
 
@@ -209,6 +211,7 @@ def check_policy(policy: Policy) -> None:
         ("labels_within_s", policy.labels_within_s, 1, MAX_S),
         ("approval_within_s", policy.approval_within_s, 1, MAX_S),
         ("rollout_within_s", policy.rollout_within_s, 1, MAX_S),
+        ("timing_within_s", policy.timing_within_s, 0, MAX_S),
         ("cooldown_s", policy.cooldown_s, 0, MAX_S),
     )
     for name, value, low, high in ranges:

@@ -86,6 +86,35 @@ class RollingOut(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class TimingSeen:
+    """A job that times a bundle as a run sees it.
+
+    Attributes:
+        text: how far it is, or how it ended.
+        results: a file of results once it is over, empty where there are none; None before.
+    """
+
+    text: str
+    results: bytes | None = None
+
+
+class Timing(Protocol):
+    """Devices that time a bundle."""
+
+    def able(self, profile: str, *, tenant: str) -> int:
+        """Return how many devices of a profile are there to be asked."""
+        ...
+
+    def ask(self, bundle: str, *, key: str, by: str, now: datetime, tenant: str) -> str:
+        """Ask devices for the latencies of all variants; return the job, one for each key."""
+        ...
+
+    def seen(self, job: str, *, tenant: str) -> TimingSeen:
+        """Return how far a job is."""
+        ...
+
+
 class Alarming(Protocol):
     """What monitoring says is wrong."""
 

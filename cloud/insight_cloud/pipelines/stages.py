@@ -22,9 +22,11 @@ from insight_cloud.pipelines.seams import (
     RolloutEnd,
     Sampling,
     Target,
+    Timing,
     Training,
 )
 from insight_cloud.pipelines.staging import Done, Ended, Looked, Staging
+from insight_cloud.pipelines.timing import TimingStage
 from insight_cloud.platform.blobs import Blobs
 from insight_cloud.registry.rules import ModelVersion
 from insight_cloud.registry.service import Registry
@@ -48,6 +50,7 @@ class Domains:
     comparing: Comparing
     sampling: Sampling
     labelling: Labelling
+    timing: Timing
     rolling_out: RollingOut
     alarming: Alarming
 
@@ -63,6 +66,15 @@ class Stages:
         self._model = staging.run.model
         self._tenant = tenant
         self._by = f"pipeline {staging.run.model} {staging.run.number}"
+        self._timing = TimingStage(
+            builds=domains.builds,
+            releases=domains.releases,
+            timing=domains.timing,
+            staging=staging,
+            by=self._by,
+            tenant=tenant,
+            within_s=staging.run.policy.timing_within_s,
+        )
 
     def survey(self) -> Done | Ended:
         """Find where the model runs, and from which version the new one starts."""
@@ -106,20 +118,28 @@ class Stages:
         return Done(text=verdict.reason)
 
     def compile(self, version: int, profile: str) -> Done | Ended:
-        """Compile the new version for one profile."""
+        """Compile the new version for one profile, with contenders where devices can time them."""
         build = self._domains.builds.compile(
             self._model,
             version,
             profile,
             clock=self._staging.clock,
             by=self._by,
-            wishes=Wishes(max_drop_pp=self._policy.max_drop_pp, targets=self._policy.targets),
+            wishes=Wishes(
+                max_drop_pp=self._policy.max_drop_pp,
+                targets=self._policy.targets,
+                contenders=self._timing.wanted(profile),
+            ),
             pulse=self._staging.pulse,
             tenant=self._tenant,
         )
         if build.state is not BuildState.DONE or build.bundle is None:
             return Ended(state=RunState.FAILED, reason=f"{profile}: {build.reason}")
         return Done(text=_compiled(build), found={"bundle": build.bundle})
+
+    def time(self, name: str, profile: str, bundle: str) -> Done | Ended:
+        """Let devices of a profile time what was compiled for it, and choose by that."""
+        return self._timing.settled(name, profile, bundle)
 
     def publish(self, bundles: list[str]) -> Done | Ended:
         """Offer the bundles, or let them wait for a person."""

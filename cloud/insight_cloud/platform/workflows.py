@@ -30,7 +30,7 @@ from insight_edge.errors import InsightEdgeError, StorageError
 if TYPE_CHECKING:
     from dbos import Serializer
 
-VERSION: Final = "pipelines-1"
+VERSION: Final = "pipelines-2"
 EXECUTOR: Final = "pipelines"
 """Whichever process hosts them has this name, so that it recovers those of the one before."""
 

@@ -17,6 +17,7 @@ from insight_cloud.pipelines.comparing import ComparingChild
 from insight_cloud.pipelines.fleet import deployed
 from insight_cloud.pipelines.neighbours import (
     DeviceSamples,
+    FleetJobs,
     FleetRollouts,
     MonitoringAlarms,
     PeoplesLabels,
@@ -149,6 +150,7 @@ def pipelining_over(cloud: Installation, clock: Callable[[], datetime]) -> Pipel
         comparing=ComparingChild(cloud.settings),
         sampling=DeviceSamples(cloud.telemetry),
         labelling=PeoplesLabels(cloud.labels),
+        timing=FleetJobs(cloud.jobs),
         rolling_out=FleetRollouts(cloud.rollouts),
         alarming=MonitoringAlarms(cloud.monitoring),
     )

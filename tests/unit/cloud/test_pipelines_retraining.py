@@ -78,12 +78,107 @@ def test_a_run_says_what_each_step_did(world: PipelineWorld) -> None:
     assert said["label"] == "5 labelled rows, 5 of them new"
     assert said["train"] == "digits:2: accuracy 0.900"
     assert said["evaluate"].startswith("better by at least 41.7 pp")
-    assert said["compile box"] == "a bundle, of 0 targets"
+    assert said["compile box"] == "onnxruntime:fp32 3 ms, of 1 targets"
     assert said["publish"] == "box listed"
     assert said["watch"] == "rollout 2: done"
     assert {step.state for step in run.steps} == {StepState.DONE}
     assert {step.progress for step in run.steps} == {1.0}
     assert run.ended is not None
+
+
+def said_of(run: Run, step: str) -> str:
+    return {one.name: one.text for one in run.steps}[step]
+
+
+def predicting(world: PipelineWorld, *, able: int = 1, timed: str = "") -> None:
+    """Let the compiler predict, and devices be there that time what it made."""
+    world.tell("predicted", "1")
+    world.tell("able", str(able))
+    world.tell("timed", timed)
+
+
+def test_what_was_measured_where_it_was_compiled_is_not_timed_again(world: PipelineWorld) -> None:
+    world.tell("able", "3")
+    run = retrained(world)
+    assert said_of(run, "time box") == "measured where it was compiled"
+    assert "time box" not in world.effects()
+
+
+def test_devices_overturn_what_was_predicted(world: PipelineWorld) -> None:
+    predicting(world, timed="press-1")
+    doing = Doing()
+    run = retrained(world, doing=doing)
+    assert run.state is RunState.PROMOTED
+    assert said_of(run, "time box") == "onnxruntime:fp32 3 ms on press-1"
+    assert "with contenders" in world.effects()
+    compiled, timed = (
+        json.loads(doing.done[name])["bundle"] for name in ("compile box", "time box")
+    )
+    assert compiled != timed
+    states = {one.bundle: one.state for one in world.releases.releases(MODEL)}
+    assert states[compiled] is states[timed] is State.LISTED
+    assert world.builds.build_of(timed).attempt == 2
+
+
+def test_nobody_is_asked_where_no_device_is_there(world: PipelineWorld) -> None:
+    predicting(world, able=0)
+    run = retrained(world)
+    assert run.state is RunState.PROMOTED
+    assert said_of(run, "time box") == "predicted: no device of box can be asked"
+    assert not {"time box", "with contenders"} & set(world.effects())
+
+
+def test_nobody_is_asked_where_the_policy_gives_no_time(world: PipelineWorld) -> None:
+    predicting(world, timed="press-1")
+    run = retrained(world, policy=replace(POLICY, timing_within_s=0.0))
+    assert said_of(run, "time box") == "predicted: no device of box can be asked"
+
+
+def test_devices_time_nothing_that_waits_for_a_person(world: PipelineWorld) -> None:
+    predicting(world, timed="press-1")
+    world.releases.set_policy(MODEL, Mode.HUMAN, by="Ada", now=now())
+
+    def approve() -> None:
+        for release in world.releases.releases(MODEL):
+            if release.state is State.PENDING:
+                world.releases.approve(release.bundle, by="ada", now=now())
+
+    doing = Doing()
+    doing.then["approve"] = approve
+    run = retrained(world, doing=doing)
+    assert run.state is RunState.PROMOTED
+    assert said_of(run, "time box") == (
+        "predicted: it is pending, and devices time only what is listed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("timed", "said"),
+    [
+        ("nothing", "job job-1: 1 of 1 device done; as compiled"),
+        ("odd", "the compiler exited with 2: no result is of it; as compiled"),
+    ],
+)
+def test_a_fleet_does_not_wait_for_a_measurement_of_no_use(
+    world: PipelineWorld, timed: str, said: str
+) -> None:
+    predicting(world, timed=timed)
+    doing = Doing()
+    run = retrained(world, doing=doing)
+    assert run.state is RunState.PROMOTED
+    assert said_of(run, "time box") == said
+    compiled, shipped = (
+        json.loads(doing.done[name])["bundle"] for name in ("compile box", "time box")
+    )
+    assert compiled == shipped
+
+
+def test_a_fleet_does_not_wait_for_devices_that_say_nothing(world: PipelineWorld) -> None:
+    predicting(world)
+    run = retrained(world, clock=hurrying())
+    assert said_of(run, "time box") == (
+        "time box: given up after 3600 s: job job-1: 0 of 1 device done; as compiled"
+    )
 
 
 def test_a_version_that_is_not_better_stops_the_run_before_anything_is_compiled(
