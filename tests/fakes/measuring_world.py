@@ -22,6 +22,7 @@ from insight_edge.documents.job import Job as Order
 from insight_edge.documents.job import JobResult, JobState
 from insight_edge.documents.manifest import ModelInfo
 from insight_edge.documents.result import BenchResult
+from insight_edge.documents.target import target_from_token
 from insight_edge.documents.topics import TENANT, Kind, Topic
 from tests.fakes.rollout_world import World, open_world
 from tests.golden.record import MEASUREMENT, RESULT
@@ -32,7 +33,7 @@ Word = Callable[[Job, str], JobResult]
 
 def bench_result(job: Job, device: str, p50_ms: float = 2.0, **changes: Any) -> BenchResult:
     """Return what a device may have measured of the first variant of a job's bundle."""
-    variant, artifact = next(iter(job.artifacts.items()))
+    variant = changes.get("variant", next(iter(job.artifacts)))
     interval = Interval(value=p50_ms, low=0.95 * p50_ms, high=1.05 * p50_ms)
     measurement = msgspec.structs.replace(MEASUREMENT, p50_ms=interval, verdict="VALID", reasons=())
     fields: dict[str, Any] = {
@@ -41,7 +42,8 @@ def bench_result(job: Job, device: str, p50_ms: float = 2.0, **changes: Any) -> 
         "bundle": job.bundle,
         "model": ModelInfo(name=job.model, version=job.version, digest=job.bundle),
         "variant": variant,
-        "artifact": artifact,
+        "artifact": job.artifacts[variant],
+        "target": target_from_token(job.targets[variant]),
         "measurement": measurement,
     }
     return msgspec.structs.replace(RESULT, **{**fields, **changes})

@@ -90,6 +90,7 @@ class Job:
         id: a name, random: it is never used again.
         model, version, profile: of the bundle.
         artifacts: digest of the files of each variant of the bundle, by its name.
+        targets: token of the target of each, by its name.
         left_out: why devices that were meant are not asked, by name.
         spare: devices that could have been asked as well.
         reason: how far it is, in one line.
@@ -106,6 +107,7 @@ class Job:
     version: int
     profile: str
     artifacts: dict[str, str]
+    targets: dict[str, str]
     selection: Selection
     terms: Terms
     left_out: dict[str, str]

@@ -75,6 +75,7 @@ def prepare(
         version=release.version,
         profile=release.profile,
         artifacts=artifacts,
+        targets={one.name: one.target.token for one in variants},
         selection=selection,
         terms=terms,
         left_out=dict(list(left_out.items())[:TOLD_OF]),

@@ -48,6 +48,7 @@ def job_from_row(row: JobRow) -> Job:
         version=row.version,
         profile=row.profile,
         artifacts=_names.decode(row.artifacts),
+        targets=_names.decode(row.targets),
         selection=msgspec.json.decode(row.selection, type=Selection),
         terms=msgspec.json.decode(row.terms, type=Terms),
         left_out=_names.decode(row.left_out),
@@ -124,7 +125,7 @@ _PLAIN = (
     *("tenant", "id", "kind", "bundle", "model", "version", "profile", "spare"),
     *("reason", "by", "created", "expires", "withdrawn", "ended"),
 )
-_PACKED = ("artifacts", "selection", "terms", "left_out")
+_PACKED = ("artifacts", "targets", "selection", "terms", "left_out")
 
 
 def _member_values(member: Member) -> dict[str, Any]:

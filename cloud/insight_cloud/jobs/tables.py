@@ -16,7 +16,7 @@ class JobRow(Row):
 
     Attributes:
         key: that whoever asked gave it, so that asking twice is asking once.
-        artifacts, selection, terms, left_out: JSON.
+        artifacts, targets, selection, terms, left_out: JSON.
     """
 
     __tablename__ = "jobs_job"
@@ -34,6 +34,7 @@ class JobRow(Row):
     version: Mapped[int]
     profile: Mapped[str]
     artifacts: Mapped[str]
+    targets: Mapped[str]
     selection: Mapped[str]
     terms: Mapped[str]
     left_out: Mapped[str]

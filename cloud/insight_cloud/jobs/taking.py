@@ -109,6 +109,8 @@ def _check_asked(job: Job, device: str, result: BenchResult) -> None:
         raise DocumentError(f"results: of another model than {job.label}")
     if job.artifacts.get(result.variant) != result.artifact:
         raise DocumentError(f"results: the bundle has no such variant '{result.variant[:63]}'")
+    if job.targets[result.variant] != result.target.token:
+        raise DocumentError(f"results: of another target than {job.targets[result.variant]}")
 
 
 def _add(
@@ -134,7 +136,7 @@ def _add(
                 bundle=one.bundle,
                 artifact=one.artifact,
                 variant=one.variant,
-                target=one_line(one.target.token),
+                target=one.target.token,
                 at=now,
                 document=document,
                 figures=encode_json(msgspec.structs.replace(one, samples_ms=())).decode(),

@@ -312,6 +312,7 @@ def measured_job() -> Job:
     return Job(
         tenant="default", id="bench-1", kind="bench", bundle="sha256:" + "b" * 64,
         model="digits", version=3, profile="box", artifacts=artifacts, selection=Selection(),
+        targets={"openvino-int8": "openvino:int8", "onnxruntime-fp32": "onnxruntime:fp32"},
         terms=Terms(rounds=7, threads=2, variants=("openvino-int8",)), left_out={}, spare=0,
         state=JobState.RUNNING, reason="", by="ola", created=NOW, expires=NOW, withdrawn=None,
         ended=None,

@@ -48,6 +48,7 @@ def job(**changes: Any) -> Job:
         "version": 2,
         "profile": "box",
         "artifacts": {"fp32": "sha256:" + "c" * 64, "int8": "sha256:" + "d" * 64},
+        "targets": {"fp32": "onnxruntime:fp32", "int8": "openvino:int8"},
         "selection": Selection(),
         "terms": Terms(),
         "left_out": {},

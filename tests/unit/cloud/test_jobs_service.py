@@ -18,6 +18,7 @@ from insight_cloud.platform.errors import ConflictError, NotFoundError
 from insight_cloud.releases.rules import Mode
 from insight_edge.documents.codec import digest, encode_json
 from insight_edge.documents.job import JobResult, JobState
+from insight_edge.documents.target import target_from_token
 from insight_edge.documents.topics import TENANT, Kind, Topic
 from insight_edge.errors import ConfigurationError
 from tests.fakes.any_document import documents
@@ -344,6 +345,9 @@ def spoiled(job: Job) -> dict[str, Any]:
         "DocumentError: results: the bundle has no such variant": sent(
             job_result(job, "cam-1", slow(good, artifact=digest(b"")))
         ),
+        "DocumentError: results: of another target than onnxruntime:fp32": sent(
+            job_result(job, "cam-1", slow(good, target=target_from_token("tvm:fp32")))
+        ),
         "DocumentError: results: a variant comes twice": sent(job_result(job, "cam-1", good, good)),
         "DocumentError: results: it is done and there": sent(
             msgspec.structs.replace(job_result(job, "cam-1"), results=())
@@ -412,7 +416,7 @@ def test_measurements_are_found_by_what_they_are_of(world: JobWorld) -> None:
         (Wanted(bundle=second.bundle), [3]),
         (Wanted(artifact=artifact), [3]),
         (Wanted(device="cam-2"), [2]),
-        (Wanted(target="onnxruntime:int8"), [1, 2, 3]),
+        (Wanted(target="onnxruntime:fp32"), [1, 2, 3]),
         (Wanted(target="openvino:int8"), []),
         (Wanted(model="digits", version=2, device="lab-1"), []),
     ):

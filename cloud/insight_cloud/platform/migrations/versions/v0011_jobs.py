@@ -35,7 +35,7 @@ def _job() -> None:
         sa.Column("key", sa.String(), nullable=True),
         *_texts("kind", "bundle", "model"),
         sa.Column("version", sa.Integer(), nullable=False),
-        *_texts("profile", "artifacts", "selection", "terms", "left_out"),
+        *_texts("profile", "artifacts", "targets", "selection", "terms", "left_out"),
         sa.Column("spare", sa.Integer(), nullable=False),
         *_texts("state", "reason", "by"),
         sa.Column("created", UtcTime(), nullable=False),
