@@ -226,12 +226,21 @@ def test_an_end_is_an_end_and_nothing_is_said_after_it(
         assert seen.online
         assert after.said is None or now - after.said >= AGAIN
         assert not is_due(wanted, replace(after, said=now), seen, now)
-        assert wanted.withdrawn is not None or now < wanted.expires
+        if wanted.withdrawn is None:
+            assert now < wanted.expires
+        else:
+            assert after.told is not None, "who was never told need not be told that it is over"
     else:
         quiet = not seen.online or seen.gone or after.state not in OPEN
         soon = after.said is not None and now - after.said < AGAIN
         known = seen.named is not None if wanted.withdrawn is None else after.told is None
         assert quiet or soon or known or now >= wanted.expires
+
+
+def test_who_was_never_told_is_not_told_that_it_is_over() -> None:
+    waiting = Member(device="cam-1")
+    assert is_due(job(), waiting, HERE, NOW)
+    assert not is_due(job(withdrawn=NOW), waiting, HERE, NOW)
 
 
 @given(JOBS, MEMBERS, MOMENTS)

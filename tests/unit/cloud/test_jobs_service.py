@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs from being asked for to their results, over real tables."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from insight_cloud.devices.selection import Selection
+from insight_cloud.devices.service import Devices
+from insight_cloud.jobs.following import follow
 from insight_cloud.jobs.job import Job, Terms, Wanted
 from insight_cloud.jobs.rules import AGAIN
 from insight_cloud.platform.errors import ConflictError, NotFoundError
@@ -256,9 +258,11 @@ def test_a_job_that_expires_ends_and_a_late_result_counts_all_the_same(world: Jo
     assert world.states(job) == {"cam-1": "expired", "cam-2": "expired"}
     over = world.jobs.get(job.id)
     assert (over.state, over.ended) == ("failed", world.world.now)
+    world.world.later(hours=1)
     world.say(job_result(job, "cam-1"))
     assert world.states(job) == {"cam-1": "done", "cam-2": "expired"}
-    assert world.jobs.get(job.id).state == "done"
+    late = world.jobs.get(job.id)
+    assert (late.state, late.ended) == ("done", over.ended)
     assert len(world.jobs.results(job.id)) == 1
 
 
@@ -292,6 +296,28 @@ def test_a_job_whose_bundle_is_revoked_is_withdrawn(world: JobWorld) -> None:
     assert world.turn() == []
     assert world.jobs.get(job.id).state == "withdrawn"
     assert actions(world) == ["job.bench", "job.withdraw"]
+
+
+class Meddled(Devices):
+    """Devices that speak just while a worker looks at them."""
+
+    meddle: Callable[[], object] = staticmethod(lambda: None)
+
+    def online(self, among: Collection[str], *, tenant: str = TENANT) -> tuple[str, ...]:
+        found = super().online(among, tenant=tenant)
+        self.meddle()
+        return found
+
+
+def test_a_last_word_that_comes_while_a_worker_looks_is_the_last(world: JobWorld) -> None:
+    world.world.add("cam-1")
+    job = world.bench()
+    world.turn()
+    accept(world, job, "cam-1")
+    devices = Meddled(world.world.database)
+    devices.meddle = lambda: world.say(job_result(job, "cam-1"))
+    assert follow(world.world.database, devices, world.world.now) == ()
+    assert world.states(job) == {"cam-1": "done"}
 
 
 # Results.
