@@ -12,6 +12,7 @@ This module does not know any particular document, and it reads no file.
 
 import hashlib
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -39,6 +40,7 @@ MAX_DEPTH = 32
 _WINDOW_BYTES = 8 * 1024 * 1024
 """What RFC 8878 asks every zstd decoder to have room for."""
 
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SCALARS = frozenset({NoneType, bool, int, float, str})
 _LEAST_INTEGER, _LARGEST_INTEGER = -(2**63), 2**64 - 1
 
@@ -170,6 +172,17 @@ def decode_msgpack(kind: type[D], data: bytes) -> D:
 def digest(data: bytes) -> str:
     """Return the content digest used everywhere: `sha256:` and 64 hexadecimal digits."""
     return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def check_digest(what: str, text: str) -> str:
+    """Return a content digest if it is one.
+
+    Raises:
+        DocumentError: it is not.
+    """
+    if _DIGEST.fullmatch(text) is None:
+        raise DocumentError(f"{what}: {text[:80]!r} is not a digest")
+    return text
 
 
 def to_plain(value: Any) -> Any:
@@ -379,6 +392,7 @@ __all__ = [
     "MAX_WIRE_BYTES",
     "Document",
     "Versioned",
+    "check_digest",
     "decode_json",
     "decode_msgpack",
     "decode_toml",

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-import hashlib
 from typing import Any
 
 import msgspec
@@ -28,19 +27,13 @@ from insight_edge.errors import (
     UnsignedError,
     WrongDeviceError,
 )
-from insight_edge.fleet.trust.director import MAX_SIGNATURES, accept
+from insight_edge.fleet.trust.director import accept
+from insight_edge.fleet.trust.signed import MAX_SIGNATURES
+from tests.fakes.directing import DIRECTORS, KEY, OTHER, director, signature, signed
+from tests.fakes.jobs import job_of
 
 NOW_S = 1_800_000_000.0
 BUNDLE = f"sha256:{'ab' * 32}"
-KEY, OTHER = (Ed25519PrivateKey.from_private_bytes(bytes([n]) * 32) for n in (1, 2))
-
-
-def director(key: Ed25519PrivateKey) -> DirectorKey:
-    raw = key.public_key().public_bytes_raw()
-    return DirectorKey(key=hashlib.sha256(raw).hexdigest(), public=raw.hex())
-
-
-DIRECTORS = Directors(keys=(director(KEY),))
 
 
 def desired(**changes: Any) -> Desired:
@@ -52,16 +45,6 @@ def desired(**changes: Any) -> Desired:
         "deployments": {"camera-1": Assignment(bundle=BUNDLE)},
     }
     return Desired(**(fields | changes))
-
-
-def signature(payload: bytes, key: Ed25519PrivateKey = KEY) -> Signature:
-    return Signature(key=director(key).key, value=key.sign(payload).hex())
-
-
-def signed(document: Desired, *keys: Ed25519PrivateKey) -> bytes:
-    payload = encode_json(document)
-    signatures = tuple(signature(payload, key) for key in keys or (KEY,))
-    return encode_wire(Envelope(payload=payload.decode(), signatures=signatures))
 
 
 def believe(envelope: bytes, directors: Directors = DIRECTORS, **changes: Any) -> Desired:
@@ -224,3 +207,11 @@ def test_only_what_is_newest_unexpired_ours_and_signed_is_believed(
     else:
         assert believable
         assert found == decode_json(Desired, encode_json(document))
+
+
+def test_a_job_is_never_read_as_what_is_desired() -> None:
+    with pytest.raises(DocumentError):
+        believe(signed(job_of()))
+    both = msgspec.structs.replace(desired(), unknown={"id": "job-1"})
+    with pytest.raises(DocumentError):
+        believe(signed(both))
