@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insight_edge.bench import exchange
-from insight_edge.bench.lifeline import die_with
 from insight_edge.bench.measure import time_block, warm_up
 from insight_edge.bench.noise import Clock, clock_drop, read_clock
+from insight_edge.bundle.lifeline import die_with
 from insight_edge.bundle.npz import arrays_from_npz, npz_from_arrays
 from insight_edge.bundle.open import Bundle, open_bundle
 from insight_edge.documents.tensors import TensorSpec

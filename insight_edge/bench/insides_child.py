@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from insight_edge.bench.lifeline import die_with
+from insight_edge.bundle.lifeline import die_with
 from insight_edge.bundle.npz import arrays_from_npz, npz_from_arrays
 from insight_edge.bundle.open import Bundle, open_bundle
 from insight_edge.documents.codec import Versioned, decode_json, encode_json

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from insight_edge import errors
 from insight_edge.bench import exchange
 from insight_edge.bench.interpreter import Interpreter, of_this_machine
-from insight_edge.bench.lifeline import interrupts_held
+from insight_edge.bundle.lifeline import interrupts_held
 from insight_edge.bundle.npz import arrays_from_npz, npz_from_arrays
 from insight_edge.errors import (
     ConfigurationError,

@@ -47,7 +47,8 @@ class Database:
 
     Args:
         path: of the file; directories above it are made.
-        schema: statements that make the tables of an empty one.
+        schema: statements that make the tables of an empty one; one that has some of them, as an
+            older release made it, gets the others.
 
     Raises:
         StorageError: the disk cannot be written, or another process holds the file.
@@ -165,7 +166,7 @@ def _open(path: Path, schema: str) -> sqlite3.Connection:
         connection.execute(f"PRAGMA journal_size_limit = {MAX_LOG_BYTES}")
         if not _tables(connection):
             connection.executescript(f"BEGIN IMMEDIATE; {schema} COMMIT;")
-        _refuse_other_tables(connection, schema)
+        _add_tables(connection, schema)
         _refuse_damage(connection)
     except BaseException:
         connection.close()
@@ -174,15 +175,22 @@ def _open(path: Path, schema: str) -> sqlite3.Connection:
 
 
 def _tables(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Return names and statements, in the order in which they were made."""
     rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-    return sorted(rows.fetchall())
+    return list(rows.fetchall())
 
 
-def _refuse_other_tables(connection: sqlite3.Connection, schema: str) -> None:
+def _add_tables(connection: sqlite3.Connection, schema: str) -> None:
+    """Make the tables that are not there yet, and refuse a file that has others."""
     with closing(sqlite3.connect(":memory:")) as model:
         model.executescript(schema)
-        if _tables(connection) != _tables(model):
-            raise _damage("it has other tables")
+        wanted = _tables(model)
+    found = _tables(connection)
+    if not set(found) <= set(wanted):
+        raise _damage("it has other tables")
+    lacking = "; ".join(sql for name, sql in wanted if (name, sql) not in found)
+    if lacking:
+        connection.executescript(f"BEGIN IMMEDIATE; {lacking}; COMMIT;")
 
 
 def _refuse_damage(connection: sqlite3.Connection) -> None:

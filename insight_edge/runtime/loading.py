@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from insight_edge.bundle.open import Bundle
 from insight_edge.documents.facts import EngineFacts, Missing
 from insight_edge.documents.manifest import Variant
+from insight_edge.documents.versions import satisfies
 from insight_edge.errors import (
     DocumentError,
     EngineMissingError,
@@ -20,7 +21,6 @@ from insight_edge.errors import (
 )
 from insight_edge.runtime.processor import isa_extensions
 from insight_edge.runtime.seam import Engine, Session
-from insight_edge.runtime.versions import satisfies
 
 GROUP = "insight_edge.engines"
 

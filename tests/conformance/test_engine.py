@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from insight_edge.bundle.open import open_bundle
 from insight_edge.documents.facts import EngineFacts, Missing
+from insight_edge.documents.versions import satisfies
 from insight_edge.errors import (
     InferenceFailedError,
     InsightEdgeError,
@@ -27,7 +28,6 @@ from insight_edge.runtime.loading import GROUP, engine_facts, load_session
 from insight_edge.runtime.pipeline import Pipeline
 from insight_edge.runtime.seam import Session
 from insight_edge.runtime.signal_stack import signal_stack
-from insight_edge.runtime.versions import satisfies
 from tests.fakes import engine
 from tests.fakes.device_packages import borrow_engine
 from tests.fakes.engine_bundles import (

@@ -5,21 +5,18 @@ A program that outlived a killed parent would work on beside the one that is sta
 in its place. The kernel is asked for SIGKILL when the thread ends that started it.
 """
 
-import ctypes
 import os
-import signal
 import sys
 from typing import Final
 
-_PR_SET_PDEATHSIG: Final = 1
+from insight_edge.bundle.lifeline import die_with
+
 NOT_FOUND: Final = 127
 
 
 def main(parent: int, command: list[str]) -> None:
     """Replace this process by the command, unless the parent has ended already."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
+    die_with(parent)
     try:
         os.execvp(command[0], command)  # noqa: S606 - the caller's command, never a shell's
     except OSError as error:

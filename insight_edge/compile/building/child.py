@@ -11,7 +11,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from insight_edge.bench.lifeline import die_with
+from insight_edge.bundle.lifeline import die_with
 from insight_edge.compile.job import Artifact, BuildJob
 from insight_edge.compile.toolchains.bounds import DISK_FULL_EXIT_CODE, bound, is_full
 from insight_edge.compile.toolchains.temporary import keep_temporary_directories

@@ -10,7 +10,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from insight_edge.bench.lifeline import die_with
+from insight_edge.bundle.lifeline import die_with
 from insight_edge.compile.sources.conversion import Conversion, ConversionJob
 from insight_edge.compile.toolchains.bounds import DISK_FULL_EXIT_CODE, bound, is_full
 from insight_edge.documents.codec import decode_json, encode_json

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from insight_edge.bench.lifeline import interrupts_held
+from insight_edge.bundle.lifeline import interrupts_held
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 POLL_S = 0.02

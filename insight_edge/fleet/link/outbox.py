@@ -5,7 +5,7 @@ Rules T3 and T4 in docs/formats/fleet.md. A message is known by the digest of it
 payload. What `put` has returned for is on the disk; what the broker has is only
 put off; what the cloud has is forgotten. Room is bounded: which messages are
 given up for others is `queueing`'s decision, and each is counted. The file is the
-outbox's own; it sends nothing.
+outbox's own but for the jobs in it (`fleet.jobs.store`); it sends nothing.
 """
 
 import random
@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from insight_edge.documents.codec import MAX_PAYLOAD_BYTES, digest
 from insight_edge.documents.topics import Kind
 from insight_edge.errors import LimitExceededError
-from insight_edge.fleet.database import Database
+from insight_edge.fleet.database import Database, Work
 from insight_edge.fleet.link.queueing import (
     KEPT,
     LONGEST_PAUSE_S,
@@ -27,25 +27,12 @@ from insight_edge.fleet.link.queueing import (
     pause_s,
     room_bytes,
 )
+from insight_edge.fleet.tables import SCHEMA
 
 MAX_BYTES: Final = 64 * 1024 * 1024
 
 _WHERE: Final = "@"
 """Between a kind and where messages of it were lost, in the table `lost`."""
-
-_SCHEMA: Final = f"""
-CREATE TABLE message (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    digest BLOB NOT NULL UNIQUE,
-    kind TEXT NOT NULL CHECK (kind IN ({", ".join(f"'{kind.value}'" for kind in KEPT)})),
-    payload BLOB NOT NULL,
-    length_bytes INTEGER NOT NULL CHECK (length_bytes = length(payload)),
-    attempts INTEGER NOT NULL DEFAULT 0,
-    due_s REAL NOT NULL DEFAULT 0
-) STRICT;
-CREATE INDEX message_turn ON message (kind, id, due_s, length_bytes);
-CREATE TABLE lost (kind TEXT PRIMARY KEY, messages INTEGER NOT NULL) STRICT;
-"""
 
 
 class Message(NamedTuple):
@@ -71,6 +58,9 @@ class Outbox:
         max_bytes: room for messages; the file may be half as large again.
         share: a number from 0 to 1 at random.
 
+    Attributes:
+        database: that file, in which jobs lie too.
+
     Raises:
         StorageError: the disk cannot be written, here and in every method.
     """
@@ -82,7 +72,7 @@ class Outbox:
         max_bytes: int = MAX_BYTES,
         share: Callable[[], float] = random.random,
     ) -> None:
-        self._database = Database(path, _SCHEMA)
+        self.database = Database(path, SCHEMA)
         self._max_bytes = max_bytes
         self._share = share
         self._last: Kind | None = None
@@ -90,23 +80,28 @@ class Outbox:
     @property
     def waiting(self) -> dict[Kind, Held]:
         """How much waits for the cloud's word, by kind."""
-        return self._database.run(_held, lasting=False)
+        return self.database.run(_held, lasting=False)
 
     @property
     def lost(self) -> dict[str, int]:
         """Messages that were given up since the file was begun, by kind."""
-        return self._database.run(_lost, lasting=False)
+        return self.database.run(_lost, lasting=False)
 
     @property
     def damaged(self) -> int:
         """Files that could not be read and were moved aside with all that waited in them."""
-        return self._database.damaged
+        return self.database.damaged
 
-    def put(self, kind: Kind, payload: bytes) -> str:
+    def put(self, kind: Kind, payload: bytes, *, also: Work[None] = lambda _: None) -> str:
         """Keep a message until it is acknowledged, and return its digest.
 
         The same bytes are kept once. Where there is no room, messages that are worth less
         are given up for it, the oldest first, or else this one is.
+
+        Args:
+            kind: of the message.
+            payload: its bytes.
+            also: what is done to the file in the same transaction: both or neither.
 
         Raises:
             LimitExceededError: it is longer than any broker would take.
@@ -119,7 +114,12 @@ class Outbox:
                 f"{kind.value}: {len(payload)} bytes, at most {MAX_PAYLOAD_BYTES} are sent"
             )
         name = digest(payload)
-        self._database.run(lambda connection: self._put(connection, kind, _raw(name), payload))
+
+        def work(found: sqlite3.Connection) -> None:
+            self._put(found, kind, _raw(name), payload)
+            also(found)
+
+        self.database.run(work)
         return name
 
     def lost_before(self, kind: Kind, where: str, messages: int) -> None:
@@ -131,7 +131,7 @@ class Outbox:
             messages: that were lost there in all.
         """
         name = f"{kind.value}{_WHERE}{where}"
-        self._database.run(lambda found: _note_lost(found, name, messages))
+        self.database.run(lambda found: _note_lost(found, name, messages))
 
     def due(self, limit: int, now_s: float, *, besides: Collection[str] = ()) -> list[Message]:
         """Return what should be sent now, one of each kind in turn and the oldest first.
@@ -142,23 +142,23 @@ class Outbox:
             besides: digests that are under way.
         """
         skipped = {_raw(name) for name in besides}
-        return self._database.run(
+        return self.database.run(
             lambda found: self._due(found, limit, now_s, skipped), lasting=False
         )
 
     def sent(self, digests: Iterable[str], now_s: float) -> None:
         """Put messages off that the broker has or does not want: they are due again later."""
         names = [_raw(name) for name in digests]
-        self._database.run(lambda found: self._put_off(found, names, now_s), lasting=False)
+        self.database.run(lambda found: self._put_off(found, names, now_s), lasting=False)
 
     def acknowledge(self, digests: Iterable[str]) -> int:
         """Forget messages that the cloud has, and return how many of them waited here."""
         names = [(_raw(name),) for name in digests]
-        return self._database.run(lambda found: _forget(found, names), lasting=False)
+        return self.database.run(lambda found: _forget(found, names), lasting=False)
 
     def close(self) -> None:
         """Close the file."""
-        self._database.close()
+        self.database.close()
 
     def _put(self, found: sqlite3.Connection, kind: Kind, name: bytes, payload: bytes) -> None:
         if found.execute("SELECT 1 FROM message WHERE digest = ?", (name,)).fetchone():

@@ -42,9 +42,9 @@ from insight_edge.documents.profile import (
     mismatch,
     unsourced,
 )
+from insight_edge.documents.versions import satisfies
 from insight_edge.errors import ConfigurationError, DocumentError, LimitExceededError
 from insight_edge.runtime.loading import engine_facts, engines
-from insight_edge.runtime.versions import satisfies
 
 PATHS = sorted(shipped_folder("hardware_profiles").glob("*.toml"))
 GIB = 2**30

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from insight_edge.bench.lifeline import interrupts_held
+from insight_edge.bundle.lifeline import interrupts_held
 
 
 def test_interrupt_comes_at_the_end_of_the_block() -> None:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insight_edge.runtime.versions import satisfies
+from insight_edge.documents.versions import satisfies
 
 RELEASES = st.lists(st.integers(0, 2000), min_size=1, max_size=4)
 
