@@ -17,9 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from insight_edge.bundle.process_tree import kill_tree
 from insight_edge.compile.plugins.discovery import backends
 from insight_edge.compile.toolchains.environments import environment_python
-from insight_edge.compile.toolchains.processes import kill_tree
 from insight_edge.documents.facts import Missing
 from insight_edge.errors import ToolchainMissingError
 

@@ -79,3 +79,7 @@ def run(app: App, arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -20,13 +20,13 @@ import pytest
 from msgspec.structs import replace
 
 from insight_edge.bundle.open import open_bundle
+from insight_edge.bundle.process_tree import process_tree
 from insight_edge.compile.building.outcome import BuildLimits
 from insight_edge.compile.compiler import compile_model
 from insight_edge.compile.job import BuildJob
 from insight_edge.compile.profiles.reading import find_profile
 from insight_edge.compile.settings import Compilation, Settings
 from insight_edge.compile.toolchains.environments import environment_python
-from insight_edge.compile.toolchains.processes import process_tree
 from insight_edge.documents.codec import decode_json
 from insight_edge.documents.evidence import Trial
 from insight_edge.documents.profile import EngineSupport, HardwareProfile

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from insight_edge.bundle.process_tree import kill_tree, process_tree
 from insight_edge.compile.building.concurrency import free_memory_bytes
-from insight_edge.compile.toolchains.processes import kill_tree, process_tree, resident_bytes
+from insight_edge.compile.toolchains.processes import resident_bytes
 from insight_edge.runtime import Runtime
 from tests.fakes.large_models import LARGE_BYTES, sparse_model
 from tests.fakes.programs import program

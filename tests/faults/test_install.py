@@ -305,7 +305,7 @@ def test_nothing_is_asked_for_where_the_slot_would_not_fit_too(
 ) -> None:
     device = made(small_disk / "state", tmp_path, server)
     incoming = device.incoming(publish_small(device.cloud, b"w" * 600_000))
-    with pytest.raises(StorageError, match="are needed to install the bundle") as caught:
+    with pytest.raises(StorageError, match="are needed for the bundle") as caught:
         device.assemble(incoming)
     assert device.asked() == []
     assert not fetch_failed(incoming.bundle, caught.value).final

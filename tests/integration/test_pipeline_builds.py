@@ -19,7 +19,7 @@ from insight_cloud.platform.clock import now
 from insight_cloud.platform.database import Database
 from insight_cloud.registry.service import Registry
 from insight_edge.bundle.npz import npz_from_arrays
-from insight_edge.compile.toolchains.processes import process_tree
+from insight_edge.bundle.process_tree import process_tree
 from tests.fakes.migrated import migrated_database
 from tests.fakes.programs import insight_edge
 from tests.fakes.sources import table_model, table_rows

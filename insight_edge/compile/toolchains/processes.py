@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A child and all that it started: their beginning, their memory, and their end.
+"""A child and all that it started: their beginning, their memory, and why they are ended.
 
 Memory is read from `/proc`; a process that ends meanwhile counts as nothing.
 """
@@ -7,7 +7,6 @@ Memory is read from `/proc`; a process that ends meanwhile counts as nothing.
 import contextlib
 import os
 import select
-import signal
 import subprocess
 import threading
 import time
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from insight_edge.bundle.lifeline import interrupts_held
+from insight_edge.bundle.process_tree import kill_tree, process_tree
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 POLL_S = 0.02
@@ -53,38 +53,9 @@ def child(
             process.wait()
 
 
-def process_tree(pid: int) -> tuple[int, ...]:
-    """Return a process and its living descendants, parents first."""
-    found = [pid]
-    for member in found:
-        found += _children(member)
-    return tuple(found)
-
-
 def resident_bytes(pids: tuple[int, ...]) -> int:
     """Return the resident memory of processes; a page that two share counts twice."""
     return sum(_resident_bytes(pid) for pid in pids)
-
-
-def kill_tree(pid: int) -> None:
-    """Kill a process that leads its own group, its descendants, and all of its group.
-
-    The leader must not have been reaped, so that its number is still its own.
-    """
-    for member in process_tree(pid)[1:]:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(member, signal.SIGKILL)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def _children(pid: int) -> list[int]:
-    children: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            with contextlib.suppress(OSError):
-                children += map(int, (task / "children").read_text().split())
-    return children
 
 
 def _resident_bytes(pid: int) -> int:

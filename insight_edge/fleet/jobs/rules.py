@@ -10,11 +10,14 @@ from typing import Final, Literal, NamedTuple
 from insight_edge.documents.device import Phase
 from insight_edge.documents.job import MAX_JOBS, Job
 from insight_edge.errors import (
+    DeniedError,
     ExpiredError,
     FleetError,
+    GoneError,
     InsightEdgeError,
     LimitExceededError,
     MeasurementError,
+    RolledBackError,
     StoppedError,
 )
 
@@ -82,11 +85,16 @@ def over_untried(job: Job, attempts: int, *, refused: bool, now_s: float) -> Ove
     return None
 
 
+def under_way(phase: Phase, *, attached: bool) -> Phase:
+    """Return the phase of an update, `idle` where it only waits for an application to attach."""
+    return phase if attached or phase in {"fetching", "staging"} else "idle"
+
+
 def in_the_way(deployments: Mapping[str, Phase], *, held: bool) -> str | None:
     """Return why no job may be under way now, in words that stay the same while that is so.
 
     Args:
-        deployments: the phase of each update.
+        deployments: the phase of each update, as `under_way` says it.
         held: the device's owner has stopped updates, and jobs with them.
     """
     if held:
@@ -122,6 +130,20 @@ def may_begin(
     if reason is None and job.when == "idle" and load > IDLE_SHARE * cores:
         return "the processors are busy"
     return reason
+
+
+def on_error(error: InsightEdgeError, *, measuring: bool) -> Over | None:
+    """Return how a job is over that met an error, or None where it is tried again later.
+
+    Args:
+        error: what it met.
+        measuring: its bundle was here, and timed.
+    """
+    if measuring or isinstance(error, GoneError | DeniedError):
+        return Over("failed", error)
+    if isinstance(error, FleetError | ExpiredError | RolledBackError):
+        return None  # the way to the cloud, a cache on it, or the clock may be mended
+    return Over("refused", error)
 
 
 _WITHDRAWN: Final = Over("withdrawn", StoppedError("the cloud has withdrawn it"))

@@ -75,6 +75,7 @@ class Incoming:
         *,
         stop: Callable[[], bool] = lambda: False,
         reserve_bytes: int = RESERVE_BYTES,
+        stays: bool = False,
     ) -> None:
         """Make every file be here, and be the manifest's.
 
@@ -84,6 +85,7 @@ class Incoming:
                 bundle is for.
             stop: asked now and then, from another thread, whether to give up.
             reserve_bytes: of the disk that are left free.
+            stays: it is for no deployment, and needs no room in a slot.
 
         Raises:
             TamperedError: the server has something else than the manifest says.
@@ -93,14 +95,14 @@ class Incoming:
             SlotError: the slots of the first deployment cannot be read.
         """
         self._prepare()
-        own, *others = deployments
-        held = held_files((own, *others))
-        missing = [
-            entry
-            for entry in self._without_wrong()
-            if not self._copy(entry, held.get(entry.sha256, []))
-        ]
-        self._refuse_full_disk(missing, idle_bytes(own), reserve_bytes)
+        places = tuple(deployments)
+        held = held_files(places)
+        wrong = self._without_wrong()
+        if stays:  # what is copied takes room as well, and none is freed for it
+            self._refuse_full_disk(wrong, 0, reserve_bytes)
+        missing = [one for one in wrong if not self._copy(one, held.get(one.sha256, []))]
+        slot_bytes = 0 if stays else max(0, self.total_bytes - idle_bytes(places[0]))
+        self._refuse_full_disk(missing, slot_bytes, reserve_bytes)
         for entry in missing:
             if not self._copy(entry, self._twins(entry)):
                 self._fetch(entry, source, stop)
@@ -148,7 +150,7 @@ class Incoming:
         return True
 
     def _refuse_full_disk(
-        self, missing: list[FileEntry], freed_bytes: int, reserve_bytes: int
+        self, missing: list[FileEntry], slot_bytes: int, reserve_bytes: int
     ) -> None:
         """Refuse to download what could not be staged: the slot is another copy of all of it."""
         parts = [part_of(self.path / entry.path) for entry in missing]
@@ -156,10 +158,10 @@ class Incoming:
             here_bytes = sum(part.lstat().st_size for part in parts if part.exists())
             free_bytes = shutil.disk_usage(self.path).free
         missing_bytes = sum(entry.length_bytes for entry in missing) - here_bytes
-        needed_bytes = missing_bytes + max(0, self.total_bytes - freed_bytes) + reserve_bytes
+        needed_bytes = missing_bytes + slot_bytes + reserve_bytes
         if free_bytes < needed_bytes:
             raise StorageError(
-                f"{self.path}: {needed_bytes} bytes are needed to install the bundle, "
+                f"{self.path}: {needed_bytes} bytes are needed for the bundle, "
                 f"{free_bytes} are free",
                 hint="free some space and try again",
             )

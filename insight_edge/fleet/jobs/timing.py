@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Have `insight-edge bench` time a bundle that is here, and take up what it leaves."""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from insight_edge.bundle.durable import storing
+from insight_edge.documents.job import Job
+from insight_edge.documents.result import BenchResult
+from insight_edge.errors import MeasurementError
+from insight_edge.fleet.jobs.child import Ended, run_child
+from insight_edge.fleet.jobs.results import read_results
+from insight_edge.fleet.transfer.incoming import incoming_dir
+
+WORK: Final = "work"
+RESULTS: Final = "results.jsonl"
+SAMPLES: Final = 3000
+"""Latencies kept of each variant."""
+
+_LEAVES_RESULTS: Final = frozenset({0, 3})
+"""Exit codes; 3 says that a measurement is not valid, and its result says why."""
+
+
+def time_bundle(
+    job: Job,
+    variants: Sequence[str],
+    place: Path,
+    *,
+    device: str,
+    program: Sequence[str],
+    stop: Callable[[], bool],
+) -> tuple[BenchResult, ...]:
+    """Return the results of variants, in order.
+
+    Args:
+        job: says how they are timed; its bundle has been put together below `place`.
+        variants: by name, all of which can be timed.
+        place: directory of jobs.
+        device: name of this one.
+        program: `insight-edge`.
+        stop: asked several times a second whether to give up.
+
+    Raises:
+        StoppedError: `stop` said so.
+        MeasurementError: the program failed, was killed, took too long, or left something else
+            than was asked.
+        DocumentError: what it left is no results.
+        StorageError: there is no room for it.
+    """
+    work = place / WORK
+    with storing(work):
+        shutil.rmtree(work, ignore_errors=True)
+        (work / "tmp").mkdir(parents=True)
+    bundle = incoming_dir(place, job.bench.bundle)
+    command = [*program, *_words(job, variants, bundle, work / RESULTS, device)]
+    variables = {"TMPDIR": str(work / "tmp")}  # what a killed one leaves is swept up with it
+    with storing(work):
+        ended = run_child(command, work, variables=variables, limit_s=job.limit_s, stop=stop)
+    _refuse_failed(ended, job.limit_s)
+    return read_results(work / RESULTS, bundle=job.bench.bundle, variants=variants, device=device)
+
+
+def _words(
+    job: Job, variants: Sequence[str], bundle: Path, results: Path, device: str
+) -> Iterator[str]:
+    bench = job.bench
+    yield from ("bench", str(bundle))
+    yield from (f"--variant={name}" for name in variants)
+    yield from (f"--rounds={bench.rounds}", f"--seed={bench.seed}", f"--samples={SAMPLES}")
+    if bench.threads is not None:
+        yield f"--threads={bench.threads}"
+    if bench.iterations is not None:
+        yield f"--iterations={bench.iterations}"
+    yield from ("--no-strict", f"--output={results}", f"--device={device}")
+
+
+def _refuse_failed(ended: Ended, limit_s: float) -> None:
+    if ended.late:
+        raise MeasurementError(f"it was ended after {limit_s:g} s")
+    if ended.code < 0:
+        raise MeasurementError(f"it was killed by signal {-ended.code}: too little memory, perhaps")
+    if ended.code not in _LEAVES_RESULTS:
+        said = ended.error or "it did not say why"
+        raise MeasurementError(f"insight-edge bench failed, exit code {ended.code}: {said}"[:400])
