@@ -11,10 +11,12 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from rich.markup import escape
 
 from insight_edge.bundle.durable import replace_file, storing
 from insight_edge.cli.agent_facts import facts_from_child
@@ -22,11 +24,13 @@ from insight_edge.cli.screen import Format, emit, err
 from insight_edge.documents.codec import decode_json
 from insight_edge.documents.device import DeploymentState, Reported
 from insight_edge.documents.enrolment import EnrolmentRequest
+from insight_edge.documents.job import JobState
 from insight_edge.errors import ConfigurationError, DocumentError, StorageError
 from insight_edge.fleet.agent import HELD, Agent
 from insight_edge.fleet.attendant import Rhythm
 from insight_edge.fleet.enrol import enrol
 from insight_edge.fleet.identity import deployment_dir, identity_of, keep_identity
+from insight_edge.fleet.jobs.agenda import NO_JOBS
 from insight_edge.fleet.telling import ALIVE_S, STATUS
 from insight_edge.fleet.unit import NAME, unit_text
 from insight_edge.fleet.update.policy import Policy
@@ -143,33 +147,39 @@ def status(*, state: State = STATE, format: Format = "table") -> None:  # noqa: 
         raise ConfigurationError(f"{state / STATUS}: {error}") from error
     age_s = time.time() - (state / STATUS).stat().st_mtime
     running = "runs" if age_s < ALIVE_S else f"has said nothing for {age_s:.0f} s"
-    held = ", updates are held" if found.held else ""
+    held = ", updates and jobs are held" if found.held else ""
     title = (
         f"{identity.device} ({identity.profile}), revision {found.revision}: agent {running}{held}"
     )
     rows = [_row(name, one) for name, one in found.deployments.items()]
     emit(rows, format, title=title, document=found)
+    if format == "table":
+        _show_jobs(found.jobs, refused=(state / NO_JOBS).exists())
     if found.refusal is not None and format == "table":
         err.print(f"refused: {found.refusal.kind}: {found.refusal.reason}")
 
 
 @app.command
-def hold(*, state: State = STATE, release: bool = False) -> None:
-    """Let no update begin on this device, or let them begin again.
+def hold(*, state: State = STATE, jobs: bool = False, release: bool = False) -> None:
+    """Let no update and no job begin on this device, or let them begin again.
 
-    An update that has begun is finished; what serves goes on serving.
+    An update that has begun is finished; what serves goes on serving. A job that is under way
+    is broken off, and begun anew afterwards.
 
     Args:
         state: directory of the agent.
+        jobs: refuse jobs for good instead, and leave updates alone; the cloud is told so.
         release: the other way round.
     """
     identity_of(state)
+    mark = state / (NO_JOBS if jobs else HELD)
     if release:
-        with storing(state / HELD):
-            (state / HELD).unlink(missing_ok=True)
+        with storing(mark):
+            mark.unlink(missing_ok=True)
     else:
-        replace_file(state / HELD, b"")
-    err.print("updates may begin" if release else "updates are held")
+        replace_file(mark, b"")
+    what, held = ("jobs", "refused") if jobs else ("updates", "held")
+    err.print(f"{what} may begin" if release else f"{what} are {held}")
 
 
 @app.command
@@ -243,6 +253,13 @@ def _row(name: str, state: DeploymentState) -> dict[str, str]:
         "update": target or "none",
         "refused": refused,
     }
+
+
+def _show_jobs(jobs: Sequence[JobState], *, refused: bool) -> None:
+    for job in jobs:
+        err.print(escape(f"job {job.id}: {job.phase}{job.why and f', {job.why}'}"), soft_wrap=True)
+    if refused:
+        err.print("jobs are refused")
 
 
 def _short(bundle: str | None) -> str:

@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
@@ -24,8 +24,13 @@ from insight_edge.documents.facts import Facts
 from insight_edge.documents.topics import Kind
 from insight_edge.errors import StorageError
 from insight_edge.fleet.attendant import Attendant, Rhythm
-from insight_edge.fleet.errands import Disbelieved, Errands, Judged, Progressed
+from insight_edge.fleet.errands import Disbelieved, Errands, JobJudged, Judged, Progressed
 from insight_edge.fleet.identity import deployment_dir, identity_of
+from insight_edge.fleet.jobs.agenda import Agenda
+from insight_edge.fleet.jobs.coming import Coming
+from insight_edge.fleet.jobs.rules import under_way
+from insight_edge.fleet.jobs.runner import PROGRAM
+from insight_edge.fleet.jobs.store import JobStore
 from insight_edge.fleet.journal import Journal
 from insight_edge.fleet.link.connection import Pace
 from insight_edge.fleet.link.events import Connected, Disconnected, LinkEvent, Received
@@ -42,6 +47,7 @@ from insight_edge.fleet.update.actions import (
     CancelFetch,
     CommitSlot,
     FetchBundle,
+    ReportState,
     RestoreSlot,
     StageBundle,
 )
@@ -55,7 +61,7 @@ HELD: Final = "held"
 
 _log = logging.getLogger(__name__)
 
-News = Judged | Disbelieved | Progressed | LinkEvent
+News = Judged | Disbelieved | JobJudged | Progressed | LinkEvent
 
 
 class Agent:
@@ -68,6 +74,7 @@ class Agent:
         rhythm: how often hosts are asked.
         pace: how patient the link is.
         clock: seconds since the epoch.
+        program: `insight-edge`, as which jobs run.
 
     Raises:
         ConfigurationError: the device is not enrolled, or another agent runs.
@@ -83,6 +90,7 @@ class Agent:
         rhythm: Rhythm | None = None,
         pace: Pace | None = None,
         clock: Callable[[], float] = time.time,
+        program: Sequence[str] = PROGRAM,
     ) -> None:
         self._state, self._clock = state, clock
         self._me = identity_of(state)
@@ -100,6 +108,18 @@ class Agent:
             opening.callback(self._outbox.close)
             self._errands = Errands(state, self._me, self._news.put, clock)
             opening.callback(self._errands.stop)
+            self._agenda = Agenda(
+                state,
+                self._me,
+                facts,
+                JobStore(self._outbox),
+                self._errands,
+                policy=self._policy,
+                clock=clock,
+                program=program,
+            )
+            opening.callback(self._agenda.stop)
+            self._coming = Coming(self._errands.judge_job, self._agenda, self._policy)
             self._link = Link(self._me, self._news.put, pace=pace)
             opening.callback(self._link.close)
             self._attendants: dict[str, Attendant] = {}
@@ -142,6 +162,7 @@ class Agent:
         self._look_at_hold()
         for name in self._me.deployments:
             self._advance(name, Tick())
+        self._survive(self._turn_jobs)
         self._survive(forward, self._outbox, self._link, self._clock())
         self._survive(self._tell)
 
@@ -165,6 +186,10 @@ class Agent:
             case Received(kind=Kind.DESIRED, payload=payload):
                 self._unjudged = Unjudged(payload=payload)
                 self._judge(payload)
+            case Received(kind=Kind.JOB, payload=payload):
+                self._coming.came(payload)
+            case JobJudged():
+                self._coming.judged(news)
             case Connected(session=session):
                 self._link.publish(Kind.BIRTH, self._telling.birth(session))
             case Disconnected(reason=reason):
@@ -206,6 +231,8 @@ class Agent:
             self._do(deployment, action)
 
     def _do(self, deployment: str, action: Action) -> None:
+        if not isinstance(action, CommitSlot | ReportState | CancelFetch):
+            self._agenda.make_way()  # however short the update is
         match action:
             case FetchBundle(bundle):
                 self._errands.fetch(deployment, bundle)
@@ -217,6 +244,14 @@ class Agent:
                 self._attendants[deployment].ask(action)
             case _:
                 return  # the state is told every turn, if it has changed
+
+    def _turn_jobs(self) -> None:
+        self._coming.judge_again()
+        updates = {name: self._journal.update(name) for name in self._me.deployments}
+        phases = {
+            name: under_way(one.phase, attached=one.attached) for name, one in updates.items()
+        }
+        self._agenda.turn(phases, held=self._held)
 
     def _look_at_hold(self) -> None:
         held = (self._state / HELD).exists()
@@ -242,4 +277,5 @@ class Agent:
             held=self._held,
             lost=self._outbox.lost,
             refusal=self._refusal,
+            jobs=self._agenda.states(),
         )

@@ -14,9 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from insight_edge.documents.desired import Desired
+from insight_edge.documents.desired import Desired, Directors
 from insight_edge.documents.device import Refusal
 from insight_edge.documents.enrolment import Identity
+from insight_edge.documents.job import Job
 from insight_edge.errors import ExpiredError, FleetError, InsightEdgeError, StorageError
 from insight_edge.fleet.identity import deployment_dir
 from insight_edge.fleet.transfer.download import Source
@@ -24,6 +25,7 @@ from insight_edge.fleet.transfer.incoming import Incoming
 from insight_edge.fleet.transfer.install import fetch_failed, stage, stage_failed
 from insight_edge.fleet.transfer.upload import put_sample, sample_path
 from insight_edge.fleet.trust.director import accept
+from insight_edge.fleet.trust.order import believe_job, refuse_late, refuse_unbounded
 from insight_edge.fleet.trust.repository import Trust
 from insight_edge.fleet.update.events import Event, Fetched, FetchFailed, ManifestAccepted, Staged
 
@@ -65,7 +67,23 @@ class Progressed(NamedTuple):
     event: Event
 
 
-News = Judged | Disbelieved | Progressed
+class JobJudged(NamedTuple):
+    """What is to be thought of a job.
+
+    Attributes:
+        payload: the bytes it came as.
+        job: None where it is not believed.
+        error: why it is not believed, or not done; None where it may be done.
+        may_pass: nothing is wrong with it as far as is known; judging it again may help.
+    """
+
+    payload: bytes
+    job: Job | None = None
+    error: InsightEdgeError | None = None
+    may_pass: bool = False
+
+
+News = Judged | Disbelieved | JobJudged | Progressed
 
 
 class Errands:
@@ -76,6 +94,9 @@ class Errands:
         identity: of the device.
         tell: called with news, from other threads.
         clock: seconds since the epoch.
+
+    Attributes:
+        source: where files come from.
     """
 
     def __init__(
@@ -91,7 +112,7 @@ class Errands:
         self._trusting = threading.Lock()
         self._tell = tell
         self._clock = clock
-        self._source = Source(cloud=identity.cloud, token=identity.secret)
+        self.source = Source(cloud=identity.cloud, token=identity.secret)
         self._wanted: dict[str, object] = {}
         self._incoming: dict[str, Incoming] = {}
         self._stopping = threading.Event()
@@ -103,6 +124,10 @@ class Errands:
     def judge(self, payload: bytes, revision: int, last: Desired | None) -> None:
         """Find out whether a `Desired` is to be believed; `Judged` or `Disbelieved` tells."""
         self._pools["judge"].submit(self._run, self._judge, payload, revision, last)
+
+    def judge_job(self, payload: bytes) -> None:
+        """Find out whether a `Job` is to be believed; `JobJudged` tells."""
+        self._pools["judge"].submit(self._run, self._judge_job, payload)
 
     def fetch(self, deployment: str, bundle: str) -> None:
         """Check a manifest and fetch its files; `Fetched` or `FetchFailed` tells."""
@@ -131,6 +156,23 @@ class Errands:
         incoming = self._incoming.get(deployment)
         return (0, 0) if incoming is None else (incoming.present_bytes, incoming.total_bytes)
 
+    @property
+    def slots(self) -> tuple[Path, ...]:
+        """State directories of the deployments."""
+        return tuple(deployment_dir(self._state, name) for name in self._identity.deployments)
+
+    def manifest(self, bundle: str) -> tuple[bytes, float]:
+        """Return the manifest of a bundle as of now, and the time to go by.
+
+        It takes as long as the update repository, and comes from whichever thread asks.
+
+        Raises:
+            InsightEdgeError: as `Trust.refresh` and `Trust.manifest`.
+        """
+        with self._trusting:
+            self._trust.refresh(self._clock())
+            return self._trust.manifest(bundle), self._trust.now_s(self._clock())
+
     def stop(self) -> None:
         """Give up what is under way; it is gone on with by the next agent."""
         self._stopping.set()
@@ -146,13 +188,29 @@ class Errands:
         except Exception:  # noqa: BLE001 (the next errand may be the one that mends it)
             _log.exception("an errand failed in an unforeseen way")
 
+    def _directors(self, now_s: float) -> tuple[Directors, float]:
+        """Return who may say something as of now, and the time to go by."""
+        with self._trusting:
+            self._trust.refresh(now_s)
+            return self._trust.directors(), self._trust.now_s(now_s)
+
+    def _judge_job(self, payload: bytes) -> None:
+        me, job = self._identity, None
+        try:
+            directors, now_s = self._directors(self._clock())
+            job = believe_job(payload, directors, tenant=me.tenant, device=me.device)
+            refuse_late(job, now_s)
+            refuse_unbounded(job)
+        except InsightEdgeError as error:
+            self._tell(JobJudged(payload, _answered(job, error), error, _is_passing(error)))
+        else:
+            self._tell(JobJudged(payload, job))
+
     def _judge(self, payload: bytes, revision: int, last: Desired | None) -> None:
         me = self._identity
         now_s = self._clock()
         try:
-            with self._trusting:
-                self._trust.refresh(now_s)
-                directors, now_s = self._trust.directors(), self._trust.now_s(now_s)
+            directors, now_s = self._directors(now_s)
             desired = accept(
                 payload,
                 directors,
@@ -172,13 +230,11 @@ class Errands:
     def _fetch(self, deployment: str, bundle: str, ticket: object) -> None:
         incoming: Incoming | None = None
         try:
-            with self._trusting:
-                self._trust.refresh(self._clock())
-                manifest = self._trust.manifest(bundle)
+            manifest, _ = self.manifest(bundle)
             self._news(deployment, ManifestAccepted(bundle), ticket)
             incoming = self._incoming[deployment] = Incoming(self._state, manifest)
             places = self._places(deployment)
-            incoming.assemble(self._source, places, stop=lambda: self._is_over(deployment, ticket))
+            incoming.assemble(self.source, places, stop=lambda: self._is_over(deployment, ticket))
         except InsightEdgeError as error:
             gained_bytes = 0 if incoming is None else incoming.fetched_bytes
             self._news(deployment, fetch_failed(bundle, error, gained_bytes), ticket)
@@ -209,3 +265,16 @@ class Errands:
     def _places(self, deployment: str) -> list[Path]:
         others = [name for name in self._identity.deployments if name != deployment]
         return [deployment_dir(self._state, name) for name in (deployment, *others)]
+
+
+def _answered(job: Job | None, error: InsightEdgeError) -> Job | None:
+    """Return a job whose sender is to know why it is not done.
+
+    One that has expired may be an old message that comes once more, long after it was done.
+    """
+    return None if isinstance(error, ExpiredError) else job
+
+
+def _is_passing(error: InsightEdgeError) -> bool:
+    """Return whether a job should be judged again; its cloud says one that has expired anew."""
+    return isinstance(error, FleetError | StorageError)

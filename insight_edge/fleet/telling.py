@@ -21,6 +21,7 @@ from insight_edge.documents.codec import encode_json, encode_wire
 from insight_edge.documents.device import Birth, DeploymentState, Refusal, Reported
 from insight_edge.documents.enrolment import Identity
 from insight_edge.documents.facts import Facts
+from insight_edge.documents.job import JobState
 from insight_edge.documents.topics import Kind
 from insight_edge.errors import StorageError
 
@@ -90,6 +91,7 @@ class Telling:
         held: bool,
         lost: Mapping[str, int],
         refusal: Refusal | None,
+        jobs: tuple[JobState, ...] = (),
     ) -> None:
         """Publish and write how the device stands, where that has changed."""
         now = Reported(
@@ -101,6 +103,7 @@ class Telling:
             lost=dict(lost),
             refusal=refusal,
             deployments=dict(deployments),
+            jobs=jobs,
         )
         timeless = replace(now, at_s=0.0)
         self._tell_birth_again(publish)

@@ -2,7 +2,9 @@
 """The systemd unit of the agent: pure text, with no more rights than it needs.
 
 The application that attaches a runtime runs as the same user, since it shares
-the state directory; its own unit is its owner's business.
+the state directory; its own unit is its owner's business. Jobs run as children of the
+agent: half of the memory is for all of them, and one that is ended for want of it does
+not take the agent with it.
 """
 
 import re
@@ -29,7 +31,8 @@ Restart=always
 RestartSec=5
 KillSignal=SIGTERM
 TimeoutStopSec=90
-MemoryMax=256M
+MemoryMax=50%
+OOMPolicy=continue
 UMask=0077
 NoNewPrivileges=yes
 ProtectSystem=strict

@@ -87,6 +87,7 @@ def write_engine_bundle(
     batch: int | str = "batch",
     also: Sequence[str] = (),
     dtypes: Mapping[str, str] | None = None,
+    profile: str = "test",
     **changes: Any,
 ) -> None:
     """Write a bundle whose artifact has some weights and is of one engine.
@@ -98,6 +99,7 @@ def write_engine_bundle(
         weights: of the source model, which gives the golden answers.
         batch: first dimension of inputs and outputs.
         dtypes: of outputs, as the manifest and the golden answers have them.
+        profile: that it is for.
         also: names of further variants with the same artifact.
         changes: fields of the variants.
     """
@@ -123,7 +125,7 @@ def write_engine_bundle(
     taken, given = _specs(inputs, batch), _specs(outputs, batch)
     manifest = Manifest(
         model=ModelInfo(name="small", digest=digest(files[entry])),
-        profile="test",
+        profile=profile,
         io=Io(inputs=taken, outputs=given, model_inputs=taken, model_outputs=given),
         variants=tuple(Variant(name=name, **fields | changes) for name in (f"{token}-fp32", *also)),
         golden=Golden(file=entries["golden.npz"], rows=ROWS, source="data"),

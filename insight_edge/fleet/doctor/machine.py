@@ -9,6 +9,7 @@ from typing import Final
 from insight_edge.documents.codec import decode_json
 from insight_edge.documents.device import Reported
 from insight_edge.documents.facts import Facts
+from insight_edge.documents.job import JobState
 from insight_edge.documents.profile import HardwareProfile, mismatch
 from insight_edge.errors import DocumentError
 from insight_edge.fleet.doctor.check import Check, failed, ok, span, warning
@@ -60,7 +61,8 @@ def judge_agent(found: Reported, age_s: float) -> Check:
         says = f"runs; refused to be told: {found.refusal.kind}: {found.refusal.reason}"
         return warning("agent", says[:300], "the cloud's 'why not updated' says the same")
     if found.held:
-        return warning("agent", "runs; updates are held", "insight-edge agent hold --release")
+        says = "runs; updates and jobs are held"
+        return warning("agent", says, "insight-edge agent hold --release")
     refusals = [
         f"{name}: {one.refusal.kind}: {one.refusal.reason}"
         for name, one in found.deployments.items()
@@ -68,7 +70,11 @@ def judge_agent(found: Reported, age_s: float) -> Check:
     ]
     if refusals:
         return warning("agent", f"runs; {refusals[0]}"[:300])
-    return ok("agent", "runs")
+    return ok("agent", "; ".join(["runs", *map(_job, found.jobs)])[:300])
+
+
+def _job(job: JobState) -> str:
+    return f"job {job.id} is {job.phase}{job.why and f': {job.why}'}"
 
 
 def look_at_service(units: Path = UNITS) -> Check:

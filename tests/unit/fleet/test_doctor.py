@@ -119,7 +119,7 @@ CASES: list[tuple[Check, str, str]] = [
     (judge_hardware("box", profile_of(arch="aarch64"), FACTS), "failed", "the profile box"),
     (judge_agent(reported(), 5.0), "ok", "runs"),
     (judge_agent(reported(), 5 * HOUR_S), "warning", "said nothing for 5 h"),
-    (judge_agent(reported(held=True), 5.0), "warning", "updates are held"),
+    (judge_agent(reported(held=True), 5.0), "warning", "updates and jobs are held"),
     (judge_agent(reported(refusal=REFUSAL), 5.0), "warning", "ExpiredError"),
     (
         judge_agent(reported(deployments={"c": DeploymentState(refusal=REFUSAL)}), 5.0),

@@ -19,6 +19,7 @@ from insight_edge.fleet.jobs.rules import (
     may_begin,
     on_arrival,
     over_untried,
+    under_way,
 )
 from tests.fakes.bundles import bundle_files, bundle_manifest
 from tests.fakes.jobs import NOW_S, job_of
@@ -134,3 +135,9 @@ def test_memory_that_is_needed_grows_with_the_artifacts() -> None:
     (variant,) = bundle_manifest(bundle_files(b"w" * 1000)).variants
     assert needed_bytes([]) == PROCESS_BYTES
     assert needed_bytes([variant]) >= 2 * PROCESS_BYTES + 3000
+
+
+def test_an_update_that_waits_for_an_application_keeps_no_job_waiting() -> None:
+    assert [under_way(phase, attached=True) for phase in PHASES] == list(PHASES)
+    waiting = [under_way(phase, attached=False) for phase in PHASES]
+    assert waiting == ["idle", "fetching", "staging", "idle", "idle"]
