@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Outages around a device: inference goes on, all is counted once, and somebody can see it."""
 
-import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from insight_edge.bundle.slots import Slots
 from insight_edge.fleet.doctor.examine import examine
-from insight_edge.fleet.identity import keep_identity
 from tests.fakes.broker import kill
 from tests.fakes.cutting_proxy import CuttingProxy
 from tests.fakes.matrix import install
 from tests.fakes.outage_world import DEPLOYMENT, FACTS, World, outage_world
+from tests.fakes.small_disk import fill, small_disk_at
 
 HOUR_S, YEAR_S = 3600.0, 365.25 * 86_400
 
@@ -137,34 +135,11 @@ def test_device_that_was_born_years_ahead_is_shown(world: World) -> None:
 @pytest.fixture
 def small_disk(world: World) -> Iterator[Path]:
     """Let the state of the device lie on a disk of 40 megabytes."""
-    identity_bytes = (world.state / "identity.json").read_bytes()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=40m,mode=700", "tmpfs", str(world.state)]
-    try:
-        mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
-    except OSError as error:
-        pytest.skip(f"there is no mount program: {error}")
-    if mounted.returncode:
-        pytest.skip(f"mounting a small disk is not permitted: {mounted.stderr.strip()}")
-    try:
-        yield _laid_out(world, identity_bytes)
-    finally:
-        world.stop_agent()
-        subprocess.run(["umount", str(world.state)], check=True)
-
-
-def _laid_out(world: World, identity_bytes: bytes) -> Path:
-    from insight_edge.documents.codec import decode_json
-    from insight_edge.documents.enrolment import Identity
-
-    keep_identity(world.state, decode_json(Identity, identity_bytes))
-    return world.state
-
-
-def fill(path: Path) -> None:
-    """Write until not one byte more goes on the disk."""
-    with suppress(OSError), path.open("wb", buffering=0) as ballast:
-        while ballast.write(b"x" * 4096):
-            pass
+    with small_disk_at(world.state):
+        try:
+            yield world.state
+        finally:
+            world.stop_agent()
 
 
 def test_disk_of_the_device_that_is_full(world: World, small_disk: Path) -> None:
