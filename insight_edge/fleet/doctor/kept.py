@@ -12,6 +12,7 @@ import msgspec
 
 from insight_edge.documents.codec import Versioned, decode_json, decode_wire
 from insight_edge.documents.delivery import Outcome, Predictions, SampleOffer
+from insight_edge.documents.job import JobResult
 from insight_edge.documents.report import Report
 from insight_edge.documents.topics import Kind
 from insight_edge.errors import DocumentError
@@ -29,6 +30,7 @@ _TIMES: Final[dict[str, Callable[[bytes], float]]] = {
     Kind.PREDICTION: lambda data: max(decode_wire(Predictions, data).at_s),
     Kind.SAMPLE: lambda data: decode_wire(SampleOffer, data).at_s,
     Kind.OUTCOME: lambda data: decode_wire(Outcome, data).at_s,
+    Kind.JOB_RESULT: lambda data: decode_wire(JobResult, data).at_s,
 }
 
 

@@ -14,28 +14,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from msgspec.structs import replace
-
 from insight_edge.documents.device import Phase
 from insight_edge.documents.enrolment import Identity
 from insight_edge.documents.facts import Facts
-from insight_edge.documents.job import Job, JobResult, JobState
-from insight_edge.errors import InsightEdgeError, LimitExceededError, StorageError
+from insight_edge.documents.job import Job, JobState
+from insight_edge.errors import InsightEdgeError, StorageError
+from insight_edge.fleet.jobs.outcome import Again, Broken, Done, Ended, Measuring
 from insight_edge.fleet.jobs.pauses import Pauses
-from insight_edge.fleet.jobs.results import fitting
 from insight_edge.fleet.jobs.rules import Over, in_the_way, may_begin, on_arrival, over_untried
-from insight_edge.fleet.jobs.runner import (
-    PLACE,
-    PROGRAM,
-    Again,
-    Broken,
-    Done,
-    Ended,
-    Measuring,
-    Offers,
-    Runner,
-)
+from insight_edge.fleet.jobs.runner import PLACE, PROGRAM, Offers, Runner
 from insight_edge.fleet.jobs.store import JobStore, Kept
+from insight_edge.fleet.jobs.word import last_word
 from insight_edge.fleet.trust.floor import passed_s
 from insight_edge.fleet.update.policy import Policy
 
@@ -108,7 +97,8 @@ class Agenda:
 
     def refuse(self, job: Job, error: InsightEdgeError) -> None:
         """Answer a job that the cloud meant and that no device does."""
-        if job.id not in self._store.over():
+        known = {one.job.id for one in self._store.kept()} | self._store.over()
+        if job.id not in known:
             self._finish(job, Over("refused", error))
 
     def turn(self, deployments: Mapping[str, Phase], *, held: bool) -> None:
@@ -219,29 +209,11 @@ class Agenda:
         return JobState(id=name, phase="waiting", why=why or "another job is under way")
 
     def _finish(self, job: Job, outcome: Done | Over) -> None:
-        self._store.finish(job.id, job.expires_s, self._word(job, outcome))
+        said = last_word(self._me.device, job.id, outcome, at_s=self._clock())
+        self._store.finish(job.id, job.expires_s, said)
         self._pauses.forget(job.id)
-
-    def _word(self, job: Job, outcome: Done | Over) -> bytes:
-        result = JobResult(device=self._me.device, id=job.id, status="done", at_s=self._clock())
-        if isinstance(outcome, Over):
-            return fitting(_without_results(result, outcome))
-        try:
-            return fitting(_with_results(result, outcome))
-        except LimitExceededError as error:
-            return fitting(_without_results(result, Over("failed", error)))
 
     def _forget(self) -> None:
         if time.monotonic() >= self._forget_s:
             self._store.forget(passed_s(self._state))
             self._forget_s = time.monotonic() + FORGET_S
-
-
-def _with_results(result: JobResult, done: Done) -> JobResult:
-    return replace(result, results=done.results, left_out=done.left_out)
-
-
-def _without_results(result: JobResult, over: Over) -> JobResult:
-    return replace(
-        result, status=over.status, kind=type(over.error).__name__, reason=str(over.error)
-    )

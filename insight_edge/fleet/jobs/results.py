@@ -5,10 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from msgspec.structs import replace
-
-from insight_edge.documents.codec import decode_json, encode_wire
-from insight_edge.documents.job import JobResult
+from insight_edge.documents.codec import decode_json
 from insight_edge.documents.result import BenchResult
 from insight_edge.errors import LimitExceededError, MeasurementError
 
@@ -37,21 +34,6 @@ def read_results(
     return tuple(by_name[name] for name in variants)
 
 
-def fitting(result: JobResult) -> bytes:
-    """Return a result as it is sent, with as many of its samples as have room.
-
-    Raises:
-        LimitExceededError: it is too long even without samples.
-    """
-    while True:
-        try:
-            return encode_wire(result)
-        except LimitExceededError:
-            if not any(one.samples_ms for one in result.results):
-                raise
-            result = replace(result, results=tuple(map(_thinned, result.results)))
-
-
 def _lines(path: Path) -> list[bytes]:
     try:
         with path.open("rb") as file:
@@ -61,13 +43,6 @@ def _lines(path: Path) -> list[bytes]:
     if len(data) > MAX_BYTES:
         raise LimitExceededError(f"more than {MAX_BYTES} bytes of results")
     return data.splitlines()
-
-
-def _thinned(one: BenchResult) -> BenchResult:
-    """Return it with every other sample of each round, and none where one was left of each."""
-    if all(len(samples) <= 1 for samples in one.samples_ms):
-        return replace(one, samples_ms=())
-    return replace(one, samples_ms=tuple(samples[::2] for samples in one.samples_ms))
 
 
 def _names(names: Sequence[str] | dict[str, BenchResult]) -> str:

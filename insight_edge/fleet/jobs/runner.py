@@ -15,14 +15,13 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 from insight_edge.bundle.durable import storing
 from insight_edge.documents.codec import decode_json
 from insight_edge.documents.facts import Facts
 from insight_edge.documents.job import Job
 from insight_edge.documents.manifest import Manifest, Variant
-from insight_edge.documents.result import BenchResult
 from insight_edge.errors import (
     EngineMissingError,
     InsightEdgeError,
@@ -31,6 +30,7 @@ from insight_edge.errors import (
 )
 from insight_edge.fleet.jobs.fitness import left_out, needed_bytes, timed
 from insight_edge.fleet.jobs.memory import available_bytes
+from insight_edge.fleet.jobs.outcome import Again, Broken, Done, Ended, Measuring, Outcome
 from insight_edge.fleet.jobs.rules import Over, on_error, over_untried
 from insight_edge.fleet.jobs.timing import WORK, time_bundle
 from insight_edge.fleet.transfer.download import Source
@@ -41,39 +41,6 @@ PROGRAM: Final = (sys.executable, "-P", "-m", "insight_edge.cli.main")
 """The program `insight-edge` of this environment."""
 
 _log = logging.getLogger(__name__)
-
-
-class Done(NamedTuple):
-    """A job that came to results."""
-
-    results: tuple[BenchResult, ...]
-    left_out: dict[str, str]
-
-
-class Again(NamedTuple):
-    """A job that could not be done now, and may be later."""
-
-    reason: str
-
-
-class Broken(NamedTuple):
-    """A job that was broken off."""
-
-
-Outcome = Done | Over | Again | Broken
-
-
-class Ended(NamedTuple):
-    """What came of a job."""
-
-    name: str
-    outcome: Outcome
-
-
-class Measuring(NamedTuple):
-    """The bundle of a job is here and is timed now."""
-
-    name: str
 
 
 class Offers(Protocol):

@@ -86,13 +86,15 @@ def refuse_late(job: Job, now_s: float) -> None:
 
 
 def refuse_unbounded(job: Job) -> None:
-    """Refuse what asks for more than any job may.
+    """Refuse what asks for more than any job may; one that is withdrawn asks for nothing.
 
     Raises:
         LimitExceededError: it does.
         DocumentError: what it names is no digest or no name.
     """
     bench = job.bench
+    if job.withdrawn:
+        return
     check_digest(f"job {job.id}", bench.bundle)
     if not (math.isfinite(job.limit_s) and 0 < job.limit_s <= MAX_LIMIT_S):
         raise LimitExceededError(

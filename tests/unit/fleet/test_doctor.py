@@ -13,6 +13,7 @@ from insight_edge.documents.codec import encode_wire
 from insight_edge.documents.delivery import Outcome
 from insight_edge.documents.device import DeploymentState, Refusal, Reported
 from insight_edge.documents.enrolment import Broker, Identity
+from insight_edge.documents.job import JobResult
 from insight_edge.documents.topics import Kind
 from insight_edge.fleet.doctor.check import Check, failures, span
 from insight_edge.fleet.doctor.deployed import Seen, judge_deployment
@@ -195,6 +196,14 @@ def test_outbox_is_read_beside_its_agent_and_left_as_it_is(tmp_path: Path) -> No
     before = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
     assert waiting_in(path) == found
     assert {one.name: one.read_bytes() for one in tmp_path.iterdir()} == before
+
+
+def test_result_of_a_job_that_waits_is_looked_at_too(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "agent.sqlite")
+    result = JobResult(device="press-7", id="job-1", status="withdrawn", at_s=NOW_S - 7200)
+    outbox.put(Kind.JOB_RESULT, encode_wire(result))
+    outbox.close()
+    assert look_at_outbox(tmp_path, NOW_S).state == "warning"
 
 
 def test_damaged_outbox_is_a_line(tmp_path: Path) -> None:

@@ -11,7 +11,10 @@ from insight_edge.documents.job import JobResult
 from insight_edge.documents.result import BenchResult
 from insight_edge.errors import DocumentError, LimitExceededError, MeasurementError
 from insight_edge.fleet.jobs import results
-from insight_edge.fleet.jobs.results import fitting, read_results
+from insight_edge.fleet.jobs.outcome import Done
+from insight_edge.fleet.jobs.results import read_results
+from insight_edge.fleet.jobs.rules import Over
+from insight_edge.fleet.jobs.word import fitting, last_word
 from tests.fakes.bench_program import results_of
 from tests.fakes.bundles import bundle_files, bundle_manifest
 
@@ -86,3 +89,16 @@ def test_a_word_that_is_too_long_without_samples_is_refused() -> None:
     packages = {f"package-{n}": "1" * 1000 for n in range(2000)}
     with pytest.raises(LimitExceededError):
         fitting(word(replace(RESULT, packages=packages)))
+
+
+def test_a_job_whose_results_never_fit_has_failed_and_says_so() -> None:
+    packages = {f"package-{n}": "1" * 1000 for n in range(2000)}
+    said = last_word("cam-1", "job-1", Done((replace(RESULT, packages=packages),), {}), at_s=1.0)
+    found = decode_wire(JobResult, said)
+    assert (found.status, found.kind, found.results) == ("failed", "LimitExceededError", ())
+
+
+def test_what_a_job_without_results_came_to_is_told_in_one_line() -> None:
+    said = last_word("cam-1", "job-1", Over("refused", MeasurementError("a\nb")), at_s=1.0)
+    found = decode_wire(JobResult, said)
+    assert (found.status, found.kind, found.reason) == ("refused", "MeasurementError", "a?b")

@@ -12,8 +12,9 @@ import pytest
 from insight_edge.documents.facts import EngineFacts, Facts
 from insight_edge.errors import DownloadError, ExpiredError, InsightEdgeError, RevokedError
 from insight_edge.fleet.jobs import runner
+from insight_edge.fleet.jobs.outcome import Again, Broken, Done, Ended, Measuring, Outcome
 from insight_edge.fleet.jobs.rules import Over
-from insight_edge.fleet.jobs.runner import Again, Broken, Done, Ended, Measuring, Outcome, Runner
+from insight_edge.fleet.jobs.runner import Runner
 from insight_edge.fleet.transfer.download import Source
 from insight_edge.fleet.transfer.incoming import RESERVE_BYTES
 from tests.fakes.bench_program import command, runs
