@@ -30,6 +30,7 @@ ExecStart={program} agent run --state {state}
 Restart=always
 RestartSec=5
 KillSignal=SIGTERM
+KillMode=mixed
 TimeoutStopSec=90
 MemoryMax=50%
 OOMPolicy=continue

@@ -9,6 +9,7 @@ It adds its number to the file LOG when it begins. Modes:
     hang       starts a child that leaves its group, and waits for ever
     fail       says why it cannot, and exits 1
     killed     is killed, as for want of memory
+    told       is told to end, as when a machine is shut down
     babble     says a megabyte that is no error, then `fail`
     silent     leaves nothing, and exits 0
     garbage    leaves something else than results
@@ -114,8 +115,8 @@ def main() -> int:
             with Path(log).open("a") as file:
                 file.write(f"{child.pid}\n")
             pause.wait()
-    if mode == "killed":
-        os.kill(os.getpid(), signal.SIGKILL)
+    if mode in {"killed", "told"}:
+        os.kill(os.getpid(), signal.SIGKILL if mode == "killed" else signal.SIGTERM)
     if mode == "babble":
         sys.stderr.write("warning: all is well\n" * 50_000)
     if mode in {"fail", "babble"}:

@@ -139,6 +139,8 @@ def on_error(error: InsightEdgeError, *, measuring: bool) -> Over | None:
         error: what it met.
         measuring: its bundle was here, and timed.
     """
+    if isinstance(error, StoppedError):
+        return None
     if measuring or isinstance(error, GoneError | DeniedError):
         return Over("failed", error)
     if isinstance(error, FleetError | ExpiredError | RolledBackError):

@@ -2,6 +2,7 @@
 """Have `insight-edge bench` time a bundle that is here, and take up what it leaves."""
 
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -9,7 +10,7 @@ from typing import Final
 from insight_edge.bundle.durable import storing
 from insight_edge.documents.job import Job
 from insight_edge.documents.result import BenchResult
-from insight_edge.errors import MeasurementError
+from insight_edge.errors import MeasurementError, StoppedError
 from insight_edge.fleet.jobs.child import Ended, run_child
 from insight_edge.fleet.jobs.results import read_results
 from insight_edge.fleet.transfer.incoming import incoming_dir
@@ -43,7 +44,7 @@ def time_bundle(
         stop: asked several times a second whether to give up.
 
     Raises:
-        StoppedError: `stop` said so.
+        StoppedError: `stop` said so, or something else did in good order.
         MeasurementError: the program failed, was killed, took too long, or left something else
             than was asked.
         DocumentError: what it left is no results.
@@ -79,6 +80,8 @@ def _words(
 def _refuse_failed(ended: Ended, limit_s: float) -> None:
     if ended.late:
         raise MeasurementError(f"it was ended after {limit_s:g} s")
+    if ended.code == -signal.SIGTERM:  # as all processes are when a machine is shut down
+        raise StoppedError("something on this machine told it to end")
     if ended.code < 0:
         raise MeasurementError(f"it was killed by signal {-ended.code}: too little memory, perhaps")
     if ended.code not in _LEAVES_RESULTS:

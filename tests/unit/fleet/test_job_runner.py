@@ -9,53 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from insight_edge.documents.facts import EngineFacts, Facts
+from insight_edge.documents.facts import Facts
 from insight_edge.errors import DownloadError, ExpiredError, InsightEdgeError, RevokedError
 from insight_edge.fleet.jobs import runner
 from insight_edge.fleet.jobs.outcome import Again, Broken, Done, Ended, Measuring, Outcome
 from insight_edge.fleet.jobs.rules import Over
 from insight_edge.fleet.jobs.runner import Runner
-from insight_edge.fleet.transfer.download import Source
 from insight_edge.fleet.transfer.incoming import RESERVE_BYTES
 from tests.fakes.bench_program import command, runs
 from tests.fakes.broker import until
-from tests.fakes.bundles import write_small_bundle
 from tests.fakes.jobs import NOW_S, job_of
+from tests.fakes.offered import FACTS, Offered
 
 PATIENCE_S = 20.0
-ENGINES = {"onnxruntime": EngineFacts(name="onnxruntime", version="1.22.0")}
-FACTS = Facts(
-    arch="x86_64",
-    cpu_model="",
-    isa=(),
-    cores=2,
-    memory_bytes=2**40,
-    os="Linux",
-    engines=ENGINES,
-)
-
-
-@dataclass
-class Offered:
-    """A bundle that a slot of the device holds, or an error in its place."""
-
-    place: Path
-    now_s: float = NOW_S
-    error: InsightEdgeError | None = None
-    source: Source = field(default_factory=lambda: Source(cloud="http://127.0.0.1:1"))
-
-    def __post_init__(self) -> None:
-        self.bundle = write_small_bundle(self.place / "slots" / "a")
-
-    @property
-    def slots(self) -> list[Path]:
-        return [self.place]
-
-    def manifest(self, bundle: str) -> tuple[bytes, float]:
-        assert bundle == self.bundle
-        if self.error is not None:
-            raise self.error
-        return (self.place / "slots" / "a" / "manifest.json").read_bytes(), self.now_s
 
 
 @dataclass
@@ -143,6 +109,10 @@ def test_a_program_that_does_not_do_what_it_should_has_failed_in_one_line(
     assert found.status == "failed"
     assert words in str(found.error)
     assert world.left() == []
+
+
+def test_a_program_that_the_machine_tells_to_end_is_tried_again(world: World) -> None:
+    assert world.done("told") == Again("something on this machine told it to end")
 
 
 def test_a_program_that_hangs_is_ended_at_the_limit(world: World) -> None:
