@@ -160,7 +160,12 @@ def status(*, state: State = STATE, format: Format = "table") -> None:  # noqa: 
 
 
 @app.command
-def hold(*, state: State = STATE, jobs: bool = False, release: bool = False) -> None:
+def hold(
+    *,
+    state: State = STATE,
+    jobs: Annotated[bool, Parameter(negative=())] = False,
+    release: bool = False,
+) -> None:
     """Let no update and no job begin on this device, or let them begin again.
 
     An update that has begun is finished; what serves goes on serving. A job that is under way
