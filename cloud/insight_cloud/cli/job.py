@@ -208,7 +208,7 @@ def _finish(
         err.print(escape(f"{len(found)} results in {output}"))
     elif printed == "json":
         sys.stdout.write(lines)
-    if printed == "table":
+    if printed == "table" and found:
         print_table(results_table(found))
         print_table(spreads_table(spreads(found)))
     if not found:

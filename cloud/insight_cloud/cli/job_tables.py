@@ -49,7 +49,7 @@ def members_table(job: Job, members: Iterable[Member]) -> Table:
 
 def results_table(results: Sequence[BenchResult]) -> Table:
     """Return measurements, a row each: the fastest variant first."""
-    names = ("variant", "device", "p50 ms [95 %]", "p99 ms", "load ms", "RSS MB", "verdict")
+    names = ("variant", "device", "p50 ms [95 %]", "p99 ms", "load ms", "RSS MiB", "verdict")
     table = _table("What was measured", *names)
     for column in table.columns[2:6]:
         column.justify = "right"
@@ -63,7 +63,7 @@ def results_table(results: Sequence[BenchResult]) -> Table:
             f"{p50.value:.4g} [dim]{escape(f'[{p50.low:.4g}, {p50.high:.4g}]')}[/]",
             MISSING if p99 is None else f"{p99:.4g}",
             f"{measured.load_ms:.4g}",
-            f"{measured.peak_rss_bytes / 1e6:.0f}",
+            f"{measured.peak_rss_bytes / 2**20:.0f}",
             f"[{style}]{measured.verdict}[/] {escape('; '.join(measured.reasons))}".strip(),
         )
     return table

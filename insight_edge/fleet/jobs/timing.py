@@ -50,6 +50,7 @@ def time_bundle(
         DocumentError: what it left is no results.
         StorageError: there is no room for it.
     """
+    place = place.absolute()  # the program runs in a directory of its own
     work = place / WORK
     with storing(work):
         shutil.rmtree(work, ignore_errors=True)

@@ -89,6 +89,18 @@ def test_results_are_taken_up_whether_they_are_valid_or_not_and_the_disk_is_clea
     assert world.left() == []
 
 
+def test_a_bundle_is_found_whatever_directory_the_agent_was_started_in(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(world.folder)
+    one = Runner(
+        Path("jobs"), "cam-1", FACTS, world.offered, world.told.put, command("well", world.log)
+    )
+    one.begin(job_of(bundle=world.offered.bundle, variants=("fp32",)))
+    assert isinstance(world.outcome(), Done)
+    one.stop()
+
+
 @pytest.mark.parametrize(
     ("mode", "words"),
     [
