@@ -22,7 +22,7 @@ from insight_edge.runtime.lane import observable, row_shape
 from insight_edge.runtime.result import Flags
 from insight_edge.stats.grid import Grid
 from insight_edge.transforms.executor import infer_specs
-from insight_edge.transforms.features import extract
+from insight_edge.transforms.features import Extractor
 
 Rows = NDArray[np.float64]
 Tensors = Mapping[str, NDArray[Any]]
@@ -36,23 +36,25 @@ class Side:
         specs: the tensors they read.
         document: the columns of the reference's grid that are theirs, in order.
         grid: the same, to count over.
+        extractor: of the features.
     """
 
     features: tuple[Feature, ...]
     specs: tuple[TensorSpec, ...]
     document: GridDocument
     grid: Grid
+    extractor: Extractor
 
-    def tensors(self, kept: Sequence[Sequence[bytes]]) -> dict[str, NDArray[Any]]:
-        """Return the tensors whose rows were kept as bytes: for each, one piece a call."""
+    def tensors(self, kept: Sequence[bytes]) -> dict[str, NDArray[Any]]:
+        """Return the tensors whose rows were kept as bytes."""
         return {
-            spec.name: np.frombuffer(b"".join(parts), spec.dtype).reshape(-1, *row_shape(spec))
-            for spec, parts in zip(self.specs, kept, strict=True)
+            spec.name: np.frombuffer(rows, spec.dtype).reshape(-1, *row_shape(spec))
+            for spec, rows in zip(self.specs, kept, strict=True)
         }
 
     def rows(self, tensors: Tensors) -> Rows:
         """Return f8[rows, features] of the tensors."""
-        return extract(self.features, tensors)
+        return self.extractor.rows(tensors)
 
     def unusual(self, rows: Rows) -> NDArray[np.bool_]:
         """Return for each row whether a feature is NaN or outside the grid's cells."""
@@ -116,7 +118,11 @@ def _side(
         return None
     document = _columns(features, reference.grid)
     return Side(
-        features=tuple(features), specs=read, document=document, grid=grid_from_document(document)
+        features=tuple(features),
+        specs=read,
+        document=document,
+        grid=grid_from_document(document),
+        extractor=Extractor(features),
     )
 
 

@@ -36,7 +36,7 @@ from insight_edge.documents.statistics import (
 from insight_edge.errors import DocumentError
 from insight_edge.stats.grid import Grid
 from insight_edge.stats.latency import LatencyHistogram
-from insight_edge.stats.tally import Tally
+from insight_edge.stats.tally import Tally, Workspace
 
 MAGIC: Final = b"IEWINDOW"
 LAYOUT: Final = 1
@@ -72,12 +72,13 @@ class WindowHeader(Versioned, frozen=True, kw_only=True):
 class Page:
     """One copy of the counters, as views of the same words."""
 
-    def __init__(self, words: Words, inputs: Grid | None, outputs: Grid | None) -> None:
+    def __init__(self, words: Words, inputs: Workspace | None, outputs: Workspace | None) -> None:
         self.words = words
-        latency, first, second, _ = np.split(words, np.cumsum(_lengths(inputs, outputs))[:-1])[1:]
+        lengths = _lengths(*(None if each is None else each.grid for each in (inputs, outputs)))
+        latency, first, second, _ = np.split(words, np.cumsum(lengths)[:-1])[1:]
         self.latency = LatencyHistogram(latency)
-        self.inputs = None if inputs is None else Tally(inputs, first)
-        self.outputs = None if outputs is None else Tally(outputs, second)
+        self.inputs = None if inputs is None else Tally(inputs.grid, first, inputs)
+        self.outputs = None if outputs is None else Tally(outputs.grid, second, outputs)
 
     @property
     def generation(self) -> int:
@@ -236,7 +237,8 @@ def _pages(memory: NDArray[np.uint8], grids: tuple[Grid | None, Grid | None]) ->
         raise ValueError(f"{len(memory)} bytes of pages, expected {2 * page_bytes}")
     words = sum(_lengths(*grids))
     halves = memory.reshape(2, page_bytes)[:, : words * 8].view(np.int64)
-    return [Page(half, *grids) for half in halves]
+    inputs, outputs = (None if grid is None else Workspace(grid) for grid in grids)
+    return [Page(half, inputs, outputs) for half in halves]
 
 
 def _lengths(inputs: Grid | None, outputs: Grid | None) -> list[int]:

@@ -5,7 +5,13 @@ The words may lie in a memory-mapped file, so that a crash of the process does
 not lose them. All words zero is the empty tally: a new file needs no setting
 up. One thread writes; a reader beside it needs its own copy of the words.
 `summary` has the value that is merged and sent.
+
+It is written beside threads that answer callers. Whatever takes longer than a few
+microseconds is a NumPy call that gives up the interpreter meanwhile; `bincount`,
+`add.at` and products of vectors do not.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +25,9 @@ MAX_ROWS = 2**22
 """Rows that one tally counts: squares of at most 2^40 then add up to at most 2^62."""
 
 _LIMIT_CELLS = LIMIT_UNITS / UNITS_PER_CELL
-_BLOCK_ROWS = 256
-"""At 64 features a block stays in the second-level cache; its sums are exact in float64."""
+_BLOCK_ELEMENTS, _BLOCK_ROWS = 128 * 1024, 4096
+"""A block has at most so many values and rows: what it needs is a few MiB, and its sums are exact
+in float64."""
 
 _BELOW, _ABOVE, _MISSING = 0, 1, 2
 _SLOTS = 3
@@ -30,18 +37,52 @@ _ABSENT = np.array([[np.inf], [-np.inf]]).view(np.int64)
 """The bits of a minimum and a maximum of nothing."""
 
 
+class Counted(NamedTuple):
+    """What became of some rows.
+
+    Attributes:
+        rows: that were counted.
+        unusual: of these, rows with a value that is NaN or outside the grid's cells.
+    """
+
+    rows: int
+    unusual: int
+
+
+class Workspace:
+    """What counting over a grid needs besides the counters.
+
+    Tallies of one grid that one thread writes may share it.
+    """
+
+    def __init__(self, grid: Grid) -> None:
+        features = len(grid.names)
+        self.grid = grid
+        self.rows = max(1, min(_BLOCK_ROWS, _BLOCK_ELEMENTS // max(1, features)))
+        self.places = _places(grid)
+        self.edges = np.arange(features * (_SLOTS + grid.bins) + 1, dtype=self.places.dtype)
+        self.offsets = np.arange(features) * (grid.cells + _SLOTS) + 1
+        self.scratch = np.empty((2, self.rows, features))
+
+
 class Tally:
     """Counts rows over a grid into `Tally.words(grid)` words.
 
     Args:
         grid: what to count over.
         buffer: i8[words] to count into, with what it already holds; None for memory of its own.
+        workspace: of the same grid; None for one of its own.
 
     Raises:
         ValueError: the buffer has another length or dtype.
     """
 
-    def __init__(self, grid: Grid, buffer: NDArray[np.int64] | None = None) -> None:
+    def __init__(
+        self,
+        grid: Grid,
+        buffer: NDArray[np.int64] | None = None,
+        workspace: Workspace | None = None,
+    ) -> None:
         words = self.words(grid)
         buffer = np.zeros(words, np.int64) if buffer is None else buffer
         if buffer.shape != (words,) or buffer.dtype != np.int64:
@@ -55,13 +96,7 @@ class Tally:
         self._counters = counters.reshape(features, stride)
         self._sums, self._squares = moments.reshape(2, features)
         self._extremes = extremes.reshape(2, features)
-        self._places = _places(grid)
-        # Whole blocks of them: NumPy takes twice as long where it must repeat a row.
-        offsets = np.arange(features) * (grid.cells + _SLOTS) + 1.0
-        self._low, self._cell, self._offsets = (
-            np.tile(row, (_BLOCK_ROWS, 1)) for row in (grid.low, grid.cell, offsets)
-        )
-        self._scratch = np.empty((2, _BLOCK_ROWS, features))
+        self._workspace = Workspace(grid) if workspace is None else workspace
 
     @staticmethod
     def words(grid: Grid) -> int:
@@ -73,8 +108,8 @@ class Tally:
         """Rows counted so far."""
         return int(self._buffer[0])
 
-    def observe(self, rows: Rows) -> int:
-        """Count rows, f8[rows, features], and return how many: fewer once `MAX_ROWS` are held.
+    def observe(self, rows: Rows) -> Counted:
+        """Count rows, f8[rows, features]; fewer of them once `MAX_ROWS` are held.
 
         Any float is counted: NaN as missing, infinities below or above.
 
@@ -83,11 +118,12 @@ class Tally:
         """
         if rows.ndim != 2 or rows.shape[1] != len(self.grid.names):
             raise ValueError(f"rows are {rows.shape}, not rows by {len(self.grid.names)} features")
-        rows = rows[: MAX_ROWS - self.count]
+        rows, each = rows[: MAX_ROWS - self.count], self._workspace.rows
         with np.errstate(all="ignore"):
-            for start in range(0, len(rows), _BLOCK_ROWS):
-                self._observe(rows[start : start + _BLOCK_ROWS])
-        return len(rows)
+            unusual = [
+                self._observe(rows[start : start + each]) for start in range(0, len(rows), each)
+            ]
+        return Counted(len(rows), sum(unusual))
 
     def summary(self) -> Summary:
         """Return what has been counted, apart from later rows."""
@@ -113,28 +149,36 @@ class Tally:
         """Forget all rows."""
         self._buffer[:] = 0
 
-    def _observe(self, rows: Rows) -> None:
-        position, work = self._scratch[:, : len(rows)]
-        np.subtract(rows, self._low[: len(rows)], out=position)
-        np.divide(position, self._cell[: len(rows)], out=position)
+    def _observe(self, rows: Rows) -> int:
+        """Count a block and return how many of its rows are unusual."""
+        space = self._workspace
+        position, work = space.scratch[:, : len(rows)]
+        np.subtract(rows, self.grid.low, out=position)
+        np.divide(position, self.grid.cell, out=position)
         # Most blocks are finite, and then need neither NaN nor infinity looked after.
         finite = bool(np.isfinite(position).all())
-        self._count(position, work, finite=finite)
+        unusual = self._count(position, work, finite=finite)
         self._add(position, work, finite=finite)
         self._stretch(rows, finite=finite)
         self._buffer[0] += len(rows)
+        return unusual
 
-    def _count(self, position: Rows, work: Rows, *, finite: bool) -> None:
-        """Count bins, below, above and missing of all features at once."""
-        cells = float(self.grid.cells)
-        np.clip(position, -1.0, cells, out=work)
+    def _count(self, position: Rows, work: Rows, *, finite: bool) -> int:
+        """Count what every value falls into; return how many rows are unusual."""
+        cells, space = self.grid.cells, self._workspace
+        np.clip(position, -1.0, float(cells), out=work)
         if not finite:
             np.fmin(work, cells + 1.0, out=work)  # changes NaN alone, to the place of the missing
         np.floor(work, out=work)
-        np.add(work, self._offsets[: len(work)], out=work)
-        slots = self._places.take(work.astype(np.intp))
-        counts = np.bincount(slots.ravel(), minlength=self._counters.size)
+        cell = work.astype(np.int64)
+        # As unsigned numbers, what is below the cells is far above them.
+        unusual = np.greater_equal(cell.view(np.uint64), cells).any(axis=1)
+        np.add(cell, space.offsets, out=cell)
+        slots = space.places.take(cell).ravel()
+        slots.sort()
+        counts = np.diff(slots.searchsorted(space.edges))
         self._counters += counts.reshape(self._counters.shape)
+        return int(np.count_nonzero(unusual))
 
     def _add(self, position: Rows, work: Rows, *, finite: bool) -> None:
         """Add values and squares in whole units: integers below 2^53, exact in any order."""
@@ -170,7 +214,8 @@ def _places(grid: Grid) -> NDArray[np.intp]:
     table = np.empty((features, grid.cells + _SLOTS), np.intp)
     table[:, 0], table[:, -2], table[:, -1] = _BELOW, _ABOVE, _MISSING
     table[:, 1:-2] = _SLOTS + grid.lookup.astype(np.intp)
-    return (table + np.arange(features)[:, None] * stride).ravel()
+    table += np.arange(features)[:, None] * stride
+    return table.astype(np.min_scalar_type(features * stride)).ravel()
 
 
 def _floats_from_words(words: NDArray[np.int64]) -> Rows:

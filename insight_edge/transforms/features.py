@@ -6,7 +6,7 @@ default ones for images, tables and class probabilities. What a measure
 computes is in `measures`; counting is the business of `stats`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from insight_edge.documents.steps import Feature, Measure
 from insight_edge.errors import ConfigurationError
 from insight_edge.transforms.measures import MEASURES, Rows, flattened
 
+_Where = slice | NDArray[np.intp]
+
 MAX_INPUT_FEATURES = 64
 """Each costs the device time and memory, and each is one more test that can raise a false alarm."""
 
@@ -24,31 +26,50 @@ CHANNEL_MEASURES: tuple[Measure, ...] = ("mean", "std")
 PROBABILITY_MEASURES: tuple[Measure, ...] = ("confidence", "margin", "entropy", "top")
 
 
-def extract(features: Sequence[Feature], tensors: Mapping[str, NDArray[Any]]) -> Rows:
-    """Return one column a feature and one row a batch entry, float64 (n, features).
+class Extractor:
+    """Computes features of tensors; what can be known before there is a row is looked up once."""
 
-    `value` is the element at `index` of the flattened row. The other measures
-    summarise the row, or its channel `index` along dimension `axis`. NaN in what
-    a feature reads makes that feature NaN in that row; nothing warns or raises
-    for a value. Each row depends on itself alone, bit for bit.
+    def __init__(self, features: Sequence[Feature]) -> None:
+        self._width = len(features)
+        self._gathered = tuple(_gathered(features))
+        self._summarised = tuple(
+            (column, feature, (feature.tensor, feature.index, feature.axis))
+            for column, feature in enumerate(features)
+            if feature.measure != "value"
+        )
+
+    def rows(self, tensors: Mapping[str, NDArray[Any]]) -> Rows:
+        """Return one column a feature and one row a batch entry, float64 (n, features).
+
+        `value` is the element at `index` of the flattened row. The other measures
+        summarise the row, or its channel `index` along dimension `axis`. NaN in what
+        a feature reads makes that feature NaN in that row; nothing warns or raises
+        for a value. Each row depends on itself alone, bit for bit.
+
+        Raises:
+            ValueError: there is no tensor, so that the number of rows is unknown.
+        """
+        if not tensors:
+            raise ValueError("no tensors to extract features from")
+        table = np.empty((len(next(iter(tensors.values()))), self._width))
+        selected: dict[tuple[str, int | None, int], Rows] = {}
+        with np.errstate(all="ignore"):
+            for name, columns, indices in self._gathered:
+                table[:, columns] = flattened(tensors[name])[:, indices]
+            for column, feature, key in self._summarised:
+                if key not in selected:
+                    selected[key] = _select(tensors[feature.tensor], feature)
+                table[:, column] = MEASURES[feature.measure](selected[key])
+        return table
+
+
+def extract(features: Sequence[Feature], tensors: Mapping[str, NDArray[Any]]) -> Rows:
+    """Return the rows that an `Extractor` of these features makes of the tensors, once.
 
     Raises:
         ValueError: there is no tensor, so that the number of rows is unknown.
     """
-    if not tensors:
-        raise ValueError("no tensors to extract features from")
-    table = np.empty((len(next(iter(tensors.values()))), len(features)))
-    selected: dict[tuple[str, int | None, int], Rows] = {}
-    with np.errstate(all="ignore"):
-        _values(features, tensors, table)
-        for column, feature in enumerate(features):
-            if feature.measure == "value":
-                continue
-            key = (feature.tensor, feature.index, feature.axis)
-            if key not in selected:
-                selected[key] = _select(tensors[feature.tensor], feature)
-            table[:, column] = MEASURES[feature.measure](selected[key])
-    return table
+    return Extractor(features).rows(tensors)
 
 
 def image_features(tensor: str, channels: int = 1, *, axis: int = 1) -> tuple[Feature, ...]:
@@ -98,15 +119,23 @@ def output_features(tensor: str) -> tuple[Feature, ...]:
     )
 
 
-def _values(features: Sequence[Feature], tensors: Mapping[str, NDArray[Any]], table: Rows) -> None:
-    """Gather the `value` features, all those of a tensor at once."""
-    gathered: dict[str, list[tuple[int, int]]] = {}
+def _gathered(features: Sequence[Feature]) -> Iterator[tuple[str, _Where, _Where]]:
+    """Yield the columns and elements of the `value` features of each tensor."""
+    found: dict[str, list[tuple[int, int]]] = {}
     for column, feature in enumerate(features):
         if feature.measure == "value":
-            gathered.setdefault(feature.tensor, []).append((column, feature.index or 0))
-    for name, pairs in gathered.items():
+            found.setdefault(feature.tensor, []).append((column, feature.index or 0))
+    for name, pairs in found.items():
         columns, indices = zip(*pairs, strict=True)
-        table[:, columns] = flattened(tensors[name])[:, indices]
+        yield name, _where(columns), _where(indices)
+
+
+def _where(places: Sequence[int]) -> _Where:
+    """Return places in order; as a slice, which NumPy copies several times as fast, if they are."""
+    first, count = places[0], len(places)
+    if tuple(places) == tuple(range(first, first + count)):
+        return slice(first, first + count)
+    return np.array(places)
 
 
 def _select(tensor: NDArray[Any], feature: Feature) -> Rows:

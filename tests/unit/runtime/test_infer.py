@@ -28,10 +28,10 @@ from insight_edge.errors import (
     TensorMismatchError,
     UnsignedError,
 )
-from insight_edge.runtime import observation
 from insight_edge.runtime.infer import Runtime
 from insight_edge.runtime.result import Flags
 from insight_edge.stats.tally import Tally
+from insight_edge.transforms.features import Extractor
 from tests.fakes.matrix import (
     CLASSES,
     COLUMNS,
@@ -172,7 +172,7 @@ def test_broken_observer_counts_itself_and_inference_goes_on(
         raise RuntimeError("planted")
 
     with monkeypatch.context() as patch:
-        patch.setattr(observation, "extract", broken)
+        patch.setattr(Extractor, "rows", broken)
         for _ in range(10):
             runtime.infer(one_row())
         counts = counts_of(runtime)

@@ -13,14 +13,14 @@ from insight_edge.documents.codec import encode_json
 from insight_edge.documents.statistics import document_from_summary
 from insight_edge.stats.grid import Grid, grid_from_rows
 from insight_edge.stats.summary import UNITS_PER_CELL, Summary
-from insight_edge.stats.tally import MAX_ROWS, Tally
+from insight_edge.stats.tally import MAX_ROWS, Counted, Tally, Workspace
 from tests.fakes.odd_rows import Rows, edges, grids, rows
 
 
 def counted(grid: Grid, *parts: Rows) -> Summary:
     tally = Tally(grid)
     for part in parts:
-        assert tally.observe(part) == len(part)
+        assert tally.observe(part).rows == len(part)
     return tally.summary()
 
 
@@ -48,6 +48,38 @@ def test_bins_are_those_of_place_for_any_floats(drawn: tuple[Grid, list[Rows]]) 
     assert summary.missing.tolist() == np.isnan(table).sum(axis=0).tolist()
     assert summary.below.tolist() == (position < 0).sum(axis=0).tolist()
     assert summary.above.tolist() == (position >= grid.cells).sum(axis=0).tolist()
+
+
+@given(grid_and_rows(1))
+def test_a_row_is_unusual_where_a_value_is_missing_or_outside(
+    drawn: tuple[Grid, list[Rows]],
+) -> None:
+    grid, [table] = drawn
+    with np.errstate(all="ignore"):
+        position = (table - grid.low) / grid.cell
+    usual = ((position >= 0) & (position < grid.cells)).all(axis=1)
+    assert Tally(grid).observe(table) == Counted(len(table), int(np.count_nonzero(~usual)))
+
+
+@pytest.mark.parametrize("features", [1, 4, 64, 20_000])
+def test_blocks_add_up_to_what_rows_one_by_one_do(features: int) -> None:
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(2100 if features < 100 else 3, features))
+    grid = grid_from_rows([f"f{index}" for index in range(features)], table[:2])
+    whole = counted(grid, table)
+    assert written(whole) == written(
+        counted(grid, *(table[i : i + 7] for i in range(0, len(table), 7)))
+    )
+
+
+def test_tallies_of_one_workspace_do_not_mix() -> None:
+    grid = grid_from_rows(["a"], np.array([[0.0], [1.0]]))
+    space = Workspace(grid)
+    first, second = Tally(grid, workspace=space), Tally(grid, workspace=space)
+    first.observe(np.array([[0.5]]))
+    second.observe(np.array([[9.0], [0.25]]))
+    assert (first.count, second.count) == (1, 2)
+    assert first.summary().above.tolist() == [0]
 
 
 @given(grid_and_rows(1))
@@ -120,11 +152,11 @@ def test_largest_window_of_furthest_values_does_not_overflow() -> None:
     grid = grid_from_rows(["a"], np.array([[0.0], [1.0]]))
     tally, furthest = Tally(grid), np.full((2**16, 1), np.inf)
     for _ in range(MAX_ROWS // len(furthest)):
-        assert tally.observe(furthest) == len(furthest)
+        assert tally.observe(furthest).rows == len(furthest)
     summary = tally.summary()
     assert (summary.sums[0], summary.squares[0]) == (2**42, 2**62)
     assert summary.std()[0] == 0
-    assert tally.observe(furthest) == 0
+    assert tally.observe(furthest).rows == 0
     assert tally.summary() == summary
 
 
@@ -133,7 +165,7 @@ def test_rows_beyond_the_most_are_left_out_and_told() -> None:
     buffer = np.zeros(Tally.words(grid), np.int64)
     tally = Tally(grid, buffer)
     buffer[0] = MAX_ROWS - 2
-    assert tally.observe(np.zeros((5, 1))) == 2
+    assert tally.observe(np.zeros((5, 1))) == (2, 0)
     assert tally.count == MAX_ROWS
 
 
