@@ -13,9 +13,7 @@ This module does not know any particular document, and it reads no file.
 import hashlib
 import math
 import re
-import tomllib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
@@ -110,6 +108,8 @@ def decode_toml(kind: type[D], data: bytes) -> D:
         UnsupportedVersionError: its format is newer than this release reads.
         DocumentError: not TOML, a key is unknown (with the nearest name), or a value is wrong.
     """
+    import tomllib  # devices read no TOML
+
     _refuse_length(kind, len(data), MAX_DOCUMENT_BYTES)
     try:
         plain = tomllib.loads(data.decode())
@@ -256,6 +256,8 @@ def _refuse_misspelled(kind: Any, plain: Any, path: str) -> None:
 
 def _unknown_key(kind: type[Document], path: str) -> DocumentError:
     known = [f.encode_name for f in _fields(kind) if f.name != "unknown"]
+    from difflib import get_close_matches  # as above
+
     near = get_close_matches(path.rpartition(".")[2], known, n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
     return DocumentError(f"unknown key '{path}'", hint=hint)

@@ -13,7 +13,7 @@ What a bundle does with a call is in `serving`, what a new one must pass in
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import NDArray
 
@@ -27,12 +27,14 @@ from insight_edge.errors import SlotError, TrustError, UpdateError
 from insight_edge.runtime.boot import Boot
 from insight_edge.runtime.capture import Capture
 from insight_edge.runtime.doors import Doors
-from insight_edge.runtime.host import Host
 from insight_edge.runtime.outcomes import OutcomeLog, outcome_row
 from insight_edge.runtime.processor import usable_threads
 from insight_edge.runtime.result import Result
 from insight_edge.runtime.shelf import Shelf
 from insight_edge.runtime.swap import Succession
+
+if TYPE_CHECKING:
+    from insight_edge.runtime.host import Host
 
 
 class Runtime:
@@ -108,6 +110,9 @@ class Runtime:
             TrustError: a slot is unsigned and that is not allowed.
             ConfigurationError, StorageError, SlotError: the state directory cannot be used.
         """
+        # Sockets and messages, which a runtime without an agent would carry for nothing.
+        from insight_edge.runtime.host import Host
+
         runtime = cls(Path(state_dir), allow_unsigned=allow_unsigned, threads=threads)
         try:
             runtime._serve_slots()

@@ -25,12 +25,17 @@ from insight_edge.runtime.seam import Engine, Session
 GROUP = "insight_edge.engines"
 
 
-def engines() -> dict[str, Engine | Missing]:
+def engines(token: str | None = None) -> dict[str, Engine | Missing]:
     """Return every declared engine by token; one whose plug-in fails is `Missing`.
 
     No engine's library is imported: `engine_facts` says which can be loaded.
+
+    Args:
+        token: of the only one that is wanted; the plug-ins of others are not even imported.
     """
-    return {point.name: _construct(point) for point in entry_points(group=GROUP)}
+    points = entry_points(group=GROUP)
+    wanted = points if token is None else points.select(name=token)
+    return {point.name: _construct(point) for point in wanted}
 
 
 def engine_facts() -> dict[str, EngineFacts | Missing]:
@@ -86,7 +91,7 @@ def _ask(name: str, engine: Engine | Missing) -> EngineFacts | Missing:
 
 def _find_engine(variant: Variant) -> Engine:
     token = variant.target.backend
-    engine = engines().get(token, Missing(name=token, reason="no plug-in of that name"))
+    engine = engines(token).get(token, Missing(name=token, reason="no plug-in of that name"))
     if isinstance(engine, Missing):
         raise _missing(variant, engine)
     facts = _ask(token, engine)

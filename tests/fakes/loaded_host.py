@@ -9,16 +9,23 @@ import sys
 import threading
 from pathlib import Path
 
+from insight_edge.documents.facts import Missing
 from insight_edge.runtime import loading
 from insight_edge.runtime.infer import Runtime
+from insight_edge.runtime.seam import Engine
 from tests.fakes.matrix import TOKEN, MatrixEngine, one_row
 
 FLUSHED = 3000
 
 
+def _engines(token: str | None = None) -> dict[str, Engine | Missing]:
+    del token
+    return {TOKEN: MatrixEngine()}
+
+
 def main() -> None:
     bundle, state_dir = map(Path, sys.argv[1:])
-    loading.engines = lambda: {TOKEN: MatrixEngine()}
+    loading.engines = _engines
     runtime = Runtime.open(bundle, allow_unsigned=True, state_dir=state_dir)
     for index in range(1, FLUSHED + 1):
         runtime.infer(one_row(0.5))

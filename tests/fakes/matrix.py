@@ -211,5 +211,5 @@ def _evidence() -> Evidence:
 def install(monkeypatch: pytest.MonkeyPatch) -> MatrixEngine:
     """Make a fresh matrix engine the only one on this machine, and return it."""
     engine = MatrixEngine()
-    monkeypatch.setattr(loading, "engines", lambda: {TOKEN: engine})
+    monkeypatch.setattr(loading, "engines", lambda *_: {TOKEN: engine})
     return engine

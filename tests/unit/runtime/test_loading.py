@@ -58,7 +58,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
     """Make one engine the only one there is."""
 
     def use_engine(found: Any) -> None:
-        monkeypatch.setattr(loading, "engines", lambda: {TOKEN: found})
+        monkeypatch.setattr(loading, "engines", lambda *_: {TOKEN: found})
 
     return use_engine
 
