@@ -5,7 +5,7 @@ Round i of either side was measured one right after the other; intervals
 resample whole rounds. Seeded; no clock, no verdict.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from insight_edge.stats.interval import Estimate, median_interval
 
 Blocks = Sequence[NDArray[np.int64]]
+Compare = Callable[[float, float], float]
 
 DRAWS = 1000
 TAIL = 0.025
@@ -37,17 +38,29 @@ def percentile_ratio(measured: Blocks, peer: Blocks, percent: float, seed: int =
     Raises:
         ValueError: the sides have different numbers of blocks, none, or an empty one.
     """
+    return _percentiles(measured, peer, percent, seed, lambda own, other: own / other)
+
+
+def percentile_difference(
+    measured: Blocks, peer: Blocks, percent: float, seed: int = 0
+) -> Estimate:
+    """Return by how much the percentile of all latencies differs; otherwise `percentile_ratio`."""
+    return _percentiles(measured, peer, percent, seed, lambda own, other: own - other)
+
+
+def _percentiles(
+    measured: Blocks, peer: Blocks, percent: float, seed: int, compare: Compare
+) -> Estimate:
     if len(measured) != len(peer) or not measured:
         raise ValueError(f"{len(measured)} rounds against {len(peer)}")
     if not all(len(block) for block in (*measured, *peer)):
         raise ValueError("every round needs a latency on both sides")
     rounds = np.arange(len(measured))
     drawn = np.random.default_rng(seed).choice(rounds, (DRAWS, len(rounds)))
-    ratios = [_ratio(measured, peer, draw, percent) for draw in drawn]
-    low, high = np.quantile(ratios, (TAIL, 1 - TAIL))
-    return _ratio(measured, peer, rounds, percent), float(low), float(high)
 
+    def of(draw: NDArray[np.int64]) -> float:
+        own, other = (np.concatenate([side[i] for i in draw]) for side in (measured, peer))
+        return compare(float(np.percentile(own, percent)), float(np.percentile(other, percent)))
 
-def _ratio(measured: Blocks, peer: Blocks, rounds: NDArray[np.int64], percent: float) -> float:
-    own, other = (np.concatenate([side[i] for i in rounds]) for side in (measured, peer))
-    return float(np.percentile(own, percent) / np.percentile(other, percent))
+    low, high = np.quantile([of(draw) for draw in drawn], (TAIL, 1 - TAIL))
+    return of(rounds), float(low), float(high)

@@ -11,13 +11,13 @@ Where a session's weights happen to lie in memory is worth a percent of a 2 ms
 model, as much as is looked for. So all three are loaded many times over, in an
 order drawn anew, and what is resampled is the loads.
 
-A 99th percentile needs blocks that flushes fall into: it has its own, of half a
-second.
+Tails need blocks that flushes fall into: they have their own, of half a second.
 
-Expected: +5 µs on the short model by one caller and nothing to be seen on the
-long one. By four callers on two processors the interpreter lock is shared, so
-rather +10 µs; and a 99th percentile of 1.3 x on the short model, because a chunk
-of rows that is being counted holds that lock for some 0.1 to 0.3 ms.
+Expected, since chunks are large and what is done with one gives the interpreter up:
++2 µs on the short model by one caller and nothing to be seen on the long one; +25 µs
+at the short model's 99th percentile, since the processor that counts shares caches and
+memory with the one that calls, +120 µs at the 99.9th. By four callers on two processors
+the scheduler's time slices, in milliseconds, hide all of it.
 """
 
 import random
@@ -33,7 +33,7 @@ import numpy as np
 
 from benchmarks.bundles import ONNXRUNTIME, compile_bundle, write_model
 from benchmarks.callers import Callers
-from benchmarks.estimates import Blocks, difference_interval, percentile_ratio
+from benchmarks.estimates import Blocks, difference_interval, percentile_difference
 from benchmarks.figure import Figure, Unit, figure_from_estimate
 from benchmarks.networks import Kind, rows
 from insight_edge.bench.interleave import Block, interleave
@@ -52,6 +52,10 @@ ROUNDS = 4
 
 TAIL_BLOCK_S = 0.5
 """Longer than the 0.2 s after which rows are counted at the latest."""
+
+MOST = 100.0
+TAILS: Mapping[float, float | None] = {99.0: 20.0, 99.9: 200.0, MOST: None}
+"""Percentiles of the tail, and by how many µs the runtime's may be above the engine's."""
 
 QUERIES = 16
 RUNTIME, ENGINE, RAW = "Runtime.infer", "Session.infer", "onnxruntime run"
@@ -77,8 +81,8 @@ def _added_us(measured: Blocks, peer: Blocks) -> Estimate:
 
 
 SCALES: Mapping[Kind, _Scale] = {
-    "short": _Scale(unit="us", compare=_added_us, bar=8.0),
-    "long": _Scale(unit="x", compare=ratio_interval, bar=1.02),
+    "short": _Scale(unit="us", compare=_added_us, bar=5.0),
+    "long": _Scale(unit="x", compare=ratio_interval, bar=1.01),
 }
 
 
@@ -100,7 +104,7 @@ def take(place: Path, tell: Callable[[str], None]) -> Iterator[Figure]:
                 tell(f"overhead: {case}, load {index + 1} of {LOADS}")
                 taken.add_load(bundle, feeds, callers, seed=index)
             yield from _median_figures(taken, case, scale)
-            yield _tail_figure(taken, case)
+            yield from _tail_figures(taken, case)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,16 +207,23 @@ def _median_figures(taken: _Taken, case: str, scale: _Scale) -> Iterator[Figure]
         )
 
 
-def _tail_figure(taken: _Taken, case: str) -> Figure:
-    against = _against(taken.tails, ENGINE, 99)
-    return figure_from_estimate(
-        percentile_ratio(taken.tails[RUNTIME], taken.tails[ENGINE], 99),
-        name=NAME,
-        case=case,
-        compared=(f"{RUNTIME} p99", ENGINE),
-        rounds=LOADS,
-        note=f"{against}; {taken.observed_share:.1%} of rows observed",
-    )
+def _tail_figures(taken: _Taken, case: str) -> Iterator[Figure]:
+    for percent, bar in TAILS.items():
+        value, low, high = (
+            ns / 1e3
+            for ns in percentile_difference(taken.tails[RUNTIME], taken.tails[ENGINE], percent)
+        )
+        against = _against(taken.tails, ENGINE, percent)
+        yield figure_from_estimate(
+            (value, low, high),
+            name=NAME,
+            case=case,
+            compared=(f"{RUNTIME} p{percent:g}" if percent < MOST else f"{RUNTIME} max", ENGINE),
+            unit="us",
+            rounds=LOADS,
+            bar=bar,
+            note=f"{against}; {taken.observed_share:.1%} of rows observed",
+        )
 
 
 def _against(taken: Taken, peer: str, percent: float) -> str:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.estimates import difference_interval, percentile_ratio
+from benchmarks.estimates import difference_interval, percentile_difference, percentile_ratio
 
 Blocks = list[NDArray[np.int64]]
 
@@ -37,6 +37,12 @@ def test_percentile_ratio_pools_rounds_before_it_takes_the_tail() -> None:
     assert percentile_ratio(measured, peer, 99)[0] == 1.0
     value, low, high = percentile_ratio(measured, peer, 100)
     assert (value, low, high) == (90.0, 1.0, 90.0)
+
+
+def test_percentile_difference_is_of_the_same_pooled_tails() -> None:
+    measured, peer = blocks([10] * 99 + [900], *[[10] * 100] * 4), blocks(*[[10] * 100] * 5)
+    assert percentile_difference(measured, peer, 99)[0] == 0.0
+    assert percentile_difference(measured, peer, 100) == (890.0, 0.0, 890.0)
 
 
 def test_percentile_ratio_keeps_the_sides_of_a_round_together() -> None:
