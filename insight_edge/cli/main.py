@@ -23,6 +23,7 @@ VERBS = {
     "inspect": ("insight_edge.cli.inspect:inspect_", "Show a bundle and its trials."),
     "verify": ("insight_edge.cli.verify:verify", "Ask a bundle for its golden samples."),
     "run": ("insight_edge.cli.run:run", "Put named arrays through a bundle."),
+    "serve": ("insight_edge.cli.serve:serve", "Answer over HTTP, for programs in any language."),
     "bench": ("insight_edge.cli.bench:bench", "Measure bundles, with a verdict."),
     "agent": ("insight_edge.cli.agent:app", "Make this machine a device of a fleet."),
     "compare": ("insight_edge.cli.compare:compare", "Compare two bundles, interleaved."),

@@ -77,7 +77,7 @@ class InferRequest(Struct, frozen=True):
     Attributes:
         id: the client's; the answer repeats it.
         parameters: `key` is the caller's own name for the call; `binary_data_output` says how
-            outputs are wanted that say nothing themselves.
+            outputs are wanted that say nothing themselves; `flags` asks for those of the result.
         outputs: all of them where it is empty.
     """
 
@@ -102,7 +102,7 @@ class InferResponse(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         parameters: `result` is the runtime's id of it, `bundle` the digest of who answered,
-            `flags` what was odd about the input, where something was.
+            `flags` what was odd about the input, where that was asked.
     """
 
     model_name: str

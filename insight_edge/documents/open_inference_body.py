@@ -49,6 +49,7 @@ class Question(Struct, frozen=True):
         inputs: arrays by name.
         outputs: the names of those wanted and whether as bytes; all where it is empty.
         binary: how outputs are wanted that say nothing themselves.
+        flags: whether it wants to hear what was odd about its input.
     """
 
     id: str
@@ -56,6 +57,7 @@ class Question(Struct, frozen=True):
     inputs: dict[str, Array]
     outputs: dict[str, bool]
     binary: bool
+    flags: bool = False
 
 
 class Body(Struct, frozen=True):
@@ -97,6 +99,7 @@ def question_from_body(body: bytes, json_bytes: int | None) -> Question:
         inputs=_inputs(request.inputs, view[split:]),
         outputs=_outputs(request, binary=binary),
         binary=binary,
+        flags=_truth(request.parameters, "flags", "request"),
     )
 
 

@@ -30,6 +30,7 @@ from insight_edge.runtime.doors import Doors
 from insight_edge.runtime.outcomes import OutcomeLog, outcome_row
 from insight_edge.runtime.processor import usable_threads
 from insight_edge.runtime.result import Result
+from insight_edge.runtime.served import Served
 from insight_edge.runtime.shelf import Shelf
 from insight_edge.runtime.swap import Succession
 
@@ -132,6 +133,12 @@ class Runtime:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def served(self) -> Served | None:
+        """What new callers meet; None where no bundle is serving."""
+        serving = self._succession.serving
+        return None if serving is None else serving.served
 
     def infer(self, inputs: Mapping[str, NDArray[Any]], key: str | None = None) -> Result:
         """Answer one call.

@@ -35,12 +35,14 @@ class Origin:
         boot: grows by one each time the host starts on its state directory; 0 without one.
         bundle: digest of the manifest.
         judge: flags of the tensors that input features are computed from.
+        version: of the model.
     """
 
     owner: Owner
     boot: int
     bundle: str
     judge: Callable[[Tensors], Flags]
+    version: int = 0
 
 
 class Result(msgspec.Struct, frozen=True, eq=False):

@@ -28,6 +28,7 @@ from insight_edge.runtime.lane import Lane
 from insight_edge.runtime.observer import Observer
 from insight_edge.runtime.predictions import PERIOD_NS
 from insight_edge.runtime.result import Origin, Result
+from insight_edge.runtime.served import Served
 from insight_edge.runtime.suspicion import suspicion_from_reference
 from insight_edge.runtime.window import WindowHeader
 
@@ -39,10 +40,18 @@ class Serving:
 
     Attributes:
         digest: of its manifest.
+        served: what it is.
     """
 
     def __init__(self, candidate: Candidate, boot: Boot) -> None:
         self.digest = candidate.bundle.digest
+        self.served = Served(
+            bundle=self.digest,
+            manifest=candidate.bundle.manifest,
+            variant=candidate.variant.name,
+            engine=candidate.variant.target.backend,
+            signed=candidate.bundle.signed,
+        )
         self._free = candidate.discard
         self._answer = candidate.pipeline.answer
         self._rows = Boundary(candidate.bundle.manifest.io.inputs).rows
@@ -52,6 +61,7 @@ class Serving:
             boot=boot.number,
             bundle=self.digest,
             judge=candidate.observation.judge,
+            version=candidate.bundle.manifest.model.version,
         )
         self._counter, self._predictions = boot.counter, boot.predictions
         self._capture = boot.capture

@@ -22,6 +22,7 @@ DEVICE_ROOMS = (
     "bundle",
     "runtime",
     "bench",
+    "serve",
     "fleet",
     "cli",
 )

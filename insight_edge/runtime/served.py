@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What serves now, for those who describe it to others."""
+
+from dataclasses import dataclass
+
+from insight_edge.documents.manifest import Manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """The bundle that new callers meet.
+
+    Attributes:
+        bundle: digest of its manifest.
+        variant: name of the variant that is loaded.
+        engine: token of what runs it.
+        signed: whether the manifest was signed and checked.
+    """
+
+    bundle: str
+    manifest: Manifest
+    variant: str
+    engine: str
+    signed: bool
