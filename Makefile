@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ENGINES := onnxruntime openvino tflite tvm
-TOOLCHAINS := tflite tvm
+TOOLCHAINS := tflite tvm tritonclient
 MORE_TOOLCHAINS := tensorrt trees tensorflow litert
 STAMP := $(VENV)/.installed
 
