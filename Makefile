@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 # Hundreds of processes would each compile this project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo chaos up test check format figures figures-compile conformance arm-root faults lock clean
+.PHONY: setup demo chaos up test check format figures figures-compile figures-serving conformance arm-root faults lock clean
 
 setup: $(STAMP)  ## the environment in .venv, and one locked environment for each engine and toolchain
 
@@ -64,6 +64,10 @@ figures: setup  ## the project's own figures, as ratios with intervals
 figures-compile: setup  ## the compiler beside Olive, NNCF, ONNX Runtime and PyTorch, over the zoo; long
 	$(BIN)/insight-edge toolchain install toolchain-zoo toolchain-peers
 	$(BIN)/python -m benchmarks compile
+
+figures-serving: setup  ## `serve` beside MLServer, LitServe and BentoML
+	$(BIN)/insight-edge toolchain install toolchain-servers
+	$(BIN)/python -m benchmarks serving
 
 lock: setup  ## derive locks/ from constraints.txt anew
 	$(BIN)/python locks/derive.py

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import agent, cache, check, drift, ingest, overhead, swap, targets
+from benchmarks import agent, cache, check, drift, ingest, overhead, serving, swap, targets
 from benchmarks.figure import Figure
 from insight_edge.bench.machine import machine_facts
 from insight_edge.bench.noise import noise_between, read_noise
@@ -36,12 +36,13 @@ BENCHMARKS: Mapping[str, Take] = {
     drift.NAME: drift.take,
     ingest.NAME: ingest.take,
     overhead.NAME: overhead.take,
+    serving.NAME: serving.take,
     swap.NAME: swap.take,
     targets.NAME: targets.take,
 }
 
-SHORT = tuple(name for name in BENCHMARKS if name != "compile")
-"""What is taken unless somebody asks for something: the compiler's take hours and need peers."""
+SHORT = tuple(name for name in BENCHMARKS if name not in {"compile", serving.NAME})
+"""What is taken unless somebody asks for something: the others need peers, and take long."""
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ of ours: fields that nobody here knows are ignored and not written back. Tensors
 `open_inference_tensors`, whole bodies in `open_inference_body`. This module opens no socket.
 """
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Generic, TypeVar
 
 import msgspec
 from msgspec import Meta, Raw, Struct, field
@@ -49,18 +49,28 @@ Shape = Annotated[tuple[Annotated[int, Meta(ge=0, le=2**40)], ...], Meta(max_len
 Parameters = dict[str, bool | int | float | str]
 
 
-class InferInput(Struct, frozen=True):
-    """One tensor of a request.
+class InputTensor(Struct, frozen=True):
+    """One tensor of a request, but for its elements.
 
     Attributes:
         parameters: `binary_data_size` is its length in the binary part, in bytes.
-        data: its elements as JSON, not decoded yet; empty where they are in the binary part.
     """
 
     name: Name
     shape: Shape
     datatype: str
     parameters: Parameters = {}
+
+
+class NumbersInput(InputTensor, frozen=True):
+    """One whose elements are numbers in a flat list, or in the binary part."""
+
+    data: list[int | float] | None = None
+
+
+class InferInput(InputTensor, frozen=True):
+    """Any other; `data` is its elements as JSON, not decoded yet."""
+
     data: Raw = field(default_factory=Raw)
 
 
@@ -71,7 +81,10 @@ class RequestedOutput(Struct, frozen=True):
     parameters: Parameters = {}
 
 
-class InferRequest(Struct, frozen=True):
+Input = TypeVar("Input", NumbersInput, InferInput)
+
+
+class InferRequest(Struct, Generic[Input], frozen=True):
     """The JSON of a request.
 
     Attributes:
@@ -81,10 +94,13 @@ class InferRequest(Struct, frozen=True):
         outputs: all of them where it is empty.
     """
 
-    inputs: Annotated[tuple[InferInput, ...], Meta(min_length=1, max_length=MAX_TENSORS)]
+    inputs: Annotated[tuple[Input, ...], Meta(min_length=1, max_length=MAX_TENSORS)]
     id: Annotated[str, Meta(max_length=MAX_NAME)] = ""
     parameters: Parameters = {}
     outputs: Annotated[tuple[RequestedOutput, ...], Meta(max_length=MAX_TENSORS)] = ()
+
+
+AnyRequest = InferRequest[NumbersInput] | InferRequest[InferInput]
 
 
 class InferOutput(Struct, frozen=True, omit_defaults=True):
@@ -170,11 +186,12 @@ class ErrorBody(Struct, frozen=True):
     error: str
 
 
-_decoder = msgspec.json.Decoder(InferRequest)
+_numbers = msgspec.json.Decoder(InferRequest[NumbersInput])
+_any = msgspec.json.Decoder(InferRequest[InferInput])
 
 
-def request_from_json(data: bytes | memoryview) -> InferRequest:
-    """Return the JSON of a request; its tensors are not decoded.
+def request_from_json(data: bytes | memoryview) -> AnyRequest:
+    """Return the JSON of a request; where it is not numbers, its elements are not decoded.
 
     Raises:
         LimitExceededError: it is longer than is ever read.
@@ -185,7 +202,11 @@ def request_from_json(data: bytes | memoryview) -> InferRequest:
             f"the JSON has {len(data)} bytes, at most {MAX_JSON_BYTES} are read"
         )
     try:
-        return _decoder.decode(data)
+        return _numbers.decode(data)  # what nearly all are, in one pass
+    except (msgspec.MsgspecError, RecursionError, ValueError):
+        pass
+    try:
+        return _any.decode(data)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise DocumentError(f"request: {error}") from error
 

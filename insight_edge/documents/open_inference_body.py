@@ -5,7 +5,7 @@ With the binary extension the header `Inference-Header-Content-Length` says how 
 the tensors follow in the order in which it names them. This module knows no model and no HTTP.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -14,16 +14,18 @@ from numpy.typing import NDArray
 
 from insight_edge.documents.open_inference import (
     MAX_NAME,
+    AnyRequest,
     InferInput,
     InferOutput,
-    InferRequest,
     InferResponse,
+    NumbersInput,
     Parameters,
     request_from_json,
 )
 from insight_edge.documents.open_inference_tensors import (
     array_from_binary,
     array_from_json,
+    array_from_numbers,
     bytes_from_array,
     datatype_from_array,
     list_from_array,
@@ -148,7 +150,7 @@ def refuse_outputs(question: Question, known: tuple[str, ...]) -> None:
             )
 
 
-def _inputs(tensors: tuple[InferInput, ...], binary: memoryview) -> dict[str, Array]:
+def _inputs(tensors: Sequence[NumbersInput | InferInput], binary: memoryview) -> dict[str, Array]:
     found: dict[str, Array] = {}
     at = 0
     for tensor in tensors:
@@ -158,7 +160,7 @@ def _inputs(tensors: tuple[InferInput, ...], binary: memoryview) -> dict[str, Ar
         _refuse_unserved(tensor.parameters, where)
         size = tensor.parameters.get("binary_data_size")
         if size is None:
-            found[tensor.name] = array_from_json(tensor)
+            found[tensor.name] = _array_from_text(tensor)
             continue
         _refuse_size(tensor, size, len(binary) - at)
         found[tensor.name] = array_from_binary(tensor, binary[at : at + int(size)])
@@ -168,17 +170,29 @@ def _inputs(tensors: tuple[InferInput, ...], binary: memoryview) -> dict[str, Ar
     return found
 
 
-def _refuse_size(tensor: InferInput, size: object, left: int) -> None:
+def _array_from_text(tensor: NumbersInput | InferInput) -> Array:
+    if isinstance(tensor, NumbersInput):
+        return array_from_numbers(tensor)
+    return array_from_json(tensor)
+
+
+def _has_elements(tensor: NumbersInput | InferInput) -> bool:
+    if isinstance(tensor, NumbersInput):
+        return tensor.data is not None
+    return bool(memoryview(tensor.data))
+
+
+def _refuse_size(tensor: NumbersInput | InferInput, size: object, left: int) -> None:
     where = f"input '{tensor.name}'"
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise DocumentError(f"{where}: binary_data_size is {size!r}, expected a length in bytes")
-    if bytes(tensor.data):
+    if _has_elements(tensor):
         raise DocumentError(f"{where} has both data and binary_data_size")
     if size > left:
         raise DocumentError(f"{where}: binary_data_size is {size}, {max(0, left)} bytes are left")
 
 
-def _outputs(request: InferRequest, *, binary: bool) -> dict[str, bool]:
+def _outputs(request: AnyRequest, *, binary: bool) -> dict[str, bool]:
     wanted: dict[str, bool] = {}
     for output in request.outputs:
         where = f"output '{output.name}'"
@@ -189,7 +203,7 @@ def _outputs(request: InferRequest, *, binary: bool) -> dict[str, bool]:
     return wanted
 
 
-def _key(request: InferRequest) -> str | None:
+def _key(request: AnyRequest) -> str | None:
     key = request.parameters.get("key", request.id or None)
     if key is not None and (not isinstance(key, str) or len(key) > MAX_NAME):
         raise DocumentError(f"request: key: expected text of at most {MAX_NAME} characters")

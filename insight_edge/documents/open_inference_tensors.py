@@ -15,7 +15,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from insight_edge.documents.open_inference import DATATYPES, NUMPY_NAMES, InferInput
+from insight_edge.documents.open_inference import (
+    DATATYPES,
+    NUMPY_NAMES,
+    InferInput,
+    InputTensor,
+    NumbersInput,
+)
 from insight_edge.errors import DocumentError, TensorMismatchError
 
 Array = NDArray[Any]
@@ -28,7 +34,33 @@ _DTYPES: Final = {word: np.dtype(name) for word, name in NUMPY_NAMES.items()}
 _ELEMENTS: Final[dict[str, Any]] = {"b": bool, "u": int, "i": int, "f": float, "U": str}
 """What JSON writes an element as, by the kind of the dtype."""
 
+_CODES: Final = {
+    "UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q", "INT8": "b", "INT16": "h",
+    "INT32": "i", "INT64": "q", "FP16": "e", "FP32": "f", "FP64": "d",
+}  # fmt: skip
+"""What `struct` calls them; it refuses a fraction among integers, and what does not fit."""
+
 _LENGTH = struct.Struct("<I")
+
+
+def array_from_numbers(tensor: NumbersInput) -> Array:
+    """Return a tensor whose elements are numbers in a flat list.
+
+    Raises:
+        DocumentError: it has none.
+        TensorMismatchError: they are not of its datatype, or not of its shape.
+    """
+    dtype, numbers = _dtype(tensor), tensor.data
+    if numbers is None:
+        raise _empty(tensor)
+    code = _CODES.get(tensor.datatype)
+    if code is None:
+        raise _unfit(tensor, "its elements are numbers")
+    try:
+        packed = struct.pack(f"<{len(numbers)}{code}", *numbers)
+    except (struct.error, OverflowError) as error:
+        raise _unfit(tensor, f"{error}") from error
+    return _shaped(tensor, np.frombuffer(packed, dtype))
 
 
 def array_from_json(tensor: InferInput) -> Array:
@@ -53,7 +85,7 @@ def array_from_json(tensor: InferInput) -> Array:
     return _shaped(tensor, array)
 
 
-def array_from_binary(tensor: InferInput, data: memoryview) -> Array:
+def array_from_binary(tensor: InputTensor, data: memoryview) -> Array:
     """Return a tensor whose elements are bytes, row-major, as they are in memory.
 
     The array shares the memory of `data` where its alignment allows.
@@ -108,7 +140,7 @@ def _decoder(element: Any, depth: int) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(reduce(lambda inner, _: list[inner], range(depth), element))  # type: ignore[valid-type]
 
 
-def _dtype(tensor: InferInput) -> np.dtype[Any]:
+def _dtype(tensor: InputTensor) -> np.dtype[Any]:
     found = _DTYPES.get(tensor.datatype)
     if found is None:
         raise TensorMismatchError(
@@ -122,14 +154,12 @@ def _depth(tensor: InferInput, opening: bytes) -> int:
     """Return how many lists are around an element: one, or one for each dimension."""
     begun = opening.translate(None, b" \t\r\n")
     if not begun:
-        raise DocumentError(
-            f"input '{tensor.name}' has neither data nor the parameter binary_data_size"
-        )
+        raise _empty(tensor)
     nested = begun.startswith(b"[[") and len(tensor.shape) > 1
     return len(tensor.shape) if nested else 1
 
 
-def _texts(tensor: InferInput, data: memoryview) -> list[str]:
+def _texts(tensor: InputTensor, data: memoryview) -> list[str]:
     """Return elements of text: each has its length in bytes before it, in 4 bytes."""
     found: list[str] = []
     at = 0
@@ -148,14 +178,20 @@ def _texts(tensor: InferInput, data: memoryview) -> list[str]:
     return found
 
 
-def _shaped(tensor: InferInput, array: Array) -> Array:
+def _shaped(tensor: InputTensor, array: Array) -> Array:
     wanted = math.prod(tensor.shape)
     if array.size != wanted:
         raise _unfit(tensor, f"that is {wanted} elements, found {array.size}")
     return array.reshape(tensor.shape)
 
 
-def _unfit(tensor: InferInput, found: str) -> TensorMismatchError:
+def _empty(tensor: InputTensor) -> DocumentError:
+    return DocumentError(
+        f"input '{tensor.name}' has neither data nor the parameter binary_data_size"
+    )
+
+
+def _unfit(tensor: InputTensor, found: str) -> TensorMismatchError:
     shape = ", ".join(map(str, tensor.shape))
     return TensorMismatchError(
         f"input '{tensor.name}': expected {tensor.datatype} ({shape}): {found}"

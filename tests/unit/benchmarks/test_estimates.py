@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.estimates import difference_interval, percentile_difference, percentile_ratio
+from benchmarks.estimates import (
+    difference_interval,
+    mean_ratio,
+    percentile_difference,
+    percentile_ratio,
+)
 
 Blocks = list[NDArray[np.int64]]
 
@@ -55,6 +60,13 @@ def test_percentile_ratio_is_the_same_every_time() -> None:
     assert percentile_ratio(list(measured), list(peer), 90) == percentile_ratio(
         list(measured), list(peer), 90
     )
+
+
+def test_mean_ratio_weighs_calls_and_not_rounds() -> None:
+    measured, peer = blocks([1] * 9, [21]), blocks([1] * 9, [1])
+    value, low, high = mean_ratio(measured, peer)
+    assert (value, low, high) == (3.0, 1.0, 21.0)
+    assert mean_ratio(drifting(10, 0), drifting(10, 0)) == (1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(
