@@ -56,9 +56,8 @@ NAME = "serving"
 KINDS: tuple[Kind, ...] = ("dense", "camera")
 PEERS = (ASGI, MLSERVER, LITSERVE, BENTOML)
 CALLERS = (1, 4)
-ROUNDS = 20
-BLOCK_S = 0.25
-"""Long enough that a block has some of whatever makes a tail."""
+ROUNDS = 40
+BLOCK_S = 0.1
 
 QUERIES = 16
 BARE, IN_PROCESS = "onnxruntime run", "Runtime.infer"

@@ -30,6 +30,7 @@ class House(Protocol):
     desk: Desk
     access: Access
     limits: Limits
+    buffer: memoryview
 
     def now_s(self) -> float:
         """Return the loop's clock."""
@@ -48,7 +49,7 @@ class House(Protocol):
         ...
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """Talks to one client.
 
     Attributes:
@@ -73,11 +74,16 @@ class Connection(asyncio.Protocol):
         else:
             self._refuse(RefusedError(503, "too many connections", headers=(("Retry-After", "1"),)))
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where to read into; what is there is taken before anybody else reads."""
+        del sizehint
+        return self._house.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take what has arrived."""
         if self._ended:
             return  # said after the last answer: nobody reads it
-        self._framing.feed(data)
+        self._framing.feed(self._house.buffer[:nbytes])
         self._advance()
 
     def eof_received(self) -> bool:

@@ -43,7 +43,7 @@ class Framing:
         """How much has arrived that belongs to no request yet."""
         return len(self._buffer)
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         """Take what has arrived."""
         self._buffer += data
 
@@ -73,8 +73,7 @@ class Framing:
             if len(buffer) >= most:
                 raise malformed(f"the head is longer than {most} bytes", 431)
             return None
-        head = head_from_bytes(bytes(buffer[: end + 4]))
-        del buffer[: end + 4]
+        head = head_from_bytes(_cut(buffer, end + 4))
         if (head.length or 0) > self._limits.body_bytes:
             raise malformed(f"the body is longer than {self._limits.body_bytes} bytes", 413)
         self._admit(head)
@@ -85,8 +84,12 @@ class Framing:
         if self._chunks is not None:
             return self._chunks.take(self._buffer)
         length = head.length or 0
-        if len(self._buffer) < length:
-            return None
-        body = bytes(self._buffer[:length])
-        del self._buffer[:length]
-        return body
+        return _cut(self._buffer, length) if len(self._buffer) >= length else None
+
+
+def _cut(buffer: bytearray, length: int) -> bytes:
+    """Take bytes from the front, and copy them once."""
+    with memoryview(buffer) as view:
+        taken = bytes(view[:length])
+    del buffer[:length]
+    return taken

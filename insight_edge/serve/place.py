@@ -14,7 +14,7 @@ from insight_edge.errors import ConfigurationError
 
 BACKLOG = 128
 
-Opening = Callable[[], asyncio.Protocol]
+Opening = Callable[[], asyncio.BaseProtocol]
 
 
 class Place(Protocol):

@@ -22,6 +22,10 @@ from insight_edge.serve.place import Place
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
+READ_BYTES = 256 * 1024
+"""At once, into one place for all connections: to ask for it anew each time is slower."""
+
+
 class Server:
     """Serves an engine at a place until it is told to end.
 
@@ -47,6 +51,7 @@ class Server:
         waiting: int,
     ) -> None:
         self.access, self.limits = access, limits
+        self.buffer = memoryview(bytearray(READ_BYTES))
         self._engine, self._place, self._name = engine, place, name
         self._threads, self._waiting = threads, waiting
         self._connections: set[Connection] = set()
