@@ -301,3 +301,18 @@ def test_swap_that_finds_a_window_without_news_leaves_no_hole_in_their_numbers(
     answer_of(runtime)
     told = [(one.sequence, one.counts.asked) for one in (*reports, *take_all(runtime))]
     assert told == [(0, 1), (1, 0), (2, 1)]
+
+
+def test_served_is_what_new_callers_meet(runtime: Runtime, tmp_path: Path) -> None:
+    told = []
+    for place in ("1", "2"):
+        if place == "2":
+            runtime.swap(tmp_path / place)
+        served = runtime.served
+        assert served is not None
+        assert served.bundle == runtime.infer(one_row()).bundle
+        assert (served.variant, served.engine, served.signed) == ("matrix-fp32", TOKEN, False)
+        told.append(served.bundle)
+    assert len(set(told)) == 2
+    runtime.close()
+    assert runtime.served is None
