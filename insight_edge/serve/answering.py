@@ -31,6 +31,8 @@ from insight_edge.serve.tally import Spent
 
 OCTETS = "application/octet-stream"
 
+BROKEN = RefusedError(500, "the request failed; the server's log says why")
+
 _log = logging.getLogger(__name__)
 _now_ns = time.perf_counter_ns
 
@@ -91,7 +93,7 @@ class Answering:
             response = refusal_from_error(error).response
         except Exception:  # noqa: BLE001 (whatever breaks, the server goes on and its log says what)
             _log.exception("a request failed")
-            response = RefusedError(500, "the request failed; the server's log says why").response
+            response = BROKEN.response
         return Answered(response, Spent(begun_ns - asked_ns, _now_ns() - begun_ns))
 
     def _answer(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a request gets: an answer at once, or a call put in line. No socket is known here."""
 
+import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,7 @@ from insight_edge.documents.open_inference import (
     metadata_from_spec,
 )
 from insight_edge.runtime.served import Served
-from insight_edge.serve.answering import Answered, Answering, Engine, other_version
+from insight_edge.serve.answering import BROKEN, Answered, Answering, Engine, other_version
 from insight_edge.serve.calls import Calls
 from insight_edge.serve.exposition import CONTENT_TYPE, exposition
 from insight_edge.serve.framing import Request
@@ -28,6 +29,8 @@ from insight_edge.serve.statistics import statistics
 from insight_edge.serve.tally import Tally
 
 SERVER = "insight-edge"
+
+_log = logging.getLogger(__name__)
 
 Deliver = Callable[[Response], None]
 
@@ -72,6 +75,9 @@ class Desk:
             response = self._tell(asked)
         except RefusedError as refused:
             response = refused.response
+        except Exception:  # noqa: BLE001 (whatever breaks, the server goes on and its log says what)
+            _log.exception("a request failed")
+            response = BROKEN.response
         self.count(response, "none" if asked is None else asked.endpoint)
         return response
 
