@@ -9,7 +9,12 @@ from insight_edge.bench.interleave import Block, interleave
 from insight_edge.bench.measure import block_iterations
 from insight_edge.bench.noise import Reading, noise_between, read_noise
 from insight_edge.bench.subject import SubjectProcess
-from insight_edge.bench.verdict import MIN_ITERATIONS, measurement_from_blocks, round_spread
+from insight_edge.bench.verdict import (
+    MIN_ITERATIONS,
+    Taken,
+    measurement_from_blocks,
+    round_spread,
+)
 from insight_edge.documents.evidence import Measurement
 
 REGION = "one inference of the engine's session, without pre- and post-processing"
@@ -25,6 +30,7 @@ class Scheme:
         least: of them where the duration is fixed; with fewer in all a measurement is INVALID.
         threads: of the engine, as the subjects were started.
         bound: the machine is not of the profile's class, so latencies are bounds.
+        percents: percentiles that were asked for; the usual ones, where supported, for none.
         seed: of the order within rounds.
     """
 
@@ -33,6 +39,7 @@ class Scheme:
     least: int = MIN_ITERATIONS
     threads: int
     bound: bool = False
+    percents: tuple[float, ...] = ()
     seed: int = 0
 
 
@@ -130,8 +137,7 @@ def _measurement(
         round_spread=round_spread(blocks),
         clock_drop=usage.clock_drop,
     )
-    return measurement_from_blocks(
-        blocks,
+    taken = Taken(
         region=REGION,
         threads=scheme.threads,
         load_ms=subject.loaded.load_ms,
@@ -139,4 +145,6 @@ def _measurement(
         peak_rss_bytes=usage.peak_rss_bytes,
         noise=noise,
         bound=scheme.bound,
+        percents=scheme.percents,
     )
+    return measurement_from_blocks(blocks, taken)

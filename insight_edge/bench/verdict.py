@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether a measurement may be used, and what two of them say of each other: pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from insight_edge.bench.doubt import Doubt, settled
+from insight_edge.bench.percentiles import USUAL, name_of, percentile_doubts, percentiles_of
 from insight_edge.documents.evidence import (
     Comparison,
     ComparisonVerdict,
@@ -35,22 +38,30 @@ MAX_CLOCK_DROP = 0.15
 MAX_RATIO_SHARE = 0.10
 """A ratio known to no better than this that does not exclude 1 says nothing."""
 
-PERCENTILE_ITERATIONS = {"p90": 64, "p95": 130, "p99": 662, "p99.9": 6636}
-"""Least queries for a percentile at 99 % confidence (MLPerf Inference early stopping, section
-"Early Stopping Criterion" of its rules); with fewer it is not printed."""
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """How rounds were taken, and what is known about them besides.
+
+    Attributes:
+        region, threads, load_ms, first_ms, peak_rss_bytes, noise: as in a `Measurement`.
+        bound: the machine is not of the profile's class.
+        percents: percentiles that were asked for; the usual ones, where supported, for none.
+        doubts: against the measurement.
+    """
+
+    region: str
+    threads: int
+    load_ms: float
+    first_ms: float
+    peak_rss_bytes: int
+    noise: Noise
+    bound: bool = False
+    percents: Sequence[float] = ()
+    doubts: Sequence[Doubt] = ()
 
 
-def measurement_from_blocks(
-    blocks: Blocks,
-    *,
-    region: str,
-    threads: int,
-    load_ms: float,
-    first_ms: float,
-    peak_rss_bytes: int,
-    noise: Noise,
-    bound: bool = False,
-) -> Measurement:
+def measurement_from_blocks(blocks: Blocks, taken: Taken) -> Measurement:
     """Return the measurement that rounds of latencies in ns make, with its verdict.
 
     Raises:
@@ -59,32 +70,26 @@ def measurement_from_blocks(
     value, low, high = (end / 1e6 for end in median_interval(blocks))
     latencies = np.concatenate(blocks)
     p50 = Interval(value=value, low=low, high=high)
-    verdict, reasons = judge(len(blocks), len(latencies), p50, noise)
+    percentiles = percentiles_of(blocks, taken.percents or USUAL)
+    doubts = *percentile_doubts(len(latencies), taken.percents), *taken.doubts
+    verdict, reasons = judge(len(blocks), len(latencies), p50, taken.noise, doubts)
     return Measurement(
-        region=region,
+        region=taken.region,
         iterations=len(latencies),
         rounds=len(blocks),
-        threads=threads,
+        threads=taken.threads,
         p50_ms=p50,
         mean_ms=float(latencies.mean()) / 1e6,
-        percentiles_ms=supported_percentiles_ms(latencies),
-        load_ms=load_ms,
-        first_ms=first_ms,
-        peak_rss_bytes=peak_rss_bytes,
-        kind="bound" if bound else "measured",
-        noise=noise,
+        percentiles_ms={name_of(one.percent): one.value_ms for one in percentiles},
+        percentiles=percentiles,
+        load_ms=taken.load_ms,
+        first_ms=taken.first_ms,
+        peak_rss_bytes=taken.peak_rss_bytes,
+        kind="bound" if taken.bound else "measured",
+        noise=taken.noise,
         verdict=verdict,
         reasons=reasons,
     )
-
-
-def supported_percentiles_ms(latencies_ns: NDArray[np.int64]) -> dict[str, float]:
-    """Return the percentiles that this many latencies can support, in milliseconds."""
-    return {
-        name: float(np.percentile(latencies_ns, float(name[1:]))) / 1e6
-        for name, least in PERCENTILE_ITERATIONS.items()
-        if len(latencies_ns) >= least
-    }
 
 
 def round_spread(blocks: Blocks) -> float:
@@ -94,21 +99,10 @@ def round_spread(blocks: Blocks) -> float:
 
 
 def judge(
-    rounds: int, iterations: int, p50: Interval, noise: Noise
+    rounds: int, iterations: int, p50: Interval, noise: Noise, doubts: Iterable[Doubt] = ()
 ) -> tuple[MeasurementVerdict, tuple[str, ...]]:
-    """Return the verdict of a measurement and every reason for it."""
-    invalid = _invalid(rounds, iterations, p50)
-    if invalid:
-        return "INVALID", invalid
-    if noise.clock_drop is not None and noise.clock_drop > MAX_CLOCK_DROP:
-        return "THROTTLED", (f"the clock fell by {noise.clock_drop:.0%}",)
-    noisy = []
-    width = (p50.high - p50.low) / p50.value
-    if width > MAX_INTERVAL_SHARE:
-        noisy.append(f"the p50 is known to {width:.0%} only")
-    if noise.steal_share > MAX_STEAL_SHARE:
-        noisy.append(f"the hypervisor took {noise.steal_share:.0%} of the time")
-    return ("NOISY", tuple(noisy)) if noisy else ("VALID", ())
+    """Return the verdict of a measurement, doubted besides or not, and every reason for it."""
+    return settled((*_invalid(rounds, iterations, p50), *_disturbed(p50, noise), *doubts))
 
 
 def comparison_from_launches(
@@ -161,7 +155,7 @@ def _compared(launches: int, ratio: Interval) -> ComparisonVerdict:
     return "no difference" if ratio.high - ratio.low <= MAX_RATIO_SHARE else "NOISY"
 
 
-def _invalid(rounds: int, iterations: int, p50: Interval) -> tuple[str, ...]:
+def _invalid(rounds: int, iterations: int, p50: Interval) -> list[Doubt]:
     reasons = []
     if rounds < MIN_ROUNDS:
         reasons.append(f"{rounds} rounds, {MIN_ROUNDS} are needed")
@@ -169,4 +163,16 @@ def _invalid(rounds: int, iterations: int, p50: Interval) -> tuple[str, ...]:
         reasons.append(f"{iterations} inferences, {MIN_ITERATIONS} are needed")
     if p50.value <= 0:
         reasons.append("the clock is too coarse")
-    return tuple(reasons)
+    return [Doubt("INVALID", reason) for reason in reasons]
+
+
+def _disturbed(p50: Interval, noise: Noise) -> list[Doubt]:
+    doubts = []
+    if noise.clock_drop is not None and noise.clock_drop > MAX_CLOCK_DROP:
+        doubts.append(Doubt("THROTTLED", f"the clock fell by {noise.clock_drop:.0%}"))
+    width = (p50.high - p50.low) / p50.value if p50.value > 0 else 0.0
+    if width > MAX_INTERVAL_SHARE:
+        doubts.append(Doubt("NOISY", f"the p50 is known to {width:.0%} only"))
+    if noise.steal_share > MAX_STEAL_SHARE:
+        doubts.append(Doubt("NOISY", f"the hypervisor took {noise.steal_share:.0%} of the time"))
+    return doubts

@@ -4,7 +4,7 @@
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from insight_edge.documents.result import BenchResult, artifact_digest
 from insight_edge.errors import ConfigurationError
 from insight_edge.runtime.loading import engine_facts
 from insight_edge.runtime.processor import usable_threads
+from insight_edge.stats.early_stopping import queries_needed
 
 ALL = "all"
 """In place of a variant's name."""
@@ -87,6 +88,12 @@ def scheme_from_flags(
     used = usable_threads() if threads is None else threads
     least = -(-MIN_ITERATIONS // launches)
     return Scheme(rounds=rounds, iterations=iterations, least=least, threads=used, seed=seed)
+
+
+def with_percentiles(scheme: Scheme, percents: Sequence[float]) -> Scheme:
+    """Return a scheme that has enough inferences for percentiles, where nobody said how many."""
+    needed = [queries_needed(percent / 100) for percent in percents]
+    return replace(scheme, percents=tuple(percents), least=max([scheme.least, *needed]))
 
 
 def time_contenders(

@@ -8,6 +8,7 @@ from typing import Literal
 
 from insight_edge.documents.codec import Document, Versioned
 from insight_edge.documents.facts import Facts
+from insight_edge.documents.measured import Percentile
 from insight_edge.documents.target import Target
 from insight_edge.documents.workload import Workload
 
@@ -58,6 +59,7 @@ class Measurement(Document, frozen=True, kw_only=True):
         rounds: blocks they were interleaved in; intervals resample whole rounds.
         percentiles_ms: by name (`p99`); a percentile that the iterations cannot support is
             absent.
+        percentiles: the same, each with its interval.
         peak_rss_bytes: of the measuring process.
         kind: `measured`, or `bound` when the machine is not of the profile's own class.
         verdict: whether it may be used, with `reasons`.
@@ -71,6 +73,7 @@ class Measurement(Document, frozen=True, kw_only=True):
     p50_ms: Interval
     mean_ms: float
     percentiles_ms: dict[str, float] = {}
+    percentiles: tuple[Percentile, ...] = ()
     load_ms: float
     first_ms: float
     peak_rss_bytes: int

@@ -79,6 +79,14 @@ def ratio_interval(
     return (float(np.median(ratios)), *_ends(resampled, len(ratios), confidence))
 
 
+def student_quantile(free: int, confidence: float) -> float:
+    """Return the two-sided quantile of Student's distribution (Abramowitz and Stegun 26.7.5)."""
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    student = z + (z**3 + z) / (4 * free)
+    student += (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
+    return student + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * free**3)
+
+
 def _medians(blocks: Sequence[Block]) -> NDArray[np.float64]:
     if not blocks or not all(len(block) for block in blocks):
         raise ValueError("every round needs at least one latency, and there must be a round")
@@ -100,12 +108,9 @@ def _tail(rounds: int, confidence: float) -> float:
 
     Resamples of a few rounds spread less than the rounds do, so it is less than half of what
     the confidence leaves: the expanded percentile interval of T. Hesterberg, The American
-    Statistician 69 (2015), with Student's quantile after Abramowitz and Stegun 26.7.5.
+    Statistician 69 (2015).
     """
     if rounds == 1:
         return 0.0
-    free, z = rounds - 1, NormalDist().inv_cdf((1 + confidence) / 2)
-    student = z + (z**3 + z) / (4 * free)
-    student += (5 * z**5 + 16 * z**3 + 3 * z) / (96 * free**2)
-    student += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * free**3)
-    return NormalDist().cdf(-student * (rounds / free) ** 0.5)
+    student = student_quantile(rounds - 1, confidence)
+    return NormalDist().cdf(-student * (rounds / (rounds - 1)) ** 0.5)

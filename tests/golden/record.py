@@ -58,6 +58,7 @@ from insight_edge.documents.manifest import (
     Reference,
     Variant,
 )
+from insight_edge.documents.measured import Percentile
 from insight_edge.documents.profile import (
     Accelerator,
     Caches,
@@ -213,6 +214,11 @@ MEASUREMENT = Measurement(
     p50_ms=Interval(value=1.5, low=1.25, high=1.75, confidence=0.9),
     mean_ms=1.625,
     percentiles_ms={"p99": 2.5},
+    percentiles=(
+        Percentile(
+            percent=99.0, value_ms=2.5, low_ms=2.25, high_ms=2.75, confidence=0.9, at_most_ms=3.0
+        ),
+    ),
     load_ms=30.0,
     first_ms=9.5,
     peak_rss_bytes=1 << 27,

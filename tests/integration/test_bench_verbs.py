@@ -106,8 +106,29 @@ def test_bench_exits_3_and_prints_when_a_measurement_is_not_valid(folder: Path) 
     assert done.returncode == 3
     assert json.loads(done.stdout)[0]["measurement"]["verdict"] == "INVALID"
     error, hint = done.stderr.splitlines()
-    assert error == "error: 1 of 1 measurements are not VALID"
+    assert error == (
+        "error: 1 of 1 measurements are not VALID: "
+        "small/onnxruntime-fp32: INVALID: 2 rounds, 5 are needed"
+    )
     assert "--no-strict" in hint
+
+
+def test_bench_takes_as_many_inferences_as_a_percentile_needs(folder: Path) -> None:
+    flags = ("--threads", "1", "--rounds", "6", "--no-strict", "--percentile", "99.9,75")
+    (found,) = data(folder, "bench", "large", *flags)
+    measurement = from_plain(Measurement, found["measurement"])
+    assert list(measurement.percentiles_ms) == ["p75", "p99.9"]
+    assert measurement.iterations >= 6636
+    assert measurement.verdict != "INVALID"
+    shown = call(folder, "bench", "small", *flags, "--format", "md").stdout
+    assert "| p75 ms | p99.9 ms |" in shown
+
+
+def test_bench_says_how_many_inferences_a_percentile_lacks(folder: Path) -> None:
+    done = call(folder, "bench", "small", *QUICK[:-1], "--percentile", "99.9")
+    assert done.returncode == 3
+    assert "p99.9 needs 6636 inferences, 6576 more than there are" in done.stderr.splitlines()[0]
+    assert "INVALID" in done.stdout
 
 
 def test_compare_finds_which_of_two_bundles_is_faster(folder: Path) -> None:
@@ -143,6 +164,8 @@ def test_compare_exits_3_and_prints_when_it_cannot_tell(folder: Path) -> None:
         (["bench", "small", "--threads", "0"], 2, "--threads is 0, at least 1 is needed"),
         (["bench", "small", "--rounds", "0"], 2, "--rounds is 0"),
         (["bench", "small", "--iterations", "-1"], 2, "--iterations is -1"),
+        (["bench", "small", "--percentile", "100"], 2, "--percentile has '100'"),
+        (["bench", "small", "--percentile", "90,p99"], 2, "--percentile has 'p99'"),
         (["bench", "small", "--input", "nothing.npz"], 2, "nothing.npz"),
         (["bench", "small", "--python", "nothing"], 2, "nothing cannot be run"),
         (["compare", "small"], 2, "one bundle has one side"),

@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-import math
 from collections import Counter
 from typing import Any
 
@@ -16,12 +15,11 @@ from insight_edge.bench.verdict import (
     MIN_ITERATIONS,
     MIN_LAUNCHES,
     MIN_ROUNDS,
-    PERCENTILE_ITERATIONS,
+    Taken,
     comparison_from_launches,
     judge,
     measurement_from_blocks,
     round_spread,
-    supported_percentiles_ms,
 )
 from insight_edge.documents.evidence import Comparison, Interval, Measurement, Noise
 
@@ -59,7 +57,7 @@ def measurement(blocks: Launch, **changes: Any) -> Measurement:
         "peak_rss_bytes": 1,
         "noise": noise(),
     }
-    return measurement_from_blocks(blocks, **fields | changes)
+    return measurement_from_blocks(blocks, Taken(**fields | changes))
 
 
 def launches_of(seed: int, slowdown: float = 1.0, count: int = 11) -> tuple[list[Launch], ...]:
@@ -99,25 +97,22 @@ def test_measurement_without_a_block_is_a_mistake_of_the_caller() -> None:
         measurement([])
 
 
-@pytest.mark.parametrize("name", PERCENTILE_ITERATIONS)
-def test_percentile_appears_with_the_inferences_that_support_it(name: str) -> None:
-    least = PERCENTILE_ITERATIONS[name]
-    latencies = np.full(least, CALL_NS, np.int64)
-    assert name not in supported_percentiles_ms(latencies[1:])
-    assert supported_percentiles_ms(latencies)[name] == CALL_NS / 1e6
+def test_percentile_that_was_asked_for_and_is_not_there_makes_it_invalid() -> None:
+    blocks = blocks_of(0, rounds=10, size=70)
+    found = measurement(blocks, percents=(75.0, 99.0, 99.9))
+    assert list(found.percentiles_ms) == ["p75", "p99"]
+    assert (found.verdict, found.reasons) == (
+        "INVALID",
+        ("p99.9 needs 6636 inferences, 5936 more than there are",),
+    )
+    assert list(measurement(blocks).percentiles_ms) == ["p90", "p95", "p99"]
+    assert measurement(blocks).verdict == "VALID"
 
 
-@pytest.mark.parametrize("name", PERCENTILE_ITERATIONS)
-def test_least_inferences_are_those_of_early_stopping(name: str) -> None:
-    """At most one above the percentile, at 99 % confidence: the rule, worked out again."""
-    tail = 1 - float(name[1:]) / 100
-
-    def chance_of_at_most_one_above(count: int) -> float:
-        return math.pow(1 - tail, count) + count * tail * math.pow(1 - tail, count - 1)
-
-    least = PERCENTILE_ITERATIONS[name]
-    assert chance_of_at_most_one_above(least) <= 0.01
-    assert chance_of_at_most_one_above(least - 1) > 0.01
+def test_percentiles_stand_within_their_intervals() -> None:
+    for one in measurement(blocks_of(1)).percentiles:
+        assert one.low_ms <= one.value_ms <= one.high_ms
+        assert one.value_ms <= one.at_most_ms
 
 
 @pytest.mark.parametrize(

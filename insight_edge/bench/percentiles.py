@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Percentiles of a measurement: which there are, and which that were asked for there are not."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from insight_edge.bench.doubt import Doubt
+from insight_edge.documents.measured import Percentile
+from insight_edge.stats.early_stopping import queries_needed
+from insight_edge.stats.tail import percentile
+
+Blocks = Sequence[NDArray[np.int64]] | Sequence[NDArray[np.float64]]
+
+USUAL = 90.0, 95.0, 99.0, 99.9
+"""Told where nobody asks, as far as the latencies support them."""
+
+
+def percentiles_of(blocks: Blocks, percents: Iterable[float]) -> tuple[Percentile, ...]:
+    """Return those percentiles that rounds of latencies in ns support.
+
+    One that lies among queries that were never answered is left out.
+
+    Raises:
+        ValueError: a percentage is not between 0 and 100.
+    """
+    found = ((percent, percentile(blocks, percent / 100)) for percent in percents)
+    return tuple(
+        Percentile(
+            percent=percent,
+            value_ms=tail.value / 1e6,
+            low_ms=tail.low / 1e6,
+            high_ms=tail.high / 1e6,
+            at_most_ms=tail.at_most / 1e6,
+        )
+        for percent, tail in found
+        if tail is not None and np.isfinite(tail.at_most)
+    )
+
+
+def percentile_doubts(count: int, percents: Iterable[float]) -> tuple[Doubt, ...]:
+    """Return a doubt for each percentile that so many inferences do not support."""
+    short = ((percent, queries_needed(percent / 100)) for percent in percents)
+    return tuple(
+        Doubt(
+            "INVALID",
+            f"{name_of(percent)} needs {needed} inferences, {needed - count} more than there are",
+        )
+        for percent, needed in short
+        if count < needed
+    )
+
+
+def name_of(percent: float) -> str:
+    """Return what a percentile is called: `p99.9`."""
+    return f"p{percent:.10g}"
