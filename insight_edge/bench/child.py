@@ -25,9 +25,11 @@ from numpy.typing import NDArray
 from insight_edge.bench import exchange
 from insight_edge.bench.measure import time_block, warm_up
 from insight_edge.bench.noise import Clock, clock_drop, read_clock
+from insight_edge.bench.warming import warm_up_for
 from insight_edge.bundle.lifeline import die_with
 from insight_edge.bundle.npz import arrays_from_npz, npz_from_arrays
 from insight_edge.bundle.open import Bundle, open_bundle
+from insight_edge.documents.measured import WarmUp
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import InferenceFailedError, InsightEdgeError, StorageError
 from insight_edge.runtime.boundary import Boundary
@@ -80,9 +82,13 @@ class Subject:
         load_ms = (time.perf_counter() - start) * 1e3
         with _wrapping():
             first_ns = time_block(self._session.infer, self._queries, 1)[0]
-            call_s = warm_up(self._session.infer, self._queries) if setup.timed else 0.0
+            warmed, call_s = self._warmed(setup)
         self.loaded = exchange.Loaded(
-            load_ms=load_ms, first_ms=float(first_ns) / 1e6, call_s=call_s, packages=_packages()
+            load_ms=load_ms,
+            first_ms=float(first_ns) / 1e6,
+            call_s=call_s,
+            packages=_packages(),
+            warm_up=warmed,
         )
 
     def obey(self, order: exchange.Order) -> exchange.Reply:
@@ -104,6 +110,14 @@ class Subject:
             switches=self._switches,
             clock_drop=clock_drop(self._clocks),
         )
+
+    def _warmed(self, setup: exchange.Setup) -> tuple[WarmUp | None, float]:
+        infer, long = self._session.infer, setup.warming_up
+        if not setup.timed:
+            return None, 0.0
+        if long is None:
+            return None, warm_up(infer, self._queries)
+        return warm_up_for(infer, self._queries, most_s=long.most_s, whole=long.whole)
 
     def _block(self, iterations: int, durations: Path) -> exchange.Done:
         before = _involuntary_switches()

@@ -7,12 +7,26 @@ by one reply. Arrays do not travel in lines but in files that an order names.
 
 import msgspec
 
+from insight_edge.documents.measured import WarmUp
+
 MAX_ARRAYS = 64
 MAX_ARRAYS_BYTES = 8 * 2**30
 """Of one file, once unpacked."""
 
 MAX_LINE_BYTES = 1 << 20
 """A reply lists the packages of an environment; nothing is longer."""
+
+
+class WarmingUp(msgspec.Struct, frozen=True, kw_only=True):
+    """How long a child is warmed up.
+
+    Attributes:
+        most_s: no group of calls begins later.
+        whole: it goes on for all of that time; otherwise until it is steady.
+    """
+
+    most_s: float
+    whole: bool = False
 
 
 class Setup(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +39,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         inputs: .npz with rows as callers pass them; None for the golden inputs.
         parent: process that it must not outlive.
         timed: it is warmed up to be timed; otherwise it only answers.
+        warming_up: until it is steady; briefly for None, as many artifacts are timed.
     """
 
     bundle: str
@@ -34,6 +49,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     inputs: str | None
     parent: int
     timed: bool = True
+    warming_up: WarmingUp | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
@@ -62,12 +78,14 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
         first_ms: of the first inference.
         call_s: median duration of an inference once warm; 0 where it is not to be timed.
         packages: versions of all packages of the child's environment.
+        warm_up: what that took, where the setup says how long.
     """
 
     load_ms: float
     first_ms: float
     call_s: float
     packages: dict[str, str]
+    warm_up: WarmUp | None = None
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):

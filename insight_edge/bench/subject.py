@@ -58,6 +58,7 @@ class SubjectProcess:
         python: of the environment to run in; one that an emulator runs answers, but has no blocks.
         cpus: processors it is pinned to; none means all.
         inputs: rows as callers pass them, asked one after the other; the golden inputs for None.
+        warming_up: how long; briefly for None.
         timeout_s: for any one reply.
 
     Attributes:
@@ -81,6 +82,7 @@ class SubjectProcess:
         python: Path | Interpreter | None = None,
         cpus: Sequence[int] = (),
         inputs: Mapping[str, NDArray[Any]] | None = None,
+        warming_up: exchange.WarmingUp | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self.timeout_s = timeout_s
@@ -99,6 +101,7 @@ class SubjectProcess:
             inputs=None if inputs is None else str(self._path("queries.npz")),
             parent=os.getpid(),
             timed=python.timed,
+            warming_up=warming_up,
         )
         self._child: subprocess.Popen[bytes] | None = None
         try:

@@ -144,6 +144,7 @@ def _measurement(
         first_ms=subject.loaded.first_ms,
         peak_rss_bytes=usage.peak_rss_bytes,
         noise=noise,
+        warm_up=subject.loaded.warm_up,
         bound=scheme.bound,
         percents=scheme.percents,
     )

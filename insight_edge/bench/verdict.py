@@ -17,6 +17,7 @@ from insight_edge.documents.evidence import (
     MeasurementVerdict,
     Noise,
 )
+from insight_edge.documents.measured import WarmUp
 from insight_edge.stats.interval import median_interval, ratio_interval
 
 Blocks = Sequence[NDArray[np.int64]]
@@ -44,7 +45,7 @@ class Taken:
     """How rounds were taken, and what is known about them besides.
 
     Attributes:
-        region, threads, load_ms, first_ms, peak_rss_bytes, noise: as in a `Measurement`.
+        region, threads, load_ms, first_ms, peak_rss_bytes, warm_up, noise: as in a `Measurement`.
         bound: the machine is not of the profile's class.
         percents: percentiles that were asked for; the usual ones, where supported, for none.
         doubts: against the measurement.
@@ -56,6 +57,7 @@ class Taken:
     first_ms: float
     peak_rss_bytes: int
     noise: Noise
+    warm_up: WarmUp | None = None
     bound: bool = False
     percents: Sequence[float] = ()
     doubts: Sequence[Doubt] = ()
@@ -71,7 +73,11 @@ def measurement_from_blocks(blocks: Blocks, taken: Taken) -> Measurement:
     latencies = np.concatenate(blocks)
     p50 = Interval(value=value, low=low, high=high)
     percentiles = percentiles_of(blocks, taken.percents or USUAL)
-    doubts = *percentile_doubts(len(latencies), taken.percents), *taken.doubts
+    doubts = (
+        *percentile_doubts(len(latencies), taken.percents),
+        *_unsteady(taken.warm_up),
+        *taken.doubts,
+    )
     verdict, reasons = judge(len(blocks), len(latencies), p50, taken.noise, doubts)
     return Measurement(
         region=taken.region,
@@ -85,6 +91,7 @@ def measurement_from_blocks(blocks: Blocks, taken: Taken) -> Measurement:
         load_ms=taken.load_ms,
         first_ms=taken.first_ms,
         peak_rss_bytes=taken.peak_rss_bytes,
+        warm_up=taken.warm_up,
         kind="bound" if taken.bound else "measured",
         noise=taken.noise,
         verdict=verdict,
@@ -176,3 +183,10 @@ def _disturbed(p50: Interval, noise: Noise) -> list[Doubt]:
     if noise.steal_share > MAX_STEAL_SHARE:
         doubts.append(Doubt("NOISY", f"the hypervisor took {noise.steal_share:.0%} of the time"))
     return doubts
+
+
+def _unsteady(warm_up: WarmUp | None) -> list[Doubt]:
+    if warm_up is None or warm_up.steady:
+        return []
+    told = f"not steady after {warm_up.duration_s:.3g} s of warm-up, {warm_up.calls} calls"
+    return [Doubt("NOISY", told)]

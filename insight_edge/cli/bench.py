@@ -3,31 +3,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from insight_edge.bench.percentiles import name_of
 from insight_edge.bench.results import SAMPLES, append_results
-from insight_edge.bench.timing import Timed
-from insight_edge.cli.bench_flags import percents_from
+from insight_edge.cli.bench_flags import percents_from, warming_up_from
+from insight_edge.cli.bench_table import show_measurements
 from insight_edge.cli.screen import Format
 from insight_edge.cli.subjects import (
-    Contender,
     contenders_of,
-    interval_cell,
     results_of,
     scheme_from_flags,
-    show,
     time_contenders,
     with_percentiles,
 )
 from insight_edge.documents.evidence import Measurement
 from insight_edge.errors import ConfigurationError, MeasurementError
-
-MIB = 2**20
-SHOWN = 90.0, 99.0
-"""Percentiles that a table has where nobody asks for others."""
 
 
 def bench(
@@ -38,6 +30,7 @@ def bench(
     threads: int | None = None,
     rounds: int = 20,
     iterations: int | None = None,
+    warmup: str = "auto",
     percentile: str | None = None,
     seed: int = 0,
     python: Path | None = None,
@@ -63,6 +56,8 @@ def bench(
         rounds: in which each bundle is timed once; intervals resample them.
         iterations: timed inferences of each bundle; by default 30 ms of them a round,
             and at least 50.
+        warmup: seconds of calls that are left out before; by default until durations keep
+            their level, and NOISY where they do not within 10 s.
         percentile: percentiles to tell, such as 90,99,99.9; INVALID where there are too few
             inferences for one. By default those of 90, 95, 99 and 99.9 that there are enough for.
         seed: of the order within rounds.
@@ -74,16 +69,16 @@ def bench(
         device: what this machine is called there.
         format: how to print.
     """
-    percents = percents_from(percentile)
+    percents, warming_up = percents_from(percentile), warming_up_from(warmup)
     scheme = scheme_from_flags(rounds=rounds, iterations=iterations, threads=threads, seed=seed)
     scheme = with_percentiles(scheme, percents)
     if samples < 0:
         raise ConfigurationError(f"--samples is {samples}, no fewer than 0 can be kept")
     contenders = [one for bundle in bundles for one in contenders_of(bundle, variant or ())]
-    (timed,) = time_contenders(contenders, scheme, rows=input, python=python)
+    (timed,) = time_contenders(contenders, scheme, rows=input, python=python, warming_up=warming_up)
     if output is not None:
         append_results(output, results_of(contenders, timed, device=device, samples=samples))
-    _show(contenders, timed, percents or SHOWN, format)
+    show_measurements(contenders, timed, percents, format)
     if strict:
         refuse_doubtful(
             [(one.label, found.measurement) for one, found in zip(contenders, timed, strict=True)]
@@ -105,33 +100,3 @@ def refuse_doubtful(measured: Sequence[tuple[str, Measurement]]) -> None:
             f"{len(doubtful)} of {len(measured)} measurements are not VALID: {told}",
             hint="use a quieter machine or more --rounds; --no-strict takes them as they are",
         )
-
-
-def _show(
-    contenders: Sequence[Contender],
-    timed: Sequence[Timed],
-    percents: Sequence[float],
-    output: Format,
-) -> None:
-    pairs = list(zip(contenders, timed, strict=True))
-    rows = [_row(one, result.measurement, percents) for one, result in pairs]
-    documents = [
-        {"bundle": one.bundle.digest, "variant": one.variant, "measurement": result.measurement}
-        for one, result in pairs
-    ]
-    show(rows, output, title="Single-stream latency", document=documents)
-
-
-def _row(one: Contender, measurement: Measurement, percents: Sequence[float]) -> dict[str, Any]:
-    return {
-        "bundle": one.label,
-        "p50 ms": interval_cell(measurement.p50_ms),
-        **{f"{name} ms": measurement.percentiles_ms.get(name) for name in map(name_of, percents)},
-        "first ms": measurement.first_ms,
-        "load ms": measurement.load_ms,
-        "RSS MiB": round(measurement.peak_rss_bytes / MIB, 1),
-        "inferences": measurement.iterations,
-        "threads": measurement.threads,
-        "verdict": measurement.verdict,
-        "why": "; ".join(measurement.reasons) or "-",
-    }

@@ -12,6 +12,7 @@ from typing import Any
 from rich.markup import escape
 
 from insight_edge import __version__
+from insight_edge.bench.exchange import WarmingUp
 from insight_edge.bench.machine import machine_facts
 from insight_edge.bench.results import rounds_p50_ms, samples_ms
 from insight_edge.bench.subject import SubjectProcess
@@ -103,6 +104,7 @@ def time_contenders(
     rows: Path | None,
     python: Path | None,
     launches: int = 1,
+    warming_up: WarmingUp | None = None,
 ) -> tuple[tuple[Timed, ...], ...]:
     """Return for each launch the rounds and measurement of each contender, in order.
 
@@ -113,12 +115,15 @@ def time_contenders(
         python: interpreter that they run in; for None this one, or that of the device's environment
             where this one lacks the engine.
         launches: how often all are started.
+        warming_up: how long; briefly for None.
 
     Raises:
         ConfigurationError: the rows cannot be read.
         InsightEdgeError: as `SubjectProcess` and `time_subjects`.
     """
-    starts = [_start(one, scheme, rows, python) for one in contenders]
+    starts = [
+        partial(_start(one, scheme, rows, python), warming_up=warming_up) for one in contenders
+    ]
     labels = ", ".join(one.label for one in contenders)
     with err.status(escape(f"measuring {labels}")) as status:
         return time_launches(
@@ -177,7 +182,7 @@ def show(rows: Sequence[dict[str, Any]], output: Format, *, title: str, document
 
 def _start(
     one: Contender, scheme: Scheme, rows: Path | None, python: Path | None
-) -> Callable[[], SubjectProcess]:
+) -> Callable[..., SubjectProcess]:
     names = [spec.name for spec in one.bundle.manifest.io.inputs]
     return partial(
         SubjectProcess,

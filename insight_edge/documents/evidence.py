@@ -8,7 +8,7 @@ from typing import Literal
 
 from insight_edge.documents.codec import Document, Versioned
 from insight_edge.documents.facts import Facts
-from insight_edge.documents.measured import Percentile
+from insight_edge.documents.measured import Percentile, WarmUp
 from insight_edge.documents.target import Target
 from insight_edge.documents.workload import Workload
 
@@ -61,6 +61,7 @@ class Measurement(Document, frozen=True, kw_only=True):
             absent.
         percentiles: the same, each with its interval.
         peak_rss_bytes: of the measuring process.
+        warm_up: what was left out before; None where it was not told.
         kind: `measured`, or `bound` when the machine is not of the profile's own class.
         verdict: whether it may be used, with `reasons`.
     """
@@ -77,6 +78,7 @@ class Measurement(Document, frozen=True, kw_only=True):
     load_ms: float
     first_ms: float
     peak_rss_bytes: int
+    warm_up: WarmUp | None = None
     kind: Literal["measured", "bound"] = "measured"
     noise: Noise
     verdict: MeasurementVerdict

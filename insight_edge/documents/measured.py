@@ -23,3 +23,17 @@ class Percentile(Document, frozen=True, kw_only=True):
     high_ms: float
     confidence: float = 0.95
     at_most_ms: float
+
+
+class WarmUp(Document, frozen=True, kw_only=True):
+    """What was left out before the first call that counts; the first call of all is before it.
+
+    Attributes:
+        calls: that were made.
+        duration_s: that they took.
+        steady: whether durations had kept their level at its end.
+    """
+
+    calls: int
+    duration_s: float
+    steady: bool

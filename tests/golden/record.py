@@ -58,7 +58,7 @@ from insight_edge.documents.manifest import (
     Reference,
     Variant,
 )
-from insight_edge.documents.measured import Percentile
+from insight_edge.documents.measured import Percentile, WarmUp
 from insight_edge.documents.profile import (
     Accelerator,
     Caches,
@@ -222,6 +222,7 @@ MEASUREMENT = Measurement(
     load_ms=30.0,
     first_ms=9.5,
     peak_rss_bytes=1 << 27,
+    warm_up=WarmUp(calls=120, duration_s=0.25, steady=True),
     kind="bound",
     noise=Noise(
         load_1min=0.5,

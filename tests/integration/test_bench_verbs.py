@@ -74,6 +74,17 @@ def test_bench_measures_the_variant_that_is_named(folder: Path) -> None:
     assert found["variant"] == "twin"
 
 
+def test_bench_says_what_it_left_out_as_warm_up(folder: Path) -> None:
+    (found,) = data(folder, "bench", "small", *QUICK)
+    left_out = from_plain(Measurement, found["measurement"]).warm_up
+    assert left_out is not None
+    assert left_out.calls > 10
+    assert 0.1 <= left_out.duration_s < 12
+    done = call(folder, "bench", "small", "--warmup", "0", *QUICK[:-1])
+    assert done.returncode == 3
+    assert "not steady after 0.01" in done.stderr
+
+
 def test_bench_leaves_every_measurement_in_a_file_with_its_samples(folder: Path) -> None:
     place = folder / "results.jsonl"
     flags = ("--variant", "onnxruntime-fp32", "--variant", "twin", "-o", str(place))
@@ -87,7 +98,8 @@ def test_bench_leaves_every_measurement_in_a_file_with_its_samples(folder: Path)
     assert from_plain(Measurement, shown[1]["measurement"]) == twin.measurement
     assert [len(one) for one in twin.samples_ms] == [10] * 6
     assert [len(one) for one in small.samples_ms] == [2] * 6
-    assert twin.rounds_p50_ms == tuple(round(float(np.median(r)), 6) for r in twin.samples_ms)
+    medians = [float(np.median(samples)) for samples in twin.samples_ms]
+    assert twin.rounds_p50_ms == pytest.approx(medians, abs=1e-6)
     assert winner.artifact == twin.artifact != small.artifact
     assert winner.packages["numpy"] == np.__version__
     assert winner.host.engines[TOKEN].version in winner.packages[TOKEN]
@@ -166,6 +178,9 @@ def test_compare_exits_3_and_prints_when_it_cannot_tell(folder: Path) -> None:
         (["bench", "small", "--iterations", "-1"], 2, "--iterations is -1"),
         (["bench", "small", "--percentile", "100"], 2, "--percentile has '100'"),
         (["bench", "small", "--percentile", "90,p99"], 2, "--percentile has 'p99'"),
+        (["bench", "small", "--warmup", "soon"], 2, "--warmup is 'soon'"),
+        (["bench", "small", "--warmup=-1"], 2, "--warmup is '-1'"),
+        (["bench", "small", "--warmup", "nan"], 2, "--warmup is 'nan'"),
         (["bench", "small", "--input", "nothing.npz"], 2, "nothing.npz"),
         (["bench", "small", "--python", "nothing"], 2, "nothing cannot be run"),
         (["compare", "small"], 2, "one bundle has one side"),

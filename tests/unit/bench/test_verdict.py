@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from insight_edge.bench.verdict import (
@@ -22,6 +23,7 @@ from insight_edge.bench.verdict import (
     round_spread,
 )
 from insight_edge.documents.evidence import Comparison, Interval, Measurement, Noise
+from insight_edge.documents.measured import WarmUp
 
 Block = NDArray[np.int64]
 Launch = list[Block]
@@ -107,6 +109,16 @@ def test_percentile_that_was_asked_for_and_is_not_there_makes_it_invalid() -> No
     )
     assert list(measurement(blocks).percentiles_ms) == ["p90", "p95", "p99"]
     assert measurement(blocks).verdict == "VALID"
+
+
+def test_what_never_kept_its_level_is_noisy() -> None:
+    steady = WarmUp(calls=4, duration_s=10.0, steady=True)
+    assert measurement(blocks_of(0), warm_up=steady).verdict == "VALID"
+    found = measurement(blocks_of(0), warm_up=replace(steady, steady=False))
+    assert (found.verdict, found.reasons) == (
+        "NOISY",
+        ("not steady after 10 s of warm-up, 4 calls",),
+    )
 
 
 def test_percentiles_stand_within_their_intervals() -> None:

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How measurements look: a row each, and under a table why one is not VALID."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.markup import escape
+
+from insight_edge.bench.percentiles import name_of
+from insight_edge.bench.timing import Timed
+from insight_edge.cli.screen import Format, out
+from insight_edge.cli.subjects import Contender, interval_cell, show
+from insight_edge.documents.evidence import Measurement
+
+MIB = 2**20
+SHOWN = 90.0, 99.0
+"""Percentiles that a table has where nobody asks for others."""
+
+
+def show_measurements(
+    contenders: Sequence[Contender],
+    timed: Sequence[Timed],
+    percents: Sequence[float],
+    output: Format,
+) -> None:
+    """Print what was measured of each contender.
+
+    Args:
+        contenders: in the order of `timed`.
+        timed: what was found.
+        percents: percentiles that were asked for.
+        output: how.
+    """
+    pairs = list(zip(contenders, timed, strict=True))
+    rows = [_row(one, result.measurement, percents or SHOWN) for one, result in pairs]
+    documents = [
+        {"bundle": one.bundle.digest, "variant": one.variant, "measurement": result.measurement}
+        for one, result in pairs
+    ]
+    if output == "table":
+        rows = [{key: cell for key, cell in row.items() if key != "why"} for row in rows]
+    show(rows, output, title=_title(timed[0].measurement), document=documents)
+    if output == "table":
+        for one, result in pairs:
+            for reason in result.measurement.reasons:
+                out.print(escape(f"{one.label}: {reason}"), soft_wrap=True)
+
+
+def _title(measurement: Measurement) -> str:
+    threads = f"{measurement.threads} thread{'s' * (measurement.threads > 1)}"
+    return f"Single-stream latency, {threads}; timed: {measurement.region}"
+
+
+def _row(one: Contender, measurement: Measurement, percents: Sequence[float]) -> dict[str, Any]:
+    warm_up = measurement.warm_up
+    return {
+        "bundle": one.label,
+        "p50 ms": interval_cell(measurement.p50_ms),
+        **{f"{name} ms": measurement.percentiles_ms.get(name) for name in map(name_of, percents)},
+        "first ms": measurement.first_ms,
+        "load ms": measurement.load_ms,
+        "RSS MiB": round(measurement.peak_rss_bytes / MIB, 1),
+        "inferences": measurement.iterations,
+        "warm-up s": warm_up.duration_s if warm_up else None,
+        "verdict": measurement.verdict,
+        "why": "; ".join(measurement.reasons) or "-",
+    }
