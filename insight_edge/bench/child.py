@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import distributions
 from itertools import cycle
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from insight_edge.bench import exchange
 from insight_edge.bench.measure import time_block, warm_up
 from insight_edge.bench.noise import Clock, clock_drop, read_clock
+from insight_edge.bench.scenarios.serving import serve
 from insight_edge.bench.warming import warm_up_for
 from insight_edge.bundle.lifeline import die_with
 from insight_edge.bundle.npz import arrays_from_npz, npz_from_arrays
@@ -34,12 +35,15 @@ from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import InferenceFailedError, InsightEdgeError, StorageError
 from insight_edge.runtime.boundary import Boundary
 from insight_edge.runtime.loading import load_session
+from insight_edge.runtime.seam import Session
 from insight_edge.transforms.executor import run
 
 BATCH_ROWS = 64
 """Rows a call of `answer` where the batch is free."""
 
 Arrays = dict[str, NDArray[Any]]
+Batches = tuple[Arrays, ...]
+"""A query: one batch, or as many as its rows take."""
 
 
 def main(setup: exchange.Setup) -> None:
@@ -73,17 +77,19 @@ class Subject:
 
     def __init__(self, setup: exchange.Setup) -> None:
         self._bundle = open_bundle(setup.bundle, allow_unsigned=True)
-        self._queries = cycle(_queries(self._bundle, setup.inputs))
+        queries, rows = _queries(self._bundle, setup.inputs, setup.preparation.rows)
         self._switches = 0
         self._clocks: list[Clock] = []
         variant = self._bundle.variant(setup.variant)
         start = time.perf_counter()
         self._session = load_session(self._bundle, variant, threads=setup.threads)
         load_ms = (time.perf_counter() - start) * 1e3
+        self._call, self._queries = _asking(self._session, queries)
         with _wrapping():
-            first_ns = time_block(self._session.infer, self._queries, 1)[0]
+            first_ns = time_block(self._call, self._queries, 1)[0]
             warmed, call_s = self._warmed(setup)
         self.loaded = exchange.Loaded(
+            rows=rows,
             load_ms=load_ms,
             first_ms=float(first_ns) / 1e6,
             call_s=call_s,
@@ -103,6 +109,8 @@ class Subject:
                 return self._answer(Path(order.inputs), Path(order.outputs))
             if isinstance(order, exchange.Block):
                 return self._block(order.iterations, Path(order.durations))
+            if isinstance(order, exchange.Serve):
+                return self._serve(order)
         except OSError as error:
             raise StorageError(f"the child cannot exchange arrays: {error}") from error
         return exchange.Usage(
@@ -112,21 +120,35 @@ class Subject:
         )
 
     def _warmed(self, setup: exchange.Setup) -> tuple[WarmUp | None, float]:
-        infer, long = self._session.infer, setup.warming_up
+        call, asked = self._call, setup.preparation
         if not setup.timed:
             return None, 0.0
-        if long is None:
-            return None, warm_up(infer, self._queries)
-        return warm_up_for(infer, self._queries, most_s=long.most_s, whole=long.whole)
+        if asked.warm_up_s is None:
+            return None, warm_up(call, self._queries)
+        return warm_up_for(call, self._queries, most_s=asked.warm_up_s, whole=asked.whole)
 
     def _block(self, iterations: int, durations: Path) -> exchange.Done:
-        before = _involuntary_switches()
-        with _wrapping():
-            found = time_block(self._session.infer, self._queries, iterations)
-        self._switches += _involuntary_switches() - before
-        self._clocks += filter(None, [read_clock()])
+        with self._watched():
+            found = time_block(self._call, self._queries, iterations)
         np.save(durations, found)
         return exchange.Done()
+
+    def _serve(self, order: exchange.Serve) -> exchange.Done:
+        due = np.load(order.due, allow_pickle=False).tolist()
+        with self._watched():
+            self._call(next(self._queries))
+            found = serve(self._call, self._queries, due, order.waiting)
+        np.save(order.times, found)
+        return exchange.Done()
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Note what disturbs the calls of a block."""
+        before = _involuntary_switches()
+        with _wrapping():
+            yield
+        self._switches += _involuntary_switches() - before
+        self._clocks += filter(None, [read_clock()])
 
     def _answer(self, inputs: Path, outputs: Path) -> exchange.Done:
         specs = self._bundle.manifest.io.model_inputs
@@ -137,30 +159,60 @@ class Subject:
         return exchange.Done()
 
 
-def _queries(bundle: Bundle, inputs: str | None) -> list[Arrays]:
-    """Return model inputs to ask: one row each where the batch is free.
+def _asking(
+    session: Session, queries: list[Batches]
+) -> tuple[Callable[[Any], object], Iterator[Any]]:
+    """Return a call and queries without end for it; of one batch each, nothing stands between."""
+    if len(queries[0]) == 1:
+        return session.infer, cycle([query[0] for query in queries])
+
+    def ask(query: Batches) -> None:
+        for batch in query:
+            session.infer(batch)
+
+    return ask, cycle(queries)
+
+
+def _queries(bundle: Bundle, inputs: str | None, rows: int) -> tuple[list[Batches], int]:
+    """Return queries to ask, and how many rows each has; together they hold every row.
 
     Rows pass the check and the `pre` that a caller's inputs pass on the device. They
     are copied: files give read-only arrays, which some engines copy at every call.
     """
     manifest = bundle.manifest
-    rows = bundle.golden().inputs if inputs is None else _read(Path(inputs))
-    boundary = Boundary(manifest.io.inputs)
-    queries = []
-    for batch in _batches(rows, manifest.io.inputs, 1):
+    given = bundle.golden().inputs if inputs is None else _read(Path(inputs))
+    size = _fixed_size(manifest.io.inputs) or rows
+    boundary, per_query = Boundary(manifest.io.inputs), -(-rows // size)
+    batches = []
+    for batch in _batches(_filled(given, size * per_query), manifest.io.inputs, size):
         boundary.rows(batch)
         with _wrapping():
             tensors = run(manifest.pre, batch)
-        queries.append({spec.name: tensors[spec.name].copy() for spec in manifest.io.model_inputs})
-    return queries
+        batches.append({spec.name: tensors[spec.name].copy() for spec in manifest.io.model_inputs})
+    starts = range(0, len(batches), per_query)
+    return [tuple(batches[at : at + per_query]) for at in starts], size * per_query
+
+
+def _filled(rows: Arrays, multiple: int) -> Arrays:
+    """Return rows again from the first on until there are a multiple of so many."""
+    count = len(next(iter(rows.values())))
+    if count % multiple == 0:
+        return rows
+    filled = np.arange(-(-count // multiple) * multiple) % count
+    return {name: array[filled] if len(array) == count else array for name, array in rows.items()}
 
 
 def _batches(rows: Arrays, specs: tuple[TensorSpec, ...], free: int) -> Iterator[Arrays]:
     """Yield rows in batches of the size that is fixed, or of `free`."""
-    sizes = [spec.shape[0] for spec in specs if spec.shape]
-    size = next((fixed for fixed in sizes if isinstance(fixed, int)), free)
+    size = _fixed_size(specs) or free
     for start in range(0, len(next(iter(rows.values()))), size):
         yield {name: array[start : start + size] for name, array in rows.items()}
+
+
+def _fixed_size(specs: tuple[TensorSpec, ...]) -> int | None:
+    """Return how many rows a batch has, None where that is free."""
+    sizes = [spec.shape[0] for spec in specs if spec.shape]
+    return next((fixed for fixed in sizes if isinstance(fixed, int)), None)
 
 
 def _read(path: Path) -> Arrays:

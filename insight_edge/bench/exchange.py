@@ -17,15 +17,17 @@ MAX_LINE_BYTES = 1 << 20
 """A reply lists the packages of an environment; nothing is longer."""
 
 
-class WarmingUp(msgspec.Struct, frozen=True, kw_only=True):
-    """How long a child is warmed up.
+class Preparation(msgspec.Struct, frozen=True, kw_only=True):
+    """What a child makes ready before it is timed.
 
     Attributes:
-        most_s: no group of calls begins later.
-        whole: it goes on for all of that time; otherwise until it is steady.
+        rows: of a query; as many as the artifact takes at once, where that is more.
+        warm_up_s: no group of calls begins later; briefly, as many artifacts are timed, for None.
+        whole: it is warmed up for all of that time; otherwise until it is steady.
     """
 
-    most_s: float
+    rows: int = 1
+    warm_up_s: float | None = None
     whole: bool = False
 
 
@@ -39,7 +41,6 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         inputs: .npz with rows as callers pass them; None for the golden inputs.
         parent: process that it must not outlive.
         timed: it is warmed up to be timed; otherwise it only answers.
-        warming_up: until it is steady; briefly for None, as many artifacts are timed.
     """
 
     bundle: str
@@ -49,7 +50,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     inputs: str | None
     parent: int
     timed: bool = True
-    warming_up: WarmingUp | None = None
+    preparation: Preparation = Preparation()
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
@@ -60,10 +61,24 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True, tag="block"):
-    """Order: time some inferences and write their durations in ns as .npy."""
+    """Order: time some queries, one after the other, and write their durations in ns as .npy."""
 
     iterations: int
     durations: str
+
+
+class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve"):
+    """Order: answer queries when they are due, as `scenarios.serving`.
+
+    Attributes:
+        due: .npy of when, i8[n] in ns.
+        waiting: queries that may wait.
+        times: .npy for when each was begun and answered, i8[n, 2].
+    """
+
+    due: str
+    waiting: int
+    times: str
 
 
 class TellUsage(msgspec.Struct, frozen=True, kw_only=True, tag="usage"):
@@ -76,13 +91,15 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
     Attributes:
         load_ms: from the checked bundle to a session.
         first_ms: of the first inference.
-        call_s: median duration of an inference once warm; 0 where it is not to be timed.
+        rows: of a query.
+        call_s: median duration of a query once warm; 0 where it is not to be timed.
         packages: versions of all packages of the child's environment.
         warm_up: what that took, where the setup says how long.
     """
 
     load_ms: float
     first_ms: float
+    rows: int = 1
     call_s: float
     packages: dict[str, str]
     warm_up: WarmUp | None = None
@@ -117,5 +134,5 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):
     hint: str | None
 
 
-Order = Answer | Block | TellUsage
+Order = Answer | Block | Serve | TellUsage
 Reply = Loaded | Done | Usage | Refused

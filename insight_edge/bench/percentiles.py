@@ -39,17 +39,30 @@ def percentiles_of(blocks: Blocks, percents: Iterable[float]) -> tuple[Percentil
     )
 
 
-def percentile_doubts(count: int, percents: Iterable[float]) -> tuple[Doubt, ...]:
-    """Return a doubt for each percentile that so many inferences do not support."""
-    short = ((percent, queries_needed(percent / 100)) for percent in percents)
+def percentile_doubts(
+    count: int, percents: Iterable[float], found: Iterable[Percentile]
+) -> tuple[Doubt, ...]:
+    """Return a doubt for each percentile that was asked for and is not among those found.
+
+    Args:
+        count: queries, answered or not.
+        percents: that were asked for.
+        found: those that there are.
+    """
+    there = {one.percent for one in found}
     return tuple(
-        Doubt(
-            "INVALID",
-            f"{name_of(percent)} needs {needed} inferences, {needed - count} more than there are",
-        )
-        for percent, needed in short
-        if count < needed
+        Doubt("INVALID", _why_absent(percent, count))
+        for percent in percents
+        if percent not in there
     )
+
+
+def _why_absent(percent: float, count: int) -> str:
+    needed = queries_needed(percent / 100)
+    if count < needed:
+        lacking = f"{needed - count} more than there are"
+        return f"{name_of(percent)} needs {needed} inferences, {lacking}"
+    return f"{name_of(percent)} lies among queries that were dropped"
 
 
 def name_of(percent: float) -> str:

@@ -42,6 +42,9 @@ END_S = 5.0
 
 LAST_WORDS_BYTES = 2000
 
+AS_USUAL = exchange.Preparation()
+"""One row a query, and a brief warm-up."""
+
 Arrays = dict[str, NDArray[Any]]
 R = TypeVar("R", bound=exchange.Reply)
 
@@ -58,7 +61,7 @@ class SubjectProcess:
         python: of the environment to run in; one that an emulator runs answers, but has no blocks.
         cpus: processors it is pinned to; none means all.
         inputs: rows as callers pass them, asked one after the other; the golden inputs for None.
-        warming_up: how long; briefly for None.
+        preparation: for being timed.
         timeout_s: for any one reply.
 
     Attributes:
@@ -82,7 +85,7 @@ class SubjectProcess:
         python: Path | Interpreter | None = None,
         cpus: Sequence[int] = (),
         inputs: Mapping[str, NDArray[Any]] | None = None,
-        warming_up: exchange.WarmingUp | None = None,
+        preparation: exchange.Preparation = AS_USUAL,
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self.timeout_s = timeout_s
@@ -101,7 +104,7 @@ class SubjectProcess:
             inputs=None if inputs is None else str(self._path("queries.npz")),
             parent=os.getpid(),
             timed=python.timed,
-            warming_up=warming_up,
+            preparation=preparation,
         )
         self._child: subprocess.Popen[bytes] | None = None
         try:
@@ -135,7 +138,7 @@ class SubjectProcess:
             raise MeasurementError(f"{self._name}: the child left no arrays: {error}") from error
 
     def block(self, iterations: int) -> NDArray[np.int64]:
-        """Return the duration in ns of each of some single-stream inferences.
+        """Return the duration in ns of each of some queries, one after the other.
 
         Raises:
             ValueError: an emulator runs it.
@@ -143,16 +146,30 @@ class SubjectProcess:
             StorageError: there is no room for the durations.
             MeasurementError: the child died, hung, or said what it should not.
         """
-        if not self._timed:
-            raise ValueError("what an emulator takes says nothing about the machine")
+        self._refuse_emulated()
         durations = self._path("durations.npy")
-        order = exchange.Block(iterations=iterations, durations=str(durations))
-        self._order(order, exchange.Done)
+        self._order(exchange.Block(iterations=iterations, durations=str(durations)), exchange.Done)
+        return self._durations(durations)
+
+    def serve(self, due_ns: NDArray[np.int64], waiting: int) -> NDArray[np.int64]:
+        """Return when queries due at given times were begun and answered, as `scenarios.serving`.
+
+        Args:
+            due_ns: i8[n], rising.
+            waiting: queries that may wait, at least 1.
+
+        Raises:
+            InsightEdgeError: as `block`.
+        """
+        self._refuse_emulated()
+        due, times = self._path("due.npy"), self._path("times.npy")
         try:
-            found: NDArray[np.int64] = np.load(durations, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise MeasurementError(f"{self._name}: the child left no durations: {error}") from error
-        return found
+            np.save(due, due_ns)
+        except OSError as error:
+            raise StorageError(f"{due}: {error.strerror}") from error
+        order = exchange.Serve(due=str(due), waiting=waiting, times=str(times))
+        self._order(order, exchange.Done, more_s=float(due_ns.max(initial=0)) / 1e9)
+        return self._durations(times)
 
     def usage(self) -> exchange.Usage:
         """Return what the child has used until now.
@@ -201,6 +218,17 @@ class SubjectProcess:
                 hint="name a Python interpreter",
             ) from error
 
+    def _refuse_emulated(self) -> None:
+        if not self._timed:
+            raise ValueError("what an emulator takes says nothing about the machine")
+
+    def _durations(self, path: Path) -> NDArray[np.int64]:
+        try:
+            found: NDArray[np.int64] = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise MeasurementError(f"{self._name}: the child left no durations: {error}") from error
+        return found
+
     def _path(self, name: str) -> Path:
         return Path(self._folder.name) / name
 
@@ -210,23 +238,23 @@ class SubjectProcess:
         except OSError as error:
             raise StorageError(f"{self._path(name)}: {error.strerror}") from error
 
-    def _order(self, order: exchange.Order, expected: type[R]) -> R:
+    def _order(self, order: exchange.Order, expected: type[R], *, more_s: float = 0.0) -> R:
         child = self._living()
         try:
             if child.stdin is not None:
                 child.stdin.write(msgspec.json.encode(order) + b"\n")
         except BrokenPipeError:
             raise self._ended() from None
-        return self._hear(expected)
+        return self._hear(expected, more_s)
 
-    def _hear(self, expected: type[R]) -> R:
+    def _hear(self, expected: type[R], more_s: float = 0.0) -> R:
         """Return the next reply.
 
         Raises:
             InsightEdgeError: of the class that the child names, where it refused.
             MeasurementError: it is none, or none of the expected kind.
         """
-        line = self._line()
+        line = self._line(self.timeout_s + more_s)
         try:
             reply = msgspec.json.decode(line, type=exchange.Reply)
         except msgspec.MsgspecError as error:
@@ -237,8 +265,8 @@ class SubjectProcess:
             raise MeasurementError(f"{self._name}: the child said {line[:80]!r}")
         return reply
 
-    def _line(self) -> bytes:
-        deadline = time.monotonic() + self.timeout_s
+    def _line(self, within_s: float) -> bytes:
+        deadline = time.monotonic() + within_s
         while b"\n" not in self._heard:
             part = self._part(deadline)
             if not part:

@@ -4,20 +4,39 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from math import ceil
+
+import numpy as np
+from msgspec.structs import replace as replace_fields
+from numpy.typing import NDArray
 
 from insight_edge.bench.interleave import Block, interleave
 from insight_edge.bench.measure import block_iterations
 from insight_edge.bench.noise import Reading, noise_between, read_noise
+from insight_edge.bench.scenarios.in_turn import serve_in_turn
+from insight_edge.bench.scenarios.load import load_of
+from insight_edge.bench.scenarios.scenario import SINGLE_STREAM, Scenario
 from insight_edge.bench.subject import SubjectProcess
 from insight_edge.bench.verdict import (
     MIN_ITERATIONS,
     Taken,
+    answered_blocks,
     measurement_from_blocks,
     round_spread,
 )
 from insight_edge.documents.evidence import Measurement
+from insight_edge.documents.measured import Load
 
-REGION = "one inference of the engine's session, without pre- and post-processing"
+USUAL_S = 10.0
+"""Of a scenario with a rate: half a second a round, in which a queue settles."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rounds:
+    """What was found of one subject: latencies in ns by round, `inf` for no answer."""
+
+    latencies: Sequence[Block] | Sequence[NDArray[np.float64]]
+    load: Load | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,17 +44,22 @@ class Scheme:
     """How subjects are timed.
 
     Attributes:
+        scenario: how a subject is asked.
         rounds: in each of which every subject is timed once.
-        iterations: timed inferences of each subject in all; None for rounds of a fixed duration.
-        least: of them where the duration is fixed; with fewer in all a measurement is INVALID.
+        iterations: timed queries of each subject in all, at least; None for no such number.
+        duration_s: that queries of each subject are timed for in all, at least; None for no such
+            time. Without either it is 30 ms a round, or `USUAL_S` at a rate.
+        least: queries of each in all, without either; with fewer a measurement is INVALID.
         threads: of the engine, as the subjects were started.
         bound: the machine is not of the profile's class, so latencies are bounds.
         percents: percentiles that were asked for; the usual ones, where supported, for none.
         seed: of the order within rounds.
     """
 
+    scenario: Scenario = SINGLE_STREAM
     rounds: int
     iterations: int | None = None
+    duration_s: float | None = None
     least: int = MIN_ITERATIONS
     threads: int
     bound: bool = False
@@ -73,20 +97,15 @@ def time_subjects(
         MeasurementError: a child died, hung, or said what it should not.
     """
     before = read_noise()
-    blocks = interleave(
-        {str(index): (one, _iterations(one, scheme)) for index, one in enumerate(subjects)},
-        rounds=scheme.rounds,
-        seed=scheme.seed,
-        tell=tell,
-    )
+    found = _in_turn({str(index): one for index, one in enumerate(subjects)}, scheme, tell)
     readings = before, read_noise()
     return tuple(
         Timed(
-            blocks=tuple(own),
+            blocks=answered_blocks(own.latencies),
             measurement=_measurement(subject, own, readings, scheme),
             packages=subject.loaded.packages,
         )
-        for subject, own in zip(subjects, blocks.values(), strict=True)
+        for subject, own in zip(subjects, found.values(), strict=True)
     )
 
 
@@ -118,34 +137,61 @@ def time_launches(
     return tuple(found)
 
 
+def _in_turn(
+    subjects: Mapping[str, SubjectProcess], scheme: Scheme, tell: Callable[[int], None]
+) -> dict[str, _Rounds]:
+    scenario, rounds, seed = scheme.scenario, scheme.rounds, scheme.seed
+    if scenario.rate_per_s is None:
+        sizes = {name: (one, _iterations(one, scheme)) for name, one in subjects.items()}
+        blocks = interleave(sizes, rounds=rounds, seed=seed, tell=tell)
+        return {name: _Rounds(latencies=own) for name, own in blocks.items()}
+    round_s = _round_s(scenario.rate_per_s, scheme)
+    served = serve_in_turn(subjects, scenario, rounds=rounds, round_s=round_s, seed=seed, tell=tell)
+    return {
+        name: _Rounds(latencies=[one.latencies_ns() for one in own], load=load_of(scenario, own))
+        for name, own in served.items()
+    }
+
+
+def _round_s(rate_per_s: float, scheme: Scheme) -> float:
+    """Return how long a round at a rate is: as long as either lasts that is asked for."""
+    if scheme.iterations is None and scheme.duration_s is None:
+        return max(USUAL_S, scheme.least / rate_per_s) / scheme.rounds
+    return max(scheme.duration_s or 0.0, (scheme.iterations or 0) / rate_per_s) / scheme.rounds
+
+
 def _iterations(subject: SubjectProcess, scheme: Scheme) -> int:
-    if scheme.iterations is None:
-        return block_iterations(subject.loaded.call_s, -(-scheme.least // scheme.rounds))
-    return -(-scheme.iterations // scheme.rounds)
+    call_s = subject.loaded.call_s
+    if scheme.iterations is None and scheme.duration_s is None:
+        return block_iterations(call_s, -(-scheme.least // scheme.rounds))
+    asked = scheme.iterations or 0
+    lasting = 0 if scheme.duration_s is None else ceil(scheme.duration_s / max(call_s, 1e-9))
+    return -(-max(asked, lasting, 1) // scheme.rounds)
 
 
 def _measurement(
     subject: SubjectProcess,
-    blocks: Sequence[Block],
+    rounds: _Rounds,
     readings: tuple[Reading, Reading],
     scheme: Scheme,
 ) -> Measurement:
-    usage = subject.usage()
+    usage, loaded = subject.usage(), subject.loaded
     noise = noise_between(
         *readings,
         involuntary_switches=usage.switches,
-        round_spread=round_spread(blocks),
+        round_spread=round_spread(answered_blocks(rounds.latencies)),
         clock_drop=usage.clock_drop,
     )
     taken = Taken(
-        region=REGION,
+        scenario=replace_fields(scheme.scenario, rows=loaded.rows),
         threads=scheme.threads,
-        load_ms=subject.loaded.load_ms,
-        first_ms=subject.loaded.first_ms,
+        load_ms=loaded.load_ms,
+        first_ms=loaded.first_ms,
         peak_rss_bytes=usage.peak_rss_bytes,
         noise=noise,
-        warm_up=subject.loaded.warm_up,
+        warm_up=loaded.warm_up,
+        load=rounds.load,
         bound=scheme.bound,
         percents=scheme.percents,
     )
-    return measurement_from_blocks(blocks, taken)
+    return measurement_from_blocks(rounds.latencies, taken)

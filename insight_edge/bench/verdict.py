@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from insight_edge.bench.doubt import Doubt, settled
 from insight_edge.bench.percentiles import USUAL, name_of, percentile_doubts, percentiles_of
+from insight_edge.bench.scenarios.load import load_doubts
+from insight_edge.bench.scenarios.scenario import SINGLE_STREAM, Scenario
 from insight_edge.documents.evidence import (
     Comparison,
     ComparisonVerdict,
@@ -17,10 +19,11 @@ from insight_edge.documents.evidence import (
     MeasurementVerdict,
     Noise,
 )
-from insight_edge.documents.measured import WarmUp
+from insight_edge.documents.measured import Load, WarmUp
 from insight_edge.stats.interval import median_interval, ratio_interval
 
 Blocks = Sequence[NDArray[np.int64]]
+Latencies = Sequence[NDArray[np.int64]] | Sequence[NDArray[np.float64]]
 
 MIN_ROUNDS = 5
 """Fewer rounds make no interval: five give the bootstrap 126 different resamples."""
@@ -45,58 +48,74 @@ class Taken:
     """How rounds were taken, and what is known about them besides.
 
     Attributes:
-        region, threads, load_ms, first_ms, peak_rss_bytes, warm_up, noise: as in a `Measurement`.
+        scenario: how it was asked, with as many rows a query as it has.
+        threads, load_ms, first_ms, peak_rss_bytes, noise, warm_up, load: as in a `Measurement`.
         bound: the machine is not of the profile's class.
         percents: percentiles that were asked for; the usual ones, where supported, for none.
         doubts: against the measurement.
     """
 
-    region: str
+    scenario: Scenario = SINGLE_STREAM
     threads: int
     load_ms: float
     first_ms: float
     peak_rss_bytes: int
     noise: Noise
     warm_up: WarmUp | None = None
+    load: Load | None = None
     bound: bool = False
     percents: Sequence[float] = ()
     doubts: Sequence[Doubt] = ()
 
 
-def measurement_from_blocks(blocks: Blocks, taken: Taken) -> Measurement:
+def measurement_from_blocks(latencies: Latencies, taken: Taken) -> Measurement:
     """Return the measurement that rounds of latencies in ns make, with its verdict.
 
+    A query that was never answered has a latency of `inf`; it counts in percentiles alone.
+
     Raises:
-        ValueError: there is no block, or an empty one.
+        ValueError: no query was answered.
     """
+    blocks, scenario = answered_blocks(latencies), taken.scenario
     value, low, high = (end / 1e6 for end in median_interval(blocks))
-    latencies = np.concatenate(blocks)
+    answered = np.concatenate(blocks)
     p50 = Interval(value=value, low=low, high=high)
-    percentiles = percentiles_of(blocks, taken.percents or USUAL)
+    percentiles = percentiles_of(latencies, taken.percents or USUAL)
+    throughput = _throughput_per_s(blocks, scenario)
+    asked = sum(len(block) for block in latencies)
     doubts = (
-        *percentile_doubts(len(latencies), taken.percents),
-        *_unsteady(taken.warm_up),
-        *taken.doubts,
+        *percentile_doubts(asked, taken.percents, percentiles),
+        *_doubts(value, throughput, taken),
     )
-    verdict, reasons = judge(len(blocks), len(latencies), p50, taken.noise, doubts)
+    verdict, reasons = judge(len(blocks), len(answered), p50, taken.noise, doubts)
     return Measurement(
-        region=taken.region,
-        iterations=len(latencies),
+        scenario=scenario.name,
+        rows=scenario.rows,
+        region=scenario.region,
+        iterations=len(answered),
         rounds=len(blocks),
         threads=taken.threads,
         p50_ms=p50,
-        mean_ms=float(latencies.mean()) / 1e6,
+        mean_ms=float(answered.mean()) / 1e6,
         percentiles_ms={name_of(one.percent): one.value_ms for one in percentiles},
         percentiles=percentiles,
         load_ms=taken.load_ms,
         first_ms=taken.first_ms,
         peak_rss_bytes=taken.peak_rss_bytes,
         warm_up=taken.warm_up,
+        throughput_per_s=throughput,
+        load=taken.load,
         kind="bound" if taken.bound else "measured",
         noise=taken.noise,
         verdict=verdict,
         reasons=reasons,
     )
+
+
+def answered_blocks(latencies: Latencies) -> tuple[NDArray[np.int64], ...]:
+    """Return the latencies of queries that were answered, of rounds that have any."""
+    kept = (block[np.isfinite(block)].astype(np.int64) for block in latencies)
+    return tuple(block for block in kept if len(block))
 
 
 def round_spread(blocks: Blocks) -> float:
@@ -177,12 +196,34 @@ def _disturbed(p50: Interval, noise: Noise) -> list[Doubt]:
     doubts = []
     if noise.clock_drop is not None and noise.clock_drop > MAX_CLOCK_DROP:
         doubts.append(Doubt("THROTTLED", f"the clock fell by {noise.clock_drop:.0%}"))
-    width = (p50.high - p50.low) / p50.value if p50.value > 0 else 0.0
-    if width > MAX_INTERVAL_SHARE:
-        doubts.append(Doubt("NOISY", f"the p50 is known to {width:.0%} only"))
+    doubts += _wide("p50", p50)
     if noise.steal_share > MAX_STEAL_SHARE:
         doubts.append(Doubt("NOISY", f"the hypervisor took {noise.steal_share:.0%} of the time"))
     return doubts
+
+
+def _doubts(p50_ms: float, throughput: Interval | None, taken: Taken) -> list[Doubt]:
+    loaded = load_doubts(taken.scenario, taken.load, p50_ms) if taken.load else ()
+    wide = _wide("throughput", throughput) if taken.scenario.name == "offline" else []
+    return [*loaded, *wide, *_unsteady(taken.warm_up), *taken.doubts]
+
+
+def _wide(name: str, estimate: Interval | None) -> list[Doubt]:
+    if estimate is None or estimate.value <= 0:
+        return []
+    width = (estimate.high - estimate.low) / estimate.value
+    told = f"the {name} is known to {width:.0%} only"
+    return [Doubt("NOISY", told)] if width > MAX_INTERVAL_SHARE else []
+
+
+def _throughput_per_s(blocks: Blocks, scenario: Scenario) -> Interval | None:
+    """Return rows a second of the timed region, with an interval over rounds."""
+    seconds = [float(block.sum()) / 1e9 for block in blocks]
+    if scenario.rate_per_s is not None or min(seconds) <= 0:
+        return None
+    rates = [scenario.rows * len(b) / s for b, s in zip(blocks, seconds, strict=True)]
+    value, low, high = median_interval([np.array([rate]) for rate in rates])
+    return Interval(value=value, low=low, high=high)
 
 
 def _unsteady(warm_up: WarmUp | None) -> list[Doubt]:

@@ -1,14 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verb `bench`: how fast bundles are on this machine, and whether that may be believed."""
 
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from insight_edge.bench.results import SAMPLES, append_results
-from insight_edge.cli.bench_flags import percents_from, warming_up_from
+from insight_edge.bench.scenarios.scenario import Name
+from insight_edge.cli.bench_flags import (
+    cpus_from,
+    duration_from,
+    percents_from,
+    preparation_from,
+    scenario_from_flags,
+)
 from insight_edge.cli.bench_table import show_measurements
 from insight_edge.cli.screen import Format
 from insight_edge.cli.subjects import (
@@ -20,6 +29,7 @@ from insight_edge.cli.subjects import (
 )
 from insight_edge.documents.evidence import Measurement
 from insight_edge.errors import ConfigurationError, MeasurementError
+from insight_edge.runtime.processor import usable_threads
 
 
 def bench(
@@ -27,8 +37,15 @@ def bench(
     *,
     input: Annotated[Path | None, Parameter(name=["--input"])] = None,  # noqa: A002 - the flag is --input
     variant: Annotated[list[str] | None, Parameter(negative=())] = None,
+    scenario: Name = "single-stream",
+    streams: int | None = None,
+    rate: float | None = None,
+    period: float | None = None,
+    deadline: float | None = None,
     threads: int | None = None,
+    cpus: str | None = None,
     rounds: int = 20,
+    duration: Annotated[float | None, Parameter(name=["--duration", "-t"])] = None,
     iterations: int | None = None,
     warmup: str = "auto",
     percentile: str | None = None,
@@ -40,7 +57,7 @@ def bench(
     device: str = "local",
     format: Format = "table",  # noqa: A002 - the flag is --format
 ) -> None:
-    """Measure single-stream latency, load time and memory of bundles.
+    """Measure latency or throughput, load time and memory of bundles.
 
     Each bundle runs in a process of its own; all are timed in turn, round by
     round, so that what disturbs the machine disturbs all alike. The interval is
@@ -52,10 +69,20 @@ def bench(
         input: .npz with rows to ask, one array for each input; the golden inputs by default.
         variant: which variant of each, or `all`; give it again for more than one; the winner by
             default.
+        scenario: single-stream: one row after the other. multi-stream: several rows at a time.
+            offline: throughput, of many rows at a time. server: rows come at random, at a rate,
+            and wait for one another. sensor: rows come at a fixed rate, each with a deadline.
+        streams: rows at a time; 8 of multi-stream and 32 of offline by default.
+        rate: rows a second, of a server; INVALID where it is not held.
+        period: milliseconds between rows, of a sensor.
+        deadline: milliseconds from when a row comes, of a server or sensor; later answers are
+            counted as misses. A sensor's is its period by default.
         threads: inference threads; as many as this process may use by default.
+        cpus: processors that bundles are pinned to, such as 0,2-3; all by default.
         rounds: in which each bundle is timed once; intervals resample them.
-        iterations: timed inferences of each bundle; by default 30 ms of them a round,
-            and at least 50.
+        duration: seconds that each bundle is timed, all rounds together; by default 30 ms a
+            round, and 10 s of a server or sensor.
+        iterations: timed queries of each bundle, at least; 50 by default.
         warmup: seconds of calls that are left out before; by default until durations keep
             their level, and NOISY where they do not within 10 s.
         percentile: percentiles to tell, such as 90,99,99.9; INVALID where there are too few
@@ -69,13 +96,25 @@ def bench(
         device: what this machine is called there.
         format: how to print.
     """
-    percents, warming_up = percents_from(percentile), warming_up_from(warmup)
-    scheme = scheme_from_flags(rounds=rounds, iterations=iterations, threads=threads, seed=seed)
-    scheme = with_percentiles(scheme, percents)
+    asked = scenario_from_flags(
+        scenario, streams=streams, rate=rate, period_ms=period, deadline_ms=deadline
+    )
+    percents, pinned = percents_from(percentile), cpus_from(cpus, os.sched_getaffinity(0))
+    scheme = scheme_from_flags(
+        rounds=rounds,
+        iterations=iterations,
+        threads=threads or (min(len(pinned), usable_threads()) if pinned else threads),
+        seed=seed,
+        duration_s=duration_from(duration, asked),
+    )
+    scheme = with_percentiles(replace(scheme, scenario=asked), percents)
+    preparation = preparation_from(warmup, asked)
     if samples < 0:
         raise ConfigurationError(f"--samples is {samples}, no fewer than 0 can be kept")
     contenders = [one for bundle in bundles for one in contenders_of(bundle, variant or ())]
-    (timed,) = time_contenders(contenders, scheme, rows=input, python=python, warming_up=warming_up)
+    (timed,) = time_contenders(
+        contenders, scheme, rows=input, python=python, preparation=preparation, cpus=pinned
+    )
     if output is not None:
         append_results(output, results_of(contenders, timed, device=device, samples=samples))
     show_measurements(contenders, timed, percents, format)

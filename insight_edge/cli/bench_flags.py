@@ -2,13 +2,114 @@
 """Flags of `bench` as a person writes them, and what is wrong with them in one line."""
 
 import math
+import re
+from collections.abc import Collection
 
-from insight_edge.bench.exchange import WarmingUp
+from insight_edge.bench.exchange import Preparation
+from insight_edge.bench.scenarios.scenario import (
+    MULTI_STREAM_ROWS,
+    OFFLINE_ROWS,
+    SENSOR_WAITING,
+    SERVER_WAITING,
+    Name,
+    Scenario,
+)
 from insight_edge.bench.warming import CAP_S
 from insight_edge.errors import ConfigurationError
 
 MAX_S = 86_400.0
 """A day: longer is a mistake of units."""
+
+MAX_QUERIES = 10_000_000
+"""Of a schedule: half a gigabyte of times."""
+
+MAX_ROWS = 65_536
+
+_ROWS = {"multi-stream": MULTI_STREAM_ROWS, "offline": OFFLINE_ROWS}
+_FLAGS = {
+    "--streams": ("multi-stream", "offline"),
+    "--rate": ("server",),
+    "--period": ("sensor",),
+    "--deadline": ("server", "sensor"),
+}
+"""Of which scenarios a flag is."""
+
+
+def scenario_from_flags(
+    name: Name,
+    *,
+    streams: int | None,
+    rate: float | None,
+    period_ms: float | None,
+    deadline_ms: float | None,
+) -> Scenario:
+    """Return the scenario that flags name.
+
+    Raises:
+        ConfigurationError: a flag is missing, is of another scenario, or is no positive number.
+    """
+    given = {
+        "--streams": streams, "--rate": rate, "--period": period_ms, "--deadline": deadline_ms
+    }  # fmt: skip
+    for flag, value in given.items():
+        _refuse_flag(name, flag, value)
+    if name == "server":
+        rate_per_s, waiting = rate, SERVER_WAITING
+    elif period_ms is not None:
+        rate_per_s, waiting = 1e3 / period_ms, SENSOR_WAITING
+        deadline_ms = deadline_ms or period_ms
+    else:
+        rate_per_s, waiting = None, 0
+    return Scenario(
+        name=name,
+        rows=streams or _ROWS.get(name, 1),
+        rate_per_s=rate_per_s,
+        deadline_s=None if deadline_ms is None else deadline_ms / 1e3,
+        waiting=waiting,
+    )
+
+
+def duration_from(seconds: float | None, scenario: Scenario) -> float | None:
+    """Return a duration that can be meant.
+
+    Raises:
+        ConfigurationError: it is not, or more queries would be due than fit into memory.
+    """
+    if seconds is not None and not 0 < seconds <= MAX_S:
+        raise ConfigurationError(
+            f"--duration is {seconds:g}, more than 0 and at most {MAX_S:g} seconds are needed"
+        )
+    due = (seconds or 0.0) * (scenario.rate_per_s or 0.0)
+    if due > MAX_QUERIES:
+        raise ConfigurationError(
+            f"{due:.3g} queries would be due, at most {MAX_QUERIES} are asked",
+            hint="a shorter --duration, or a lower rate",
+        )
+    return seconds
+
+
+def cpus_from(text: str | None, usable: Collection[int]) -> tuple[int, ...]:
+    """Return the processors that a flag names, `0,2-3`; none for None.
+
+    Raises:
+        ConfigurationError: it names none, or one that this process may not use.
+    """
+    if text is None:
+        return ()
+    cpus: set[int] = set()
+    for word in text.split(","):
+        found = re.fullmatch(r"\s*(\d{1,6})(?:-(\d{1,6}))?\s*", word)
+        if found is None:
+            raise ConfigurationError(f"--cpus is '{text}', processors are needed, such as 0,2-3")
+        cpus.update(range(int(found[1]), int(found[2] or found[1]) + 1))
+    refused = sorted(cpus - set(usable))
+    if refused or not cpus:
+        told = ",".join(map(str, sorted(usable)))
+        raise ConfigurationError(
+            f"--cpus is '{text}', this process may use {told}",
+            hint="processors are numbered from 0, as in /proc/cpuinfo",
+        )
+    return tuple(sorted(cpus))
 
 
 def percents_from(text: str | None) -> tuple[float, ...]:
@@ -22,24 +123,40 @@ def percents_from(text: str | None) -> tuple[float, ...]:
     return tuple(sorted({_percent(word) for word in text.split(",")}))
 
 
-def warming_up_from(text: str) -> WarmingUp:
-    """Return how long subjects are warmed up: `auto`, or for so many seconds.
+def preparation_from(warm_up: str, scenario: Scenario) -> Preparation:
+    """Return how a subject is prepared: warmed up by `auto`, or for so many seconds.
 
     Raises:
         ConfigurationError: it is neither.
     """
-    if text == "auto":
-        return WarmingUp(most_s=CAP_S)
+    if warm_up == "auto":
+        return Preparation(rows=scenario.rows, warm_up_s=CAP_S)
     try:
-        seconds = float(text)
+        seconds = float(warm_up)
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds <= MAX_S:
         raise ConfigurationError(
-            f"--warmup is '{text}', seconds are needed, or auto",
+            f"--warmup is '{warm_up}', seconds are needed, or auto",
             hint=f"auto goes on until durations keep their level, for {CAP_S:g} s at most",
         )
-    return WarmingUp(most_s=seconds, whole=True)
+    return Preparation(rows=scenario.rows, warm_up_s=seconds, whole=True)
+
+
+def _refuse_flag(name: Name, flag: str, value: float | None) -> None:
+    if value is None:
+        if flag in {"--rate", "--period"} and name in _FLAGS[flag]:
+            example = "--rate 100 (queries a second)" if flag == "--rate" else "--period 33.3 (ms)"
+            raise ConfigurationError(f"--scenario {name} needs {flag}", hint=f"such as {example}")
+        return
+    if name not in _FLAGS[flag]:
+        raise ConfigurationError(
+            f"{flag} is not of --scenario {name}", hint=f"it is of {' and '.join(_FLAGS[flag])}"
+        )
+    if not 0 < value < math.inf:
+        raise ConfigurationError(f"{flag} is {value:g}, more than 0 is needed")
+    if flag == "--streams" and value > MAX_ROWS:
+        raise ConfigurationError(f"{flag} is {value:g}, at most {MAX_ROWS} rows are asked at once")
 
 
 def _percent(word: str) -> float:

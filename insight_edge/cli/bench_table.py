@@ -11,6 +11,7 @@ from insight_edge.bench.timing import Timed
 from insight_edge.cli.screen import Format, out
 from insight_edge.cli.subjects import Contender, interval_cell, show
 from insight_edge.documents.evidence import Measurement
+from insight_edge.documents.measured import Load
 
 MIB = 2**20
 SHOWN = 90.0, 99.0
@@ -48,20 +49,54 @@ def show_measurements(
 
 def _title(measurement: Measurement) -> str:
     threads = f"{measurement.threads} thread{'s' * (measurement.threads > 1)}"
-    return f"Single-stream latency, {threads}; timed: {measurement.region}"
+    return f"{_subject(measurement)}, {threads}; timed: {measurement.region}"
+
+
+def _subject(measurement: Measurement) -> str:
+    name, load = measurement.scenario, measurement.load
+    if load is None:
+        rows = f" of {measurement.rows} rows" if measurement.rows > 1 else ""
+        told = "throughput" if name == "offline" else f"latency{rows}"
+        return f"{name.capitalize()} {told}"
+    deadline = "" if load.deadline_ms is None else f", deadline {load.deadline_ms:.4g} ms"
+    return f"{name.capitalize()} latency at {load.rate_per_s:.4g} rows a second{deadline}"
 
 
 def _row(one: Contender, measurement: Measurement, percents: Sequence[float]) -> dict[str, Any]:
     warm_up = measurement.warm_up
     return {
         "bundle": one.label,
+        **_of_scenario(measurement),
         "p50 ms": interval_cell(measurement.p50_ms),
         **{f"{name} ms": measurement.percentiles_ms.get(name) for name in map(name_of, percents)},
         "first ms": measurement.first_ms,
         "load ms": measurement.load_ms,
         "RSS MiB": round(measurement.peak_rss_bytes / MIB, 1),
-        "inferences": measurement.iterations,
+        "inferences" if measurement.rows == 1 else "queries": measurement.iterations,
         "warm-up s": warm_up.duration_s if warm_up else None,
         "verdict": measurement.verdict,
         "why": "; ".join(measurement.reasons) or "-",
     }
+
+
+def _of_scenario(measurement: Measurement) -> dict[str, Any]:
+    """Return the columns that a scenario has before those of all."""
+    load, throughput = measurement.load, measurement.throughput_per_s
+    if load is not None:
+        missed = None if load.misses is None else f"{load.misses} ({_share(load)})"
+        misses = {} if load.deadline_ms is None else {"misses": missed}
+        return {"answered/s": load.achieved_per_s, "busy": f"{load.busy_share:.0%}"} | misses
+    if measurement.scenario == "single-stream" or throughput is None:
+        return {}
+    return {"rows/s": f"{_si(throughput.value)} [{_si(throughput.low)}, {_si(throughput.high)}]"}
+
+
+def _si(rate: float) -> str:
+    for factor, prefix in ((1e6, "M"), (1e3, "k")):
+        if rate >= factor:
+            return f"{rate / factor:.3g}{prefix}"
+    return f"{rate:.3g}"
+
+
+def _share(load: Load) -> str:
+    return f"{(load.misses or 0) / max(1, load.offered):.2%}"

@@ -12,10 +12,10 @@ from typing import Any
 from rich.markup import escape
 
 from insight_edge import __version__
-from insight_edge.bench.exchange import WarmingUp
+from insight_edge.bench.exchange import Preparation
 from insight_edge.bench.machine import machine_facts
 from insight_edge.bench.results import rounds_p50_ms, samples_ms
-from insight_edge.bench.subject import SubjectProcess
+from insight_edge.bench.subject import AS_USUAL, SubjectProcess
 from insight_edge.bench.timing import Scheme, Timed, time_launches
 from insight_edge.bench.verdict import MIN_ITERATIONS
 from insight_edge.bundle.open import Bundle, open_manifest
@@ -70,7 +70,13 @@ def contenders_of(bundle: Path, variants: Sequence[str]) -> tuple[Contender, ...
 
 
 def scheme_from_flags(
-    *, rounds: int, iterations: int | None, threads: int | None, seed: int, launches: int = 1
+    *,
+    rounds: int,
+    iterations: int | None,
+    threads: int | None,
+    seed: int,
+    launches: int = 1,
+    duration_s: float | None = None,
 ) -> Scheme:
     """Return how subjects are timed; with all threads that this process may use for None.
 
@@ -88,11 +94,18 @@ def scheme_from_flags(
             raise ConfigurationError(f"{flag} is {count}, at least 1 is needed")
     used = usable_threads() if threads is None else threads
     least = -(-MIN_ITERATIONS // launches)
-    return Scheme(rounds=rounds, iterations=iterations, least=least, threads=used, seed=seed)
+    return Scheme(
+        rounds=rounds,
+        iterations=iterations,
+        duration_s=duration_s,
+        least=least,
+        threads=used,
+        seed=seed,
+    )
 
 
 def with_percentiles(scheme: Scheme, percents: Sequence[float]) -> Scheme:
-    """Return a scheme that has enough inferences for percentiles, where nobody said how many."""
+    """Return a scheme that has enough queries for percentiles, where nobody said how many."""
     needed = [queries_needed(percent / 100) for percent in percents]
     return replace(scheme, percents=tuple(percents), least=max([scheme.least, *needed]))
 
@@ -104,7 +117,8 @@ def time_contenders(
     rows: Path | None,
     python: Path | None,
     launches: int = 1,
-    warming_up: WarmingUp | None = None,
+    preparation: Preparation = AS_USUAL,
+    cpus: Sequence[int] = (),
 ) -> tuple[tuple[Timed, ...], ...]:
     """Return for each launch the rounds and measurement of each contender, in order.
 
@@ -115,14 +129,16 @@ def time_contenders(
         python: interpreter that they run in; for None this one, or that of the device's environment
             where this one lacks the engine.
         launches: how often all are started.
-        warming_up: how long; briefly for None.
+        preparation: of each for being timed.
+        cpus: processors that all are pinned to; none means all.
 
     Raises:
         ConfigurationError: the rows cannot be read.
         InsightEdgeError: as `SubjectProcess` and `time_subjects`.
     """
     starts = [
-        partial(_start(one, scheme, rows, python), warming_up=warming_up) for one in contenders
+        partial(_start(one, scheme, rows, python), preparation=preparation, cpus=cpus)
+        for one in contenders
     ]
     labels = ", ".join(one.label for one in contenders)
     with err.status(escape(f"measuring {labels}")) as status:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from insight_edge.documents.codec import Document, Versioned
 from insight_edge.documents.facts import Facts
-from insight_edge.documents.measured import Percentile, WarmUp
+from insight_edge.documents.measured import Load, Percentile, WarmUp
 from insight_edge.documents.target import Target
 from insight_edge.documents.workload import Workload
 
@@ -54,19 +54,24 @@ class Measurement(Document, frozen=True, kw_only=True):
 
     Attributes:
         scenario: MLPerf's word for how it was asked.
+        rows: of a query.
         region: what the clock stands around, in words.
-        iterations: timed inferences.
+        iterations: timed queries.
         rounds: blocks they were interleaved in; intervals resample whole rounds.
         percentiles_ms: by name (`p99`); a percentile that the iterations cannot support is
             absent.
         percentiles: the same, each with its interval.
         peak_rss_bytes: of the measuring process.
         warm_up: what was left out before; None where it was not told.
+        throughput_per_s: rows answered in a second of the timed region, where queries follow one
+            another; None where they are due at a rate.
+        load: what came of those; None where there is no rate.
         kind: `measured`, or `bound` when the machine is not of the profile's own class.
         verdict: whether it may be used, with `reasons`.
     """
 
     scenario: str = "single-stream"
+    rows: int = 1
     region: str
     iterations: int
     rounds: int
@@ -79,6 +84,8 @@ class Measurement(Document, frozen=True, kw_only=True):
     first_ms: float
     peak_rss_bytes: int
     warm_up: WarmUp | None = None
+    throughput_per_s: Interval | None = None
+    load: Load | None = None
     kind: Literal["measured", "bound"] = "measured"
     noise: Noise
     verdict: MeasurementVerdict

@@ -37,3 +37,32 @@ class WarmUp(Document, frozen=True, kw_only=True):
     calls: int
     duration_s: float
     steady: bool
+
+
+class Load(Document, frozen=True, kw_only=True):
+    """What came of queries that were due at a rate, whether those before were answered or not.
+
+    Attributes:
+        rate_per_s: that was asked for.
+        offered: queries that were due, by chance more or fewer than the rate would have.
+        offered_per_s: the same, a second.
+        answered, dropped: what became of them.
+        achieved_per_s: answers a second, from the beginning of a round to its last answer.
+        busy_share: of the time that answering all of them takes; from 1 on a queue only grows.
+        deadline_ms: from when a query is due; None where there was none.
+        misses: those that were answered later or dropped; None where there was no deadline.
+        waiting: queries that could wait; one more was dropped.
+        woke_late_ms: by how much the measuring process asked too late, the median.
+    """
+
+    rate_per_s: float
+    offered: int
+    offered_per_s: float
+    answered: int
+    dropped: int
+    achieved_per_s: float
+    busy_share: float
+    deadline_ms: float | None = None
+    misses: int | None = None
+    waiting: int
+    woke_late_ms: float

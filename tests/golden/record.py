@@ -58,7 +58,7 @@ from insight_edge.documents.manifest import (
     Reference,
     Variant,
 )
-from insight_edge.documents.measured import Percentile, WarmUp
+from insight_edge.documents.measured import Load, Percentile, WarmUp
 from insight_edge.documents.profile import (
     Accelerator,
     Caches,
@@ -207,6 +207,7 @@ MANIFEST = Manifest(
 
 MEASUREMENT = Measurement(
     scenario="single-stream",
+    rows=8,
     region="infer, inputs in memory",
     iterations=1000,
     rounds=10,
@@ -222,6 +223,20 @@ MEASUREMENT = Measurement(
     load_ms=30.0,
     first_ms=9.5,
     peak_rss_bytes=1 << 27,
+    throughput_per_s=Interval(value=640.0, low=600.0, high=680.0, confidence=0.9),
+    load=Load(
+        rate_per_s=30.0,
+        offered=1010,
+        offered_per_s=30.25,
+        answered=1000,
+        dropped=10,
+        achieved_per_s=29.5,
+        busy_share=0.0625,
+        deadline_ms=33.5,
+        misses=12,
+        waiting=1,
+        woke_late_ms=0.125,
+    ),
     warm_up=WarmUp(calls=120, duration_s=0.25, steady=True),
     kind="bound",
     noise=Noise(

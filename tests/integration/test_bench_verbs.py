@@ -2,6 +2,7 @@
 """`insight-edge bench` and `compare` on real bundles, from the command line to the exit code."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -136,6 +137,68 @@ def test_bench_takes_as_many_inferences_as_a_percentile_needs(folder: Path) -> N
     assert "| p75 ms | p99.9 ms |" in shown
 
 
+def test_bench_asks_several_rows_at_a_time(folder: Path) -> None:
+    flags = ("--scenario", "offline", "--streams", "4", *QUICK)
+    (found,) = data(folder, "bench", "large", *flags)
+    measurement = from_plain(Measurement, found["measurement"])
+    assert (measurement.scenario, measurement.rows, measurement.load) == ("offline", 4, None)
+    assert measurement.region.startswith("4 rows, in one inference where the batch is free")
+    rate = measurement.throughput_per_s
+    assert rate is not None
+    assert rate.value == pytest.approx(4e3 / measurement.mean_ms, rel=0.9)
+    shown = call(folder, "bench", "large", "--scenario", "multi-stream", *QUICK).stdout
+    assert shown.startswith("Multi-stream latency of 8 rows, 1 thread; timed: 8 rows")
+    assert "rows/s" in shown
+
+
+def test_bench_asks_at_a_rate(folder: Path) -> None:
+    flags = (
+        "--scenario",
+        "server",
+        "--rate",
+        "400",
+        "--duration",
+        "0.6",
+        *QUICK[:4],
+        "--no-strict",
+    )
+    first, second = data(folder, "bench", "small", "large", *flags)
+    load, other = (from_plain(Measurement, one["measurement"]).load for one in (first, second))
+    assert load is not None
+    assert other is not None
+    assert load.offered == other.offered == load.answered + load.dropped
+    assert 150 < load.offered < 350
+    assert load.busy_share < 0.5
+    assert load.deadline_ms is None
+
+
+def test_bench_says_that_a_rate_was_not_held(folder: Path) -> None:
+    flags = ("--scenario", "server", "--rate", "1e6", "--duration", "0.2", *QUICK[:4])
+    done = call(folder, "bench", "large", *flags)
+    assert done.returncode == 3
+    assert "INVALID: 1e+06 queries a second were not held" in done.stderr.splitlines()[0]
+
+
+def test_bench_counts_the_misses_of_a_sensor(folder: Path) -> None:
+    flags = ("--scenario", "sensor", "--period", "5", "--deadline", "0.001", "--duration", "0.6")
+    (found,) = data(folder, "bench", "large", *flags, *QUICK[:4], "--no-strict")
+    load = from_plain(Measurement, found["measurement"]).load
+    assert load is not None
+    assert (load.offered, load.misses, load.deadline_ms) == (120, 120, 0.001)
+
+
+def test_bench_pins_to_the_processors_that_are_named(folder: Path) -> None:
+    cpu = str(max(os.sched_getaffinity(0)))
+    (found,) = data(folder, "bench", "small", "--cpus", cpu, *QUICK[2:])
+    assert from_plain(Measurement, found["measurement"]).threads == 1
+
+
+def test_bench_lasts_as_long_as_it_is_told(folder: Path) -> None:
+    (found,) = data(folder, "bench", "large", "--duration", "0.5", *QUICK[:4], "--no-strict")
+    measurement = from_plain(Measurement, found["measurement"])
+    assert measurement.iterations * measurement.mean_ms > 250
+
+
 def test_bench_says_how_many_inferences_a_percentile_lacks(folder: Path) -> None:
     done = call(folder, "bench", "small", *QUICK[:-1], "--percentile", "99.9")
     assert done.returncode == 3
@@ -178,6 +241,11 @@ def test_compare_exits_3_and_prints_when_it_cannot_tell(folder: Path) -> None:
         (["bench", "small", "--iterations", "-1"], 2, "--iterations is -1"),
         (["bench", "small", "--percentile", "100"], 2, "--percentile has '100'"),
         (["bench", "small", "--percentile", "90,p99"], 2, "--percentile has 'p99'"),
+        (["bench", "small", "--duration", "0"], 2, "--duration is 0, more than 0"),
+        (["bench", "small", "--scenario", "server"], 2, "--scenario server needs --rate"),
+        (["bench", "small", "--scenario", "server", "--rate=-1"], 2, "--rate is -1"),
+        (["bench", "small", "--period", "5"], 2, "--period is not of --scenario single-stream"),
+        (["bench", "small", "--cpus", "4096"], 2, "--cpus is '4096', this process may use"),
         (["bench", "small", "--warmup", "soon"], 2, "--warmup is 'soon'"),
         (["bench", "small", "--warmup=-1"], 2, "--warmup is '-1'"),
         (["bench", "small", "--warmup", "nan"], 2, "--warmup is 'nan'"),

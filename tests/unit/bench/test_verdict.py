@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import math
 from collections import Counter
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from insight_edge.bench.scenarios.scenario import Scenario
 from insight_edge.bench.verdict import (
     MAX_CLOCK_DROP,
     MAX_INTERVAL_SHARE,
@@ -23,7 +25,7 @@ from insight_edge.bench.verdict import (
     round_spread,
 )
 from insight_edge.documents.evidence import Comparison, Interval, Measurement, Noise
-from insight_edge.documents.measured import WarmUp
+from insight_edge.documents.measured import Load, WarmUp
 
 Block = NDArray[np.int64]
 Launch = list[Block]
@@ -50,9 +52,8 @@ def blocks_of(seed: int, rounds: int = 10, size: int = 70, spread: float = 0.01)
     return list(latencies.astype(np.int64))
 
 
-def measurement(blocks: Launch, **changes: Any) -> Measurement:
+def measurement(blocks: Any, **changes: Any) -> Measurement:
     fields: dict[str, Any] = {
-        "region": "test",
         "threads": 1,
         "load_ms": 1.0,
         "first_ms": 1.0,
@@ -119,6 +120,38 @@ def test_what_never_kept_its_level_is_noisy() -> None:
         "NOISY",
         ("not steady after 10 s of warm-up, 4 calls",),
     )
+
+
+def test_query_without_an_answer_counts_in_percentiles_alone() -> None:
+    blocks = [np.where(np.arange(100) < 97, block[:1], np.inf) for block in blocks_of(0)]
+    found = measurement(blocks, percents=(90.0, 99.0))
+    assert (found.iterations, list(found.percentiles_ms)) == (970, ["p90"])
+    assert math.isfinite(found.mean_ms)
+    assert found.reasons == ("p99 lies among queries that were dropped",)
+
+
+def test_throughput_is_of_rows_and_its_width_is_judged_offline() -> None:
+    steady = measurement(blocks_of(0), scenario=Scenario(name="offline", rows=4))
+    rate = steady.throughput_per_s
+    assert rate is not None
+    assert rate.value == pytest.approx(4 * 1e3 / steady.mean_ms, rel=0.01)
+    assert (steady.verdict, steady.rows) == ("VALID", 4)
+    hiccups = [np.append(block, 10**7 * (at % 2)) for at, block in enumerate(blocks_of(0))]
+    found = measurement(hiccups, scenario=Scenario(name="offline", rows=4))
+    assert found.verdict == "NOISY"
+    assert found.reasons[0].startswith("the throughput is known to")
+    assert measurement(hiccups).verdict == "VALID"
+
+
+def test_load_that_was_not_held_makes_it_invalid() -> None:
+    server = Scenario(name="server", rate_per_s=100.0, waiting=5)
+    load = Load(
+        rate_per_s=100.0, offered=700, offered_per_s=100.0, answered=700, dropped=0,
+        achieved_per_s=80.0, busy_share=1.25, waiting=5, woke_late_ms=0.0,
+    )  # fmt: skip
+    found = measurement(blocks_of(0), scenario=server, load=load)
+    assert (found.verdict, found.throughput_per_s) == ("INVALID", None)
+    assert found.load == load
 
 
 def test_percentiles_stand_within_their_intervals() -> None:
