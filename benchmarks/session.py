@@ -11,6 +11,7 @@ import msgspec
 
 from benchmarks import agent, cache, check, drift, ingest, overhead, serving, swap, targets
 from benchmarks.figure import Figure
+from insight_edge.bench.felt import Felt
 from insight_edge.bench.machine import machine_facts
 from insight_edge.bench.noise import noise_between, read_noise
 from insight_edge.documents.facts import Facts
@@ -67,7 +68,7 @@ def take(names: Sequence[str], tell: Tell, known: Mapping[str, Take] = BENCHMARK
     for name in names:
         with tempfile.TemporaryDirectory(prefix="insight-edge-figures-") as folder:
             figures += known[name](Path(folder), tell)
-    noise = noise_between(before, read_noise(), involuntary_switches=0, round_spread=0.0)
+    noise = noise_between(before, read_noise(), felt=Felt(), round_spread=0.0)
     return Session(
         date=datetime.now(UTC).date().isoformat(),
         python=platform.python_version(),

@@ -8,7 +8,6 @@ carries replies alone.
 """
 
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from insight_edge.bench import exchange
+from insight_edge.bench.felt import Feeler
 from insight_edge.bench.measure import time_block, warm_up
-from insight_edge.bench.noise import Clock, clock_drop, read_clock
 from insight_edge.bench.scenarios.serving import serve
 from insight_edge.bench.warming import warm_up_for
 from insight_edge.bundle.lifeline import die_with
@@ -78,8 +77,7 @@ class Subject:
     def __init__(self, setup: exchange.Setup) -> None:
         self._bundle = open_bundle(setup.bundle, allow_unsigned=True)
         queries, rows = _queries(self._bundle, setup.inputs, setup.preparation.rows)
-        self._switches = 0
-        self._clocks: list[Clock] = []
+        self._feeler = Feeler()
         variant = self._bundle.variant(setup.variant)
         start = time.perf_counter()
         self._session = load_session(self._bundle, variant, threads=setup.threads)
@@ -113,11 +111,7 @@ class Subject:
                 return self._serve(order)
         except OSError as error:
             raise StorageError(f"the child cannot exchange arrays: {error}") from error
-        return exchange.Usage(
-            peak_rss_bytes=_peak_rss_bytes(),
-            switches=self._switches,
-            clock_drop=clock_drop(self._clocks),
-        )
+        return exchange.Usage(peak_rss_bytes=_peak_rss_bytes(), felt=self._feeler.felt())
 
     def _warmed(self, setup: exchange.Setup) -> tuple[WarmUp | None, float]:
         call, asked = self._call, setup.preparation
@@ -128,27 +122,18 @@ class Subject:
         return warm_up_for(call, self._queries, most_s=asked.warm_up_s, whole=asked.whole)
 
     def _block(self, iterations: int, durations: Path) -> exchange.Done:
-        with self._watched():
+        with self._feeler.during(), _wrapping():
             found = time_block(self._call, self._queries, iterations)
         np.save(durations, found)
         return exchange.Done()
 
     def _serve(self, order: exchange.Serve) -> exchange.Done:
         due = np.load(order.due, allow_pickle=False).tolist()
-        with self._watched():
+        with self._feeler.during(), _wrapping():
             self._call(next(self._queries))
             found = serve(self._call, self._queries, due, order.waiting)
         np.save(order.times, found)
         return exchange.Done()
-
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """Note what disturbs the calls of a block."""
-        before = _involuntary_switches()
-        with _wrapping():
-            yield
-        self._switches += _involuntary_switches() - before
-        self._clocks += filter(None, [read_clock()])
 
     def _answer(self, inputs: Path, outputs: Path) -> exchange.Done:
         specs = self._bundle.manifest.io.model_inputs
@@ -241,10 +226,6 @@ def _peak_rss_bytes() -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     return 0
-
-
-def _involuntary_switches() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
 
 
 def _packages() -> dict[str, str]:

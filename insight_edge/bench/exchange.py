@@ -7,6 +7,7 @@ by one reply. Arrays do not travel in lines but in files that an order names.
 
 import msgspec
 
+from insight_edge.bench.felt import Felt
 from insight_edge.documents.measured import WarmUp
 
 MAX_ARRAYS = 64
@@ -113,13 +114,11 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, tag="used"):
     """Reply: what the child used until now.
 
     Attributes:
-        switches: involuntary context switches within its blocks.
-        clock_drop: of the processors it was timed on; None where the kernel does not tell.
+        felt: what it felt of the machine in its blocks.
     """
 
     peak_rss_bytes: int
-    switches: int
-    clock_drop: float | None
+    felt: Felt = Felt()
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, tag="refused"):

@@ -178,9 +178,8 @@ def _measurement(
     usage, loaded = subject.usage(), subject.loaded
     noise = noise_between(
         *readings,
-        involuntary_switches=usage.switches,
+        felt=usage.felt,
         round_spread=round_spread(answered_blocks(rounds.latencies)),
-        clock_drop=usage.clock_drop,
     )
     taken = Taken(
         scenario=replace_fields(scheme.scenario, rows=loaded.rows),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from insight_edge.bench.disturbance import disturbances
 from insight_edge.bench.doubt import Doubt, settled
 from insight_edge.bench.percentiles import USUAL, name_of, percentile_doubts, percentiles_of
 from insight_edge.bench.scenarios.load import load_doubts
@@ -19,8 +20,9 @@ from insight_edge.documents.evidence import (
     MeasurementVerdict,
     Noise,
 )
-from insight_edge.documents.measured import Load, WarmUp
+from insight_edge.documents.measured import Load, Mode, WarmUp
 from insight_edge.stats.interval import median_interval, ratio_interval
+from insight_edge.stats.modes import two_modes
 
 Blocks = Sequence[NDArray[np.int64]]
 Latencies = Sequence[NDArray[np.int64]] | Sequence[NDArray[np.float64]]
@@ -34,10 +36,6 @@ MIN_LAUNCHES = 5
 MIN_ITERATIONS = 50
 MAX_INTERVAL_SHARE = 0.10
 """A p50 known to 10 % cannot tell targets apart that differ by less; then it is NOISY."""
-
-MAX_STEAL_SHARE = 0.05
-MAX_CLOCK_DROP = 0.15
-"""More than boost clocks vary by themselves under a steady load."""
 
 MAX_RATIO_SHARE = 0.10
 """A ratio known to no better than this that does not exclude 1 says nothing."""
@@ -99,6 +97,7 @@ def measurement_from_blocks(latencies: Latencies, taken: Taken) -> Measurement:
         mean_ms=float(answered.mean()) / 1e6,
         percentiles_ms={name_of(one.percent): one.value_ms for one in percentiles},
         percentiles=percentiles,
+        modes=_modes(answered),
         load_ms=taken.load_ms,
         first_ms=taken.first_ms,
         peak_rss_bytes=taken.peak_rss_bytes,
@@ -128,7 +127,8 @@ def judge(
     rounds: int, iterations: int, p50: Interval, noise: Noise, doubts: Iterable[Doubt] = ()
 ) -> tuple[MeasurementVerdict, tuple[str, ...]]:
     """Return the verdict of a measurement, doubted besides or not, and every reason for it."""
-    return settled((*_invalid(rounds, iterations, p50), *_disturbed(p50, noise), *doubts))
+    own = *_invalid(rounds, iterations, p50), *_wide("p50", p50)
+    return settled((*own, *disturbances(noise, iterations), *doubts))
 
 
 def comparison_from_launches(
@@ -192,14 +192,9 @@ def _invalid(rounds: int, iterations: int, p50: Interval) -> list[Doubt]:
     return [Doubt("INVALID", reason) for reason in reasons]
 
 
-def _disturbed(p50: Interval, noise: Noise) -> list[Doubt]:
-    doubts = []
-    if noise.clock_drop is not None and noise.clock_drop > MAX_CLOCK_DROP:
-        doubts.append(Doubt("THROTTLED", f"the clock fell by {noise.clock_drop:.0%}"))
-    doubts += _wide("p50", p50)
-    if noise.steal_share > MAX_STEAL_SHARE:
-        doubts.append(Doubt("NOISY", f"the hypervisor took {noise.steal_share:.0%} of the time"))
-    return doubts
+def _modes(latencies_ns: NDArray[np.int64]) -> tuple[Mode, ...]:
+    found = two_modes(latencies_ns) or ()
+    return tuple(Mode(at_ms=one.at / 1e6, share=one.share) for one in found)
 
 
 def _doubts(p50_ms: float, throughput: Interval | None, taken: Taken) -> list[Doubt]:

@@ -43,8 +43,14 @@ def show_measurements(
     show(rows, output, title=_title(timed[0].measurement), document=documents)
     if output == "table":
         for one, result in pairs:
-            for reason in result.measurement.reasons:
-                out.print(escape(f"{one.label}: {reason}"), soft_wrap=True)
+            for line in _remarks(result.measurement):
+                out.print(escape(f"{one.label}: {line}"), soft_wrap=True)
+
+
+def _remarks(measurement: Measurement) -> list[str]:
+    """Return what a row cannot say: the reasons of a verdict, and that there are two modes."""
+    told = [f"{mode.at_ms:.3g} ms ({mode.share:.0%})" for mode in measurement.modes]
+    return [*measurement.reasons, *([f"two modes: {', '.join(told)}"] if told else [])]
 
 
 def _title(measurement: Measurement) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from insight_edge.documents.codec import Document, Versioned
 from insight_edge.documents.facts import Facts
-from insight_edge.documents.measured import Load, Percentile, WarmUp
+from insight_edge.documents.measured import Load, Mode, Percentile, WarmUp
 from insight_edge.documents.target import Target
 from insight_edge.documents.workload import Workload
 
@@ -34,18 +34,38 @@ class Noise(Document, frozen=True, kw_only=True):
         load_1min: load average when it ended.
         steal_share: share of the CPU time the hypervisor took, 0 to 1.
         involuntary_switches: of the measuring process, while measuring.
+        waited_share: of the timed time, the asking thread could have run and other programs did.
+        held_back_share: of the timed time, its control group had used up its quota.
+        major_faults: pages that were read from a disk while measuring.
         clock_drop: 1 - slowest/fastest clock seen, or None where the kernel does not tell.
-        temperature_c: hottest sensor, or None.
+        clock_min_hz, clock_mean_hz, clock_max_hz: of the processors it ran on.
+        throttles: how often processors were slowed down for their heat or supply.
+        temperature_c: hottest sensor when it ended, or None.
+        temperature_rise_c: by how much it was hotter than when it began.
+        cpu_pressure, memory_pressure: share of the time in which some program of the machine
+            waited for a processor, or for memory.
         governor: CPU frequency governor, or None.
+        power_mode: that the machine was set to, or None.
         round_spread: relative spread (max/min - 1) of the medians of rounds.
     """
 
     load_1min: float
     steal_share: float
     involuntary_switches: int
+    waited_share: float | None = None
+    held_back_share: float | None = None
+    major_faults: int | None = None
     clock_drop: float | None = None
+    clock_min_hz: float | None = None
+    clock_mean_hz: float | None = None
+    clock_max_hz: float | None = None
+    throttles: int | None = None
     temperature_c: float | None = None
+    temperature_rise_c: float | None = None
+    cpu_pressure: float | None = None
+    memory_pressure: float | None = None
     governor: str | None = None
+    power_mode: str | None = None
     round_spread: float
 
 
@@ -61,6 +81,7 @@ class Measurement(Document, frozen=True, kw_only=True):
         percentiles_ms: by name (`p99`); a percentile that the iterations cannot support is
             absent.
         percentiles: the same, each with its interval.
+        modes: two, where latencies gather around two; none for one.
         peak_rss_bytes: of the measuring process.
         warm_up: what was left out before; None where it was not told.
         throughput_per_s: rows answered in a second of the timed region, where queries follow one
@@ -80,6 +101,7 @@ class Measurement(Document, frozen=True, kw_only=True):
     mean_ms: float
     percentiles_ms: dict[str, float] = {}
     percentiles: tuple[Percentile, ...] = ()
+    modes: tuple[Mode, ...] = ()
     load_ms: float
     first_ms: float
     peak_rss_bytes: int

@@ -66,3 +66,15 @@ class Load(Document, frozen=True, kw_only=True):
     misses: int | None = None
     waiting: int
     woke_late_ms: float
+
+
+class Mode(Document, frozen=True, kw_only=True):
+    """One of two latencies around which the others gather.
+
+    Attributes:
+        at_ms: the median of those that belong to it.
+        share: of all, that belong to it.
+    """
+
+    at_ms: float
+    share: float

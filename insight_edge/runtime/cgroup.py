@@ -30,6 +30,25 @@ def memory_limit_bytes(root: Path = ROOT) -> int | None:
     return min((limit for limit in limits if limit < UNLIMITED_BYTES), default=None)
 
 
+def held_back_s(root: Path = ROOT) -> float | None:
+    """Return how long this process's groups were kept from running, their quota used up.
+
+    It is that of the group, or ancestor, that was kept longest; None where none tells.
+    """
+    told = [
+        *_counts(_values(root, "", "cpu.stat"), "throttled_usec", 1e-6),
+        *_counts(_values(root, "cpu", "cpu.stat"), "throttled_time", 1e-9),
+    ]
+    return max(told, default=None)
+
+
+def _counts(texts: Iterator[str], name: str, unit_s: float) -> Iterator[float]:
+    for text in texts:
+        fields = dict(line.partition(" ")[::2] for line in text.splitlines())
+        if fields.get(name, "").isdigit():
+            yield int(fields[name]) * unit_s
+
+
 def _quotas_v2(root: Path) -> Iterator[float]:
     for value in _values(root, "", "cpu.max"):
         quota, _, period = value.partition(" ")

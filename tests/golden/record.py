@@ -58,7 +58,7 @@ from insight_edge.documents.manifest import (
     Reference,
     Variant,
 )
-from insight_edge.documents.measured import Load, Percentile, WarmUp
+from insight_edge.documents.measured import Load, Mode, Percentile, WarmUp
 from insight_edge.documents.profile import (
     Accelerator,
     Caches,
@@ -220,6 +220,7 @@ MEASUREMENT = Measurement(
             percent=99.0, value_ms=2.5, low_ms=2.25, high_ms=2.75, confidence=0.9, at_most_ms=3.0
         ),
     ),
+    modes=(Mode(at_ms=1.5, share=0.75), Mode(at_ms=2.25, share=0.25)),
     load_ms=30.0,
     first_ms=9.5,
     peak_rss_bytes=1 << 27,
@@ -243,9 +244,20 @@ MEASUREMENT = Measurement(
         load_1min=0.5,
         steal_share=0.125,
         involuntary_switches=7,
+        waited_share=0.25,
+        held_back_share=0.0625,
+        major_faults=3,
         clock_drop=0.25,
+        clock_min_hz=1.5e9,
+        clock_mean_hz=1.75e9,
+        clock_max_hz=2e9,
+        throttles=2,
         temperature_c=61.5,
+        temperature_rise_c=4.5,
+        cpu_pressure=0.125,
+        memory_pressure=0.5,
         governor="performance",
+        power_mode="nvpmodel 2",
         round_spread=0.0625,
     ),
     verdict="NOISY",

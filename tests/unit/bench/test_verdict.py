@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from insight_edge.bench.disturbance import MAX_CLOCK_DROP, MAX_STEAL_SHARE
 from insight_edge.bench.scenarios.scenario import Scenario
 from insight_edge.bench.verdict import (
-    MAX_CLOCK_DROP,
     MAX_INTERVAL_SHARE,
-    MAX_STEAL_SHARE,
     MIN_ITERATIONS,
     MIN_LAUNCHES,
     MIN_ROUNDS,
@@ -152,6 +151,15 @@ def test_load_that_was_not_held_makes_it_invalid() -> None:
     found = measurement(blocks_of(0), scenario=server, load=load)
     assert (found.verdict, found.throughput_per_s) == ("INVALID", None)
     assert found.load == load
+
+
+def test_two_modes_are_told_and_are_no_doubt() -> None:
+    assert measurement(blocks_of(0)).modes == ()
+    blocks = [np.where(np.arange(70) % 10 < 7, block, 5 * block) for block in blocks_of(0)]
+    found = measurement(blocks)
+    assert [round(mode.share, 2) for mode in found.modes] == [0.7, 0.3]
+    assert [mode.at_ms for mode in found.modes] == pytest.approx([0.1, 0.5], rel=0.05)
+    assert found.verdict == "VALID"
 
 
 def test_percentiles_stand_within_their_intervals() -> None:

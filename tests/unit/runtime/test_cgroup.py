@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from insight_edge.runtime.cgroup import cpu_quota, memory_limit_bytes, read_text
+from insight_edge.runtime.cgroup import cpu_quota, held_back_s, memory_limit_bytes, read_text
 
 MIB = 2**20
 
@@ -81,3 +81,16 @@ def test_quota_that_cannot_be_read_is_none(v2: Path, text: str) -> None:
 def test_text_of_what_is_not_there_is_none(tmp_path: Path) -> None:
     assert read_text(tmp_path / "absent") is None
     assert read_text(tmp_path) is None
+
+
+def test_time_held_back_is_that_of_the_group_or_its_ancestor(v2: Path, v1: Path) -> None:
+    assert held_back_s(v1) is None
+    write(v2, "proc/self/cgroup", "0::/outer/inner")
+    write(v2, "sys/fs/cgroup/outer/cpu.stat", "usage_usec 9\nthrottled_usec 2500000")
+    write(v2, "sys/fs/cgroup/outer/inner/cpu.stat", "throttled_usec 500000")
+    assert held_back_s(v2) == 2.5
+
+
+def test_time_held_back_is_told_by_older_kernels_in_nanoseconds(v1: Path) -> None:
+    write(v1, "sys/fs/cgroup/cpu/board/cpu.stat", "nr_throttled 3\nthrottled_time 40000000")
+    assert held_back_s(v1) == pytest.approx(0.04)
