@@ -111,7 +111,10 @@ class Subject:
                 return self._serve(order)
         except OSError as error:
             raise StorageError(f"the child cannot exchange arrays: {error}") from error
-        return exchange.Usage(peak_rss_bytes=_peak_rss_bytes(), felt=self._feeler.felt())
+        usage = exchange.Usage(peak_rss_bytes=_peak_rss_bytes(), felt=self._feeler.felt())
+        if order.anew:
+            self._feeler = Feeler()
+        return usage
 
     def _warmed(self, setup: exchange.Setup) -> tuple[WarmUp | None, float]:
         call, asked = self._call, setup.preparation

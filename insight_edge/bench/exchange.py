@@ -83,7 +83,13 @@ class Serve(msgspec.Struct, frozen=True, kw_only=True, tag="serve"):
 
 
 class TellUsage(msgspec.Struct, frozen=True, kw_only=True, tag="usage"):
-    """Order: say what was used until now."""
+    """Order: say what was used until now.
+
+    Attributes:
+        anew: what is felt is added up from here on.
+    """
+
+    anew: bool = False
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):

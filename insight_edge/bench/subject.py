@@ -171,13 +171,16 @@ class SubjectProcess:
         self._order(order, exchange.Done, more_s=float(due_ns.max(initial=0)) / 1e9)
         return self._durations(times)
 
-    def usage(self) -> exchange.Usage:
+    def usage(self, *, anew: bool = False) -> exchange.Usage:
         """Return what the child has used until now.
+
+        Args:
+            anew: what it feels is added up from here on.
 
         Raises:
             MeasurementError: the child died, hung, or said what it should not.
         """
-        return self._order(exchange.TellUsage(), exchange.Usage)
+        return self._order(exchange.TellUsage(anew=anew), exchange.Usage)
 
     def close(self) -> None:
         """End the child and all that it started; more calls do nothing."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time subjects interleaved, and say of each how fast it is and whether that may be used."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from insight_edge.bench.scenarios.in_turn import serve_in_turn
 from insight_edge.bench.scenarios.load import load_of
 from insight_edge.bench.scenarios.scenario import SINGLE_STREAM, Scenario
 from insight_edge.bench.subject import SubjectProcess
+from insight_edge.bench.sustained import sustained_doubts, sustained_of
 from insight_edge.bench.verdict import (
     MIN_ITERATIONS,
     Taken,
@@ -25,7 +27,7 @@ from insight_edge.bench.verdict import (
     round_spread,
 )
 from insight_edge.documents.evidence import Measurement
-from insight_edge.documents.measured import Load
+from insight_edge.documents.measured import Load, Sustained
 
 USUAL_S = 10.0
 """Of a scenario with a rate: half a second a round, in which a queue settles."""
@@ -50,6 +52,7 @@ class Scheme:
         duration_s: that queries of each subject are timed for in all, at least; None for no such
             time. Without either it is 30 ms a round, or `USUAL_S` at a rate.
         least: queries of each in all, without either; with fewer a measurement is INVALID.
+        sustained_s: how long each is then run alone, to see whether it keeps its speed.
         threads: of the engine, as the subjects were started.
         bound: the machine is not of the profile's class, so latencies are bounds.
         percents: percentiles that were asked for; the usual ones, where supported, for none.
@@ -61,6 +64,7 @@ class Scheme:
     iterations: int | None = None
     duration_s: float | None = None
     least: int = MIN_ITERATIONS
+    sustained_s: float | None = None
     threads: int
     bound: bool = False
     percents: tuple[float, ...] = ()
@@ -176,6 +180,7 @@ def _measurement(
     scheme: Scheme,
 ) -> Measurement:
     usage, loaded = subject.usage(), subject.loaded
+    sustained = _sustained(subject, scheme.sustained_s)
     noise = noise_between(
         *readings,
         felt=usage.felt,
@@ -190,7 +195,23 @@ def _measurement(
         noise=noise,
         warm_up=loaded.warm_up,
         load=rounds.load,
+        sustained=sustained,
+        doubts=sustained_doubts(sustained) if scheme.sustained_s else (),
         bound=scheme.bound,
         percents=scheme.percents,
     )
     return measurement_from_blocks(rounds.latencies, taken)
+
+
+def _sustained(subject: SubjectProcess, duration_s: float | None) -> Sustained | None:
+    """Ask a subject alone for so long, and return how it kept its speed."""
+    if duration_s is None:
+        return None
+    size, blocks = block_iterations(subject.loaded.call_s), list[Block]()
+    subject.usage(anew=True)
+    before = read_noise()
+    while time.monotonic() - before.at_s < duration_s:
+        blocks.append(subject.block(size))
+    felt, after = subject.usage().felt, read_noise()
+    noise = noise_between(before, after, felt=felt, round_spread=round_spread(blocks))
+    return sustained_of(blocks, after.at_s - before.at_s, noise)

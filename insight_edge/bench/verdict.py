@@ -20,7 +20,7 @@ from insight_edge.documents.evidence import (
     MeasurementVerdict,
     Noise,
 )
-from insight_edge.documents.measured import Load, Mode, WarmUp
+from insight_edge.documents.measured import Load, Mode, Sustained, WarmUp
 from insight_edge.stats.interval import median_interval, ratio_interval
 from insight_edge.stats.modes import two_modes
 
@@ -50,6 +50,7 @@ class Taken:
         threads, load_ms, first_ms, peak_rss_bytes, noise, warm_up, load: as in a `Measurement`.
         bound: the machine is not of the profile's class.
         percents: percentiles that were asked for; the usual ones, where supported, for none.
+        sustained: how a long run kept its speed.
         doubts: against the measurement.
     """
 
@@ -63,6 +64,7 @@ class Taken:
     load: Load | None = None
     bound: bool = False
     percents: Sequence[float] = ()
+    sustained: Sustained | None = None
     doubts: Sequence[Doubt] = ()
 
 
@@ -104,6 +106,7 @@ def measurement_from_blocks(latencies: Latencies, taken: Taken) -> Measurement:
         warm_up=taken.warm_up,
         throughput_per_s=throughput,
         load=taken.load,
+        sustained=taken.sustained,
         kind="bound" if taken.bound else "measured",
         noise=taken.noise,
         verdict=verdict,

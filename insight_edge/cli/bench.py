@@ -17,6 +17,7 @@ from insight_edge.cli.bench_flags import (
     percents_from,
     preparation_from,
     scenario_from_flags,
+    sustained_from,
 )
 from insight_edge.cli.bench_table import show_measurements
 from insight_edge.cli.screen import Format
@@ -48,6 +49,7 @@ def bench(
     duration: Annotated[float | None, Parameter(name=["--duration", "-t"])] = None,
     iterations: int | None = None,
     warmup: str = "auto",
+    sustained: float | None = None,
     percentile: str | None = None,
     seed: int = 0,
     python: Path | None = None,
@@ -85,6 +87,8 @@ def bench(
         iterations: timed queries of each bundle, at least; 50 by default.
         warmup: seconds of calls that are left out before; by default until durations keep
             their level, and NOISY where they do not within 10 s.
+        sustained: seconds that each bundle is then run alone; THROTTLED where it became slower
+            with the clock, NOISY where it became so without.
         percentile: percentiles to tell, such as 90,99,99.9; INVALID where there are too few
             inferences for one. By default those of 90, 95, 99 and 99.9 that there are enough for.
         seed: of the order within rounds.
@@ -107,6 +111,7 @@ def bench(
         seed=seed,
         duration_s=duration_from(duration, asked),
     )
+    scheme = replace(scheme, sustained_s=sustained_from(sustained, asked))
     scheme = with_percentiles(replace(scheme, scenario=asked), percents)
     preparation = preparation_from(warmup, asked)
     if samples < 0:

@@ -88,6 +88,26 @@ def duration_from(seconds: float | None, scenario: Scenario) -> float | None:
     return seconds
 
 
+def sustained_from(seconds: float | None, scenario: Scenario) -> float | None:
+    """Return how long a run is sustained.
+
+    Raises:
+        ConfigurationError: it is no such time, or rows are asked at a rate, which it is not.
+    """
+    if seconds is None:
+        return None
+    if scenario.rate_per_s is not None:
+        raise ConfigurationError(
+            f"--sustained is not of --scenario {scenario.name}",
+            hint="a longer --duration shows how it does at a rate",
+        )
+    if not 0 < seconds <= MAX_S:
+        raise ConfigurationError(
+            f"--sustained is {seconds:g}, more than 0 and at most {MAX_S:g} seconds are needed"
+        )
+    return seconds
+
+
 def cpus_from(text: str | None, usable: Collection[int]) -> tuple[int, ...]:
     """Return the processors that a flag names, `0,2-3`; none for None.
 

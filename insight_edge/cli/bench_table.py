@@ -11,7 +11,7 @@ from insight_edge.bench.timing import Timed
 from insight_edge.cli.screen import Format, out
 from insight_edge.cli.subjects import Contender, interval_cell, show
 from insight_edge.documents.evidence import Measurement
-from insight_edge.documents.measured import Load
+from insight_edge.documents.measured import Load, Sustained
 
 MIB = 2**20
 SHOWN = 90.0, 99.0
@@ -50,7 +50,15 @@ def show_measurements(
 def _remarks(measurement: Measurement) -> list[str]:
     """Return what a row cannot say: the reasons of a verdict, and that there are two modes."""
     told = [f"{mode.at_ms:.3g} ms ({mode.share:.0%})" for mode in measurement.modes]
-    return [*measurement.reasons, *([f"two modes: {', '.join(told)}"] if told else [])]
+    modes = [f"two modes: {', '.join(told)}"] if told else []
+    kept = [_kept(measurement.sustained)] if measurement.sustained else []
+    return [*measurement.reasons, *modes, *kept]
+
+
+def _kept(found: Sustained) -> str:
+    ratio = f"{found.ratio:.3f} [{found.ratio_low:.3f}, {found.ratio_high:.3f}]"
+    times = f"{found.first_ms:.3g} ms at first, {found.last_ms:.3g} ms at last"
+    return f"sustained for {found.duration_s:.3g} s: {times}, ratio {ratio}"
 
 
 def _title(measurement: Measurement) -> str:

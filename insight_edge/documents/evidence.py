@@ -8,7 +8,7 @@ from typing import Literal
 
 from insight_edge.documents.codec import Document, Versioned
 from insight_edge.documents.facts import Facts
-from insight_edge.documents.measured import Load, Mode, Percentile, WarmUp
+from insight_edge.documents.measured import Load, Mode, Percentile, Sustained, WarmUp
 from insight_edge.documents.target import Target
 from insight_edge.documents.workload import Workload
 
@@ -87,6 +87,7 @@ class Measurement(Document, frozen=True, kw_only=True):
         throughput_per_s: rows answered in a second of the timed region, where queries follow one
             another; None where they are due at a rate.
         load: what came of those; None where there is no rate.
+        sustained: how a long run kept its speed; None where there was none.
         kind: `measured`, or `bound` when the machine is not of the profile's own class.
         verdict: whether it may be used, with `reasons`.
     """
@@ -108,6 +109,7 @@ class Measurement(Document, frozen=True, kw_only=True):
     warm_up: WarmUp | None = None
     throughput_per_s: Interval | None = None
     load: Load | None = None
+    sustained: Sustained | None = None
     kind: Literal["measured", "bound"] = "measured"
     noise: Noise
     verdict: MeasurementVerdict

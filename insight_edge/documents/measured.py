@@ -78,3 +78,26 @@ class Mode(Document, frozen=True, kw_only=True):
 
     at_ms: float
     share: float
+
+
+class Sustained(Document, frozen=True, kw_only=True):
+    """How a long run, after the rounds and alone, kept its speed.
+
+    Attributes:
+        duration_s: of the run.
+        iterations: queries in it.
+        first_ms, last_ms: median latency of its first and its last fifth.
+        ratio: of the last to the first, with a two-sided 95 % interval.
+        clock_drop, throttles, temperature_rise_c: in the run, as in `Noise`.
+    """
+
+    duration_s: float
+    iterations: int
+    first_ms: float
+    last_ms: float
+    ratio: float
+    ratio_low: float
+    ratio_high: float
+    clock_drop: float | None = None
+    throttles: int | None = None
+    temperature_rise_c: float | None = None

@@ -58,7 +58,7 @@ from insight_edge.documents.manifest import (
     Reference,
     Variant,
 )
-from insight_edge.documents.measured import Load, Mode, Percentile, WarmUp
+from insight_edge.documents.measured import Load, Mode, Percentile, Sustained, WarmUp
 from insight_edge.documents.profile import (
     Accelerator,
     Caches,
@@ -237,6 +237,18 @@ MEASUREMENT = Measurement(
         misses=12,
         waiting=1,
         woke_late_ms=0.125,
+    ),
+    sustained=Sustained(
+        duration_s=60.5,
+        iterations=30000,
+        first_ms=1.5,
+        last_ms=1.75,
+        ratio=1.125,
+        ratio_low=1.0625,
+        ratio_high=1.25,
+        clock_drop=0.125,
+        throttles=2,
+        temperature_rise_c=12.5,
     ),
     warm_up=WarmUp(calls=120, duration_s=0.25, steady=True),
     kind="bound",

@@ -193,6 +193,15 @@ def test_bench_pins_to_the_processors_that_are_named(folder: Path) -> None:
     assert from_plain(Measurement, found["measurement"]).threads == 1
 
 
+def test_bench_says_how_a_long_run_kept_its_speed(folder: Path) -> None:
+    (found,) = data(folder, "bench", "large", "--sustained", "1.5", *QUICK)
+    kept = from_plain(Measurement, found["measurement"]).sustained
+    assert kept is not None
+    assert 1.5 <= kept.duration_s < 5
+    assert kept.ratio_low <= kept.ratio <= kept.ratio_high
+    assert kept.iterations > 100
+
+
 def test_bench_lasts_as_long_as_it_is_told(folder: Path) -> None:
     (found,) = data(folder, "bench", "large", "--duration", "0.5", *QUICK[:4], "--no-strict")
     measurement = from_plain(Measurement, found["measurement"])

@@ -12,6 +12,7 @@ from insight_edge.cli.bench_flags import (
     percents_from,
     preparation_from,
     scenario_from_flags,
+    sustained_from,
 )
 from insight_edge.errors import ConfigurationError
 
@@ -66,6 +67,16 @@ def test_duration_is_some_seconds(seconds: float) -> None:
         duration_from(seconds, SINGLE_STREAM)
     assert duration_from(2.5, SINGLE_STREAM) == 2.5
     assert duration_from(None, SINGLE_STREAM) is None
+
+
+def test_sustained_run_is_some_seconds_without_a_rate() -> None:
+    assert sustained_from(None, scenario("server", rate=1.0)) is None
+    assert sustained_from(60.0, SINGLE_STREAM) == 60
+    for seconds in (0.0, -1.0, float("nan")):
+        with pytest.raises(ConfigurationError, match="--sustained is"):
+            sustained_from(seconds, SINGLE_STREAM)
+    with pytest.raises(ConfigurationError, match="not of --scenario server"):
+        sustained_from(5.0, scenario("server", rate=1.0))
 
 
 def test_more_queries_than_fit_into_memory_are_refused() -> None:
