@@ -11,6 +11,8 @@ import numpy as np
 from msgspec.structs import replace as replace_fields
 from numpy.typing import NDArray
 
+from insight_edge.bench.energy.meter import metered
+from insight_edge.bench.energy.sources import energy_sources
 from insight_edge.bench.interleave import Block, interleave
 from insight_edge.bench.measure import block_iterations
 from insight_edge.bench.noise import Reading, noise_between, read_noise
@@ -53,6 +55,7 @@ class Scheme:
             time. Without either it is 30 ms a round, or `USUAL_S` at a rate.
         least: queries of each in all, without either; with fewer a measurement is INVALID.
         sustained_s: how long each is then run alone, to see whether it keeps its speed.
+        energy_s: how long each is run alone for its energy to be read.
         threads: of the engine, as the subjects were started.
         bound: the machine is not of the profile's class, so latencies are bounds.
         percents: percentiles that were asked for; the usual ones, where supported, for none.
@@ -65,6 +68,7 @@ class Scheme:
     duration_s: float | None = None
     least: int = MIN_ITERATIONS
     sustained_s: float | None = None
+    energy_s: float | None = None
     threads: int
     bound: bool = False
     percents: tuple[float, ...] = ()
@@ -200,7 +204,20 @@ def _measurement(
         bound=scheme.bound,
         percents=scheme.percents,
     )
-    return measurement_from_blocks(rounds.latencies, taken)
+    return _with_energy(measurement_from_blocks(rounds.latencies, taken), subject, scheme)
+
+
+def _with_energy(measurement: Measurement, subject: SubjectProcess, scheme: Scheme) -> Measurement:
+    if scheme.energy_s is None:
+        return measurement
+    sources, absent = energy_sources()
+    size, rows = block_iterations(subject.loaded.call_s), subject.loaded.rows
+    found = sources and metered(lambda: len(subject.block(size)) * rows, sources, scheme.energy_s)
+    return replace_fields(
+        measurement,
+        energy=found,
+        energy_absent=tuple(f"{one.name}: {one.reason}" for one in absent),
+    )
 
 
 def _sustained(subject: SubjectProcess, duration_s: float | None) -> Sustained | None:

@@ -17,6 +17,7 @@ from insight_edge.cli.bench_flags import (
     percents_from,
     preparation_from,
     scenario_from_flags,
+    seconds_from,
     sustained_from,
 )
 from insight_edge.cli.bench_table import show_measurements
@@ -50,6 +51,7 @@ def bench(
     iterations: int | None = None,
     warmup: str = "auto",
     sustained: float | None = None,
+    energy: float | None = None,
     percentile: str | None = None,
     seed: int = 0,
     python: Path | None = None,
@@ -89,6 +91,8 @@ def bench(
             their level, and NOISY where they do not within 10 s.
         sustained: seconds that each bundle is then run alone; THROTTLED where it became slower
             with the clock, NOISY where it became so without.
+        energy: seconds that each bundle is then run alone for its energy to be read: from RAPL,
+            NVML, a Jetson's sensors or hwmon, what is taken idle subtracted.
         percentile: percentiles to tell, such as 90,99,99.9; INVALID where there are too few
             inferences for one. By default those of 90, 95, 99 and 99.9 that there are enough for.
         seed: of the order within rounds.
@@ -111,7 +115,11 @@ def bench(
         seed=seed,
         duration_s=duration_from(duration, asked),
     )
-    scheme = replace(scheme, sustained_s=sustained_from(sustained, asked))
+    scheme = replace(
+        scheme,
+        sustained_s=sustained_from(sustained, asked),
+        energy_s=seconds_from("--energy", energy),
+    )
     scheme = with_percentiles(replace(scheme, scenario=asked), percents)
     preparation = preparation_from(warmup, asked)
     if samples < 0:

@@ -75,10 +75,7 @@ def duration_from(seconds: float | None, scenario: Scenario) -> float | None:
     Raises:
         ConfigurationError: it is not, or more queries would be due than fit into memory.
     """
-    if seconds is not None and not 0 < seconds <= MAX_S:
-        raise ConfigurationError(
-            f"--duration is {seconds:g}, more than 0 and at most {MAX_S:g} seconds are needed"
-        )
+    seconds_from("--duration", seconds)
     due = (seconds or 0.0) * (scenario.rate_per_s or 0.0)
     if due > MAX_QUERIES:
         raise ConfigurationError(
@@ -101,9 +98,18 @@ def sustained_from(seconds: float | None, scenario: Scenario) -> float | None:
             f"--sustained is not of --scenario {scenario.name}",
             hint="a longer --duration shows how it does at a rate",
         )
-    if not 0 < seconds <= MAX_S:
+    return seconds_from("--sustained", seconds)
+
+
+def seconds_from(flag: str, seconds: float | None) -> float | None:
+    """Return the seconds that a flag says.
+
+    Raises:
+        ConfigurationError: they are no such time.
+    """
+    if seconds is not None and not 0 < seconds <= MAX_S:
         raise ConfigurationError(
-            f"--sustained is {seconds:g}, more than 0 and at most {MAX_S:g} seconds are needed"
+            f"{flag} is {seconds:g}, more than 0 and at most {MAX_S:g} seconds are needed"
         )
     return seconds
 

@@ -52,7 +52,19 @@ def _remarks(measurement: Measurement) -> list[str]:
     told = [f"{mode.at_ms:.3g} ms ({mode.share:.0%})" for mode in measurement.modes]
     modes = [f"two modes: {', '.join(told)}"] if told else []
     kept = [_kept(measurement.sustained)] if measurement.sustained else []
-    return [*measurement.reasons, *modes, *kept]
+    return [*measurement.reasons, *modes, *kept, *_energy(measurement)]
+
+
+def _energy(measurement: Measurement) -> list[str]:
+    """Return the energy of an inference by source; where there is none, what was looked for."""
+    if measurement.energy:
+        return [
+            f"{one.mj_per_inference:.3g} mJ an inference by {one.source}, "
+            f"{one.idle_w:.3g} W idle subtracted from {one.busy_w:.3g} W"
+            for one in measurement.energy
+        ]
+    absent = "; ".join(measurement.energy_absent)
+    return [f"energy is absent: {absent}"] if absent else []
 
 
 def _kept(found: Sustained) -> str:

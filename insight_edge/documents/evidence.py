@@ -8,7 +8,7 @@ from typing import Literal
 
 from insight_edge.documents.codec import Document, Versioned
 from insight_edge.documents.facts import Facts
-from insight_edge.documents.measured import Load, Mode, Percentile, Sustained, WarmUp
+from insight_edge.documents.measured import Energy, Load, Mode, Percentile, Sustained, WarmUp
 from insight_edge.documents.target import Target
 from insight_edge.documents.workload import Workload
 
@@ -88,6 +88,8 @@ class Measurement(Document, frozen=True, kw_only=True):
             another; None where they are due at a rate.
         load: what came of those; None where there is no rate.
         sustained: how a long run kept its speed; None where there was none.
+        energy: of an inference, one for each source; none where it was not asked for.
+        energy_absent: sources that were looked for in vain, each with the reason.
         kind: `measured`, or `bound` when the machine is not of the profile's own class.
         verdict: whether it may be used, with `reasons`.
     """
@@ -110,6 +112,8 @@ class Measurement(Document, frozen=True, kw_only=True):
     throughput_per_s: Interval | None = None
     load: Load | None = None
     sustained: Sustained | None = None
+    energy: tuple[Energy, ...] = ()
+    energy_absent: tuple[str, ...] = ()
     kind: Literal["measured", "bound"] = "measured"
     noise: Noise
     verdict: MeasurementVerdict

@@ -101,3 +101,21 @@ class Sustained(Document, frozen=True, kw_only=True):
     clock_drop: float | None = None
     throttles: int | None = None
     temperature_rise_c: float | None = None
+
+
+class Energy(Document, frozen=True, kw_only=True):
+    """What inferences took of one source, which says what it covers.
+
+    Attributes:
+        source: its name.
+        mj_per_inference: of a row, in millijoules; what the machine takes idle is subtracted.
+        idle_w, busy_w: power before the run and in it.
+        duration_s, inferences: of the run.
+    """
+
+    source: str
+    mj_per_inference: float
+    idle_w: float
+    busy_w: float
+    duration_s: float
+    inferences: int

@@ -58,7 +58,7 @@ from insight_edge.documents.manifest import (
     Reference,
     Variant,
 )
-from insight_edge.documents.measured import Load, Mode, Percentile, Sustained, WarmUp
+from insight_edge.documents.measured import Energy, Load, Mode, Percentile, Sustained, WarmUp
 from insight_edge.documents.profile import (
     Accelerator,
     Caches,
@@ -250,6 +250,17 @@ MEASUREMENT = Measurement(
         throttles=2,
         temperature_rise_c=12.5,
     ),
+    energy=(
+        Energy(
+            source="RAPL (package-0)",
+            mj_per_inference=12.5,
+            idle_w=3.5,
+            busy_w=9.25,
+            duration_s=2.5,
+            inferences=1200,
+        ),
+    ),
+    energy_absent=("NVML: no card",),
     warm_up=WarmUp(calls=120, duration_s=0.25, steady=True),
     kind="bound",
     noise=Noise(

@@ -202,6 +202,15 @@ def test_bench_says_how_a_long_run_kept_its_speed(folder: Path) -> None:
     assert kept.iterations > 100
 
 
+def test_bench_reads_energy_or_says_what_it_looked_for(folder: Path) -> None:
+    (found,) = data(folder, "bench", "small", "--energy", "0.4", *QUICK)
+    measurement = from_plain(Measurement, found["measurement"])
+    names = [one.source for one in measurement.energy] + list(measurement.energy_absent)
+    for name in ("RAPL", "NVML", "Jetson INA3221"):
+        assert any(told.startswith(name) for told in names)
+    assert all(one.duration_s >= 0.4 for one in measurement.energy)
+
+
 def test_bench_lasts_as_long_as_it_is_told(folder: Path) -> None:
     (found,) = data(folder, "bench", "large", "--duration", "0.5", *QUICK[:4], "--no-strict")
     measurement = from_plain(Measurement, found["measurement"])
@@ -251,6 +260,7 @@ def test_compare_exits_3_and_prints_when_it_cannot_tell(folder: Path) -> None:
         (["bench", "small", "--percentile", "100"], 2, "--percentile has '100'"),
         (["bench", "small", "--percentile", "90,p99"], 2, "--percentile has 'p99'"),
         (["bench", "small", "--duration", "0"], 2, "--duration is 0, more than 0"),
+        (["bench", "small", "--energy", "0"], 2, "--energy is 0"),
         (["bench", "small", "--scenario", "server"], 2, "--scenario server needs --rate"),
         (["bench", "small", "--scenario", "server", "--rate=-1"], 2, "--rate is -1"),
         (["bench", "small", "--period", "5"], 2, "--period is not of --scenario single-stream"),
