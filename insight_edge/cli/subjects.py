@@ -27,7 +27,7 @@ from insight_edge.documents.facts import EngineFacts
 from insight_edge.documents.result import BenchResult, artifact_digest
 from insight_edge.errors import ConfigurationError
 from insight_edge.runtime.loading import engine_facts
-from insight_edge.runtime.processor import usable_threads
+from insight_edge.runtime.processor import isa_extensions, usable_threads
 from insight_edge.stats.early_stopping import queries_needed
 
 ALL = "all"
@@ -51,11 +51,20 @@ def contender(bundle: Path, variant: str | None) -> Contender:
     """Return a variant of the bundle in a directory, the winner for None.
 
     Raises:
-        InputError: the bundle is malformed, or there is no such variant.
+        InputError: the bundle is malformed, there is no such variant, or it is for another
+            processor.
     """
     # The child compares the digests; here the manifest says what there is.
     opened = open_manifest(bundle, allow_unsigned=True)
-    return Contender(bundle=opened, variant=opened.variant(variant).name)
+    found = opened.variant(variant)
+    lacking = sorted(set(found.isa) - set(isa_extensions()))
+    if lacking:
+        raise ConfigurationError(
+            f"{bundle.name}/{found.name} is for another processor: this one has no "
+            f"{', '.join(lacking)}",
+            hint=f"the bundle was built for {opened.manifest.profile}: time it there",
+        )
+    return Contender(bundle=opened, variant=found.name)
 
 
 def contenders_of(bundle: Path, variants: Sequence[str]) -> tuple[Contender, ...]:

@@ -2,13 +2,16 @@
 """An engine of a few lines that a child process finds as it finds any other, by entry point.
 
 It computes `y = relu(x @ w + shift)` and `top = argmax(x @ w + shift)`. Where the
-variant's settings say so, one call misbehaves: `{"at": "7", "do": "die"}`.
+variant's settings say so, one call misbehaves, `{"at": "7", "do": "die"}`, every third one
+takes 500 us longer, `{"every": "3", "spin_us": "500"}`, or each one longer than the one before,
+`{"growing_us": "0.5"}`.
 """
 
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from itertools import count
 from typing import Any
@@ -46,9 +49,20 @@ class FakeSession:
         self._calls = count()
         self._at, self._do = int(settings.get("at", -1)), settings.get("do", "")
 
+        self._every, self._spin_us = (
+            int(settings.get("every", 0)),
+            float(settings.get("spin_us", 0)),
+        )
+        self._growing_us = float(settings.get("growing_us", 0))
+
     def infer(self, inputs: Arrays) -> dict[str, Array]:
-        if next(self._calls) == self._at:
+        call = next(self._calls)
+        if call == self._at:
             MISBEHAVIOURS[self._do]()
+        if self._every and call % self._every == 0:
+            _spin(self._spin_us)
+        if self._growing_us:
+            _spin(self._growing_us * call)
         return answers(inputs, self._weights)
 
     def close(self) -> None:
@@ -60,6 +74,12 @@ def answers(inputs: Arrays, weights: Array) -> dict[str, Array]:
     # einsum, because BLAS would start threads that nobody asked for.
     linear = np.einsum("nc,ck->nk", inputs["x"], weights) + inputs["shift"]
     return {"y": np.maximum(linear, 0), "top": np.argmax(linear, axis=1, keepdims=True)}
+
+
+def _spin(duration_us: float) -> None:
+    end = time.perf_counter_ns() + duration_us * 1e3
+    while time.perf_counter_ns() < end:
+        pass
 
 
 def _die() -> None:

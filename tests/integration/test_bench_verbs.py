@@ -15,7 +15,13 @@ from insight_edge.bench.results import read_results
 from insight_edge.bundle.npz import npz_from_arrays
 from insight_edge.documents.codec import from_plain
 from insight_edge.documents.evidence import Comparison, Measurement
-from tests.fakes.engine_bundles import onnx_artifact, rows_of, weights_of, write_engine_bundle
+from tests.fakes.engine_bundles import (
+    fake_artifact,
+    onnx_artifact,
+    rows_of,
+    weights_of,
+    write_engine_bundle,
+)
 
 pytest.importorskip("onnxruntime")
 
@@ -32,6 +38,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_engine_bundle(place / name, TOKEN, onnx_artifact(weights_of(0)), weights_of(0))
     large = weights_of(0, 1000, 1000)
     write_engine_bundle(place / "large", TOKEN, onnx_artifact(large), large, also=["twin"])
+    small = weights_of(0)
+    write_engine_bundle(place / "foreign", TOKEN, onnx_artifact(small), small, isa=("sve9",))
+    write_engine_bundle(place / "unknown", "nobody", fake_artifact(small), small)
     return place
 
 
@@ -253,6 +262,13 @@ def test_compare_exits_3_and_prints_when_it_cannot_tell(folder: Path) -> None:
     ("arguments", "code", "said"),
     [
         (["bench", "nowhere"], 2, "nowhere"),
+        (
+            ["bench", "foreign"],
+            2,
+            "foreign/onnxruntime-fp32 is for another processor: this one has",
+        ),
+        (["compare", "small", "foreign"], 2, "for another processor: this one has no sve9"),
+        (["bench", "unknown"], 4, "nobody"),
         (["bench", "small", "--variant", "other"], 2, "there is no variant 'other'"),
         (["bench", "small", "--threads", "0"], 2, "--threads is 0, at least 1 is needed"),
         (["bench", "small", "--rounds", "0"], 2, "--rounds is 0"),
