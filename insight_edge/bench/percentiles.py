@@ -35,7 +35,7 @@ def percentiles_of(blocks: Blocks, percents: Iterable[float]) -> tuple[Percentil
             at_most_ms=tail.at_most / 1e6,
         )
         for percent, tail in found
-        if tail is not None and np.isfinite(tail.at_most)
+        if tail is not None and np.isfinite(max(tail.high, tail.at_most))
     )
 
 
