@@ -45,7 +45,7 @@ def _noisy(noise: Noise, iterations: int) -> Iterator[str]:
     if noise.steal_share > MAX_STEAL_SHARE:
         yield f"the hypervisor took {noise.steal_share:.0%} of the time"
     if _over(noise.waited_share, MAX_WAITED_SHARE):
-        yield f"other programs had its processor for {noise.waited_share:.0%} of the time"
+        yield f"it waited for a processor {noise.waited_share:.0%} of the time"
     if _over(noise.major_faults, MAX_FAULT_SHARE * iterations):
         yield f"memory was read back from a disk {noise.major_faults} times"
     if _over(noise.memory_pressure, MAX_MEMORY_PRESSURE):

@@ -88,6 +88,7 @@ def emit_layers(variant: str, layers: Sequence[LayerFacts], output: Format) -> N
             "op": layer.op,
             "precision": layer.precision,
             "runs on": layer.placement,
+            "time us": layer.time_us,
             "fused": ", ".join(layer.parts),
         }
         for layer in layers

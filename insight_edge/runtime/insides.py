@@ -5,7 +5,8 @@ For those who ask why an answer is wrong or slow. Nothing of it is used while a
 model serves, and an engine that cannot tell has none of it.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from insight_edge.documents.codec import Document
 from insight_edge.documents.manifest import Variant
 from insight_edge.errors import ConfigurationError
 from insight_edge.transforms.executor import run
+
+PROFILED_RUNS, PROFILED_S = 20, 1.0
+"""Inferences that a profile is of, and how long a slow model is asked for it at most."""
 
 Arrays = Mapping[str, NDArray[Any]]
 Wanted = Mapping[str, Sequence[str]]
@@ -31,6 +35,7 @@ class LayerFacts(Document, frozen=True, kw_only=True):
             are.
         placement: provider, device or delegate that it runs on.
         parts: what of the artifact is fused into it, where the engine says.
+        time_us: of an inference, by the engine's own profiler; None where it has none.
     """
 
     name: str
@@ -38,6 +43,7 @@ class LayerFacts(Document, frozen=True, kw_only=True):
     precision: str
     placement: str
     parts: tuple[str, ...] = ()
+    time_us: float | None = None
 
 
 @runtime_checkable
@@ -71,6 +77,16 @@ class Making(Protocol):
     def made(self, bundle: Bundle, variant: Variant, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Return what every step makes of model inputs, in the order of execution."""
         ...
+
+
+def profiled(infer: Callable[[], object]) -> int:
+    """Infer as often as a profile takes, at least twice, and return how often that was."""
+    end = time.monotonic() + PROFILED_S
+    for done in range(1, PROFILED_RUNS + 1):
+        infer()
+        if done > 1 and time.monotonic() > end:
+            return done
+    return PROFILED_RUNS
 
 
 def first_known(wanted: Wanted, known: Sequence[str]) -> dict[str, str]:

@@ -40,10 +40,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     def region(self) -> str:
         """What the clock stands around, in words."""
         engine = "of the engine's session, without pre- and post-processing"
+        rows = "" if self.rows == 1 else f" of {self.rows} rows"
         if self.rate_per_s is not None:
-            return f"from when a query is due to its answer by one inference {engine}"
-        if self.rows == 1:
-            return f"one inference {engine}"
+            return f"from when a query is due to its answer by one inference{rows} {engine}"
+        if self.name == "single-stream":
+            return f"one inference{rows} {engine}"
         return f"{self.rows} rows, in one inference where the batch is free, {engine}"
 
 

@@ -13,16 +13,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from insight_edge.runtime.insides import Arrays, LayerFacts, Wanted, first_known
+from insight_edge.runtime.insides import Arrays, LayerFacts, Wanted, first_known, profiled
 
 GRAPH, NODE, NODE_OUTPUT, OUTPUT, VALUE_NAME = 7, 1, 2, 12, 1
 """Numbers of fields in onnx.proto."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _CONVERSIONS = frozenset({"QuantizeLinear", "DequantizeLinear", "Cast"})
-_KERNEL = "_kernel_time"
+_KERNEL, _RUN = "_kernel_time", "model_run"
 
 
 def tensors(
@@ -44,20 +45,36 @@ def tensors(
 def layers(
     model: Path, options: Any, providers: Sequence[str], inputs: Arrays
 ) -> tuple[LayerFacts, ...]:
-    """Return what is executed of a file, as ONNX Runtime's profile of one inference says."""
+    """Return what is executed of a file, as ONNX Runtime's profile of some inferences says.
+
+    What an inference executes is told by the first one; its times are medians over the others.
+    """
     import onnxruntime
 
     with TemporaryDirectory() as folder:
         options.enable_profiling = True
         options.profile_file_prefix = str(Path(folder) / "profile")
         session = onnxruntime.InferenceSession(str(model), options, providers=list(providers))
-        session.run(None, dict(inputs))
+        profiled(lambda: session.run(None, dict(inputs)))
         events = json.loads(Path(session.end_profiling()).read_text())
+    first, *others = _runs(events)
+    times = [[event["dur"] for event in run] for run in others if len(run) == len(first)]
+    medians = np.median(times, axis=0).tolist() if times else [None] * len(first)
     return tuple(
-        _facts(event["name"].removesuffix(_KERNEL), event["args"])
-        for event in events
-        if event.get("cat") == "Node" and event["name"].endswith(_KERNEL)
+        _facts(event["name"].removesuffix(_KERNEL), event["args"], time_us)
+        for event, time_us in zip(first, medians, strict=True)
     )
+
+
+def _runs(events: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Return the events of kernels by inference, the first of which is always there."""
+    runs: list[list[Mapping[str, Any]]] = [[]]
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith(_KERNEL):
+            runs[-1].append(event)
+        elif event.get("cat") == "Session" and event["name"] == _RUN:
+            runs.append([])
+    return runs[: max(1, len(runs) - 1)]
 
 
 def node_outputs(data: bytes) -> list[str]:
@@ -136,13 +153,14 @@ def _read_varint(data: memoryview, place: int) -> tuple[int, int]:
     raise ValueError("a number does not end")
 
 
-def _facts(name: str, told: Mapping[str, Any]) -> LayerFacts:
+def _facts(name: str, told: Mapping[str, Any], time_us: float | None) -> LayerFacts:
     op = str(told.get("op_name", ""))
     return LayerFacts(
         name=name,
         op=op,
         precision=precision(op, _dtypes(told, "input"), _dtypes(told, "output")),
         placement=str(told.get("provider", "")).removesuffix("ExecutionProvider"),
+        time_us=time_us,
     )
 
 

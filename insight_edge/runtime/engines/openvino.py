@@ -47,11 +47,11 @@ class OpenVinoEngine:
         inputs = [spec.name for spec in bundle.manifest.io.model_inputs]
         return OpenVinoSession(compiled, inputs, names, openvino.Tensor)
 
-    def layers(self, bundle: Bundle, variant: Variant, inputs: Tensors) -> tuple[LayerFacts, ...]:  # noqa: ARG002 (the compiled model tells without them)
+    def layers(self, bundle: Bundle, variant: Variant, inputs: Tensors) -> tuple[LayerFacts, ...]:
         """Return what the compiled model executes."""
         openvino, config = _import_openvino(), _config(variant, 1)
         with signal_stack_kept():
-            return openvino_insides.layers(openvino, bundle.file(variant.entry), config)
+            return openvino_insides.layers(openvino, bundle.file(variant.entry), config, inputs)
 
     def tensors(
         self, bundle: Bundle, variant: Variant, inputs: Tensors, wanted: Wanted

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from insight_edge.runtime.insides import Arrays, LayerFacts, Wanted, first_known
+from insight_edge.runtime.insides import Arrays, LayerFacts, Wanted, first_known, profiled
 
 SAME = 0.1
 """Share of an answer's size that may change: INT8 without its fusions rounds otherwise, while the
@@ -75,9 +75,17 @@ def _same(one: NDArray[Any], other: NDArray[Any]) -> bool:
     return error <= SAME * float(np.linalg.norm(one.ravel().astype(np.float64)))
 
 
-def layers(openvino: Any, model: Path, config: Mapping[str, str]) -> tuple[LayerFacts, ...]:
-    """Return what the compiled model executes."""
-    compiled = openvino.Core().compile_model(model, "CPU", dict(config))
+def layers(
+    openvino: Any, model: Path, config: Mapping[str, str], inputs: Arrays
+) -> tuple[LayerFacts, ...]:
+    """Return what the compiled model executes, with its times by OpenVINO's own counters."""
+    counting = {**config, "PERF_COUNT": "YES"}
+    compiled = openvino.Core().compile_model(model, "CPU", counting)
+    request = compiled.create_infer_request()
+    profiled(lambda: request.infer(dict(inputs)))
+    times_us = {
+        one.node_name: one.real_time.total_seconds() * 1e6 for one in request.get_profiling_info()
+    }
     devices = ", ".join(compiled.get_property("EXECUTION_DEVICES"))
     told = [(one, _plain(one)) for one in compiled.get_runtime_model().get_ordered_ops()]
     return tuple(
@@ -87,6 +95,7 @@ def layers(openvino: Any, model: Path, config: Mapping[str, str]) -> tuple[Layer
             precision=_precision(plain),
             placement=f"{devices} {plain.get('primitiveType', '')}".strip(),
             parts=tuple(filter(None, plain.get("originalLayersNames", "").split(","))),
+            time_us=times_us.get(one.get_friendly_name()),
         )
         for one, plain in told
         if plain.get("layerType") not in _NOT_EXECUTED

@@ -50,7 +50,7 @@ def test_machine_that_tells_nothing_leaves_no_doubt() -> None:
             "its control group was held back for 40% of the time",
         ),
         ({"steal_share": 0.2}, "NOISY", "the hypervisor took 20% of the time"),
-        ({"waited_share": 0.5}, "NOISY", "other programs had its processor for 50% of the time"),
+        ({"waited_share": 0.5}, "NOISY", "it waited for a processor 50% of the time"),
         ({"major_faults": 11}, "NOISY", "memory was read back from a disk 11 times"),
         ({"memory_pressure": 0.5}, "NOISY", "programs waited for memory 50% of the time"),
     ],

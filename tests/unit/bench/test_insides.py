@@ -56,6 +56,21 @@ def test_steps_are_told_with_precision_and_place(bundle: Path) -> None:
     assert {layer.precision for layer in layers} == {"fp32"}
 
 
+@pytest.mark.parametrize("token", ["onnxruntime", "openvino"])
+def test_time_of_steps_is_told_and_the_largest_is_of_the_most_work(
+    token: str, tmp_path: Path
+) -> None:
+    pytest.importorskip(token)
+    weights = weights_of(0, 1000, 1000)
+    write_engine_bundle(tmp_path / "b", token, onnx_artifact(weights), weights)
+    rows = model_rows(open_bundle(tmp_path / "b", allow_unsigned=True), 2)
+    layers = look_inside(tmp_path / "b", f"{token}-fp32", inputs=rows).layers
+    assert layers is not None
+    slowest = max(layers, key=lambda layer: layer.time_us or 0)
+    assert (slowest.time_us or 0) > 0
+    assert slowest.op in {"Gemm", "FusedMatMul", "MatMul", "FullyConnected"}
+
+
 def test_engine_that_cannot_tell_says_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
