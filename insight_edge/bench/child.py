@@ -10,12 +10,11 @@ carries replies alone.
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import distributions
-from itertools import cycle
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import msgspec
 import numpy as np
@@ -24,25 +23,20 @@ from numpy.typing import NDArray
 from insight_edge.bench import exchange
 from insight_edge.bench.felt import Feeler
 from insight_edge.bench.measure import time_block, warm_up
+from insight_edge.bench.queries import asking, batches_of, queries_of
 from insight_edge.bench.scenarios.serving import serve
 from insight_edge.bench.warming import warm_up_for
 from insight_edge.bundle.lifeline import die_with
 from insight_edge.bundle.npz import arrays_from_npz, npz_from_arrays
-from insight_edge.bundle.open import Bundle, open_bundle
+from insight_edge.bundle.open import open_bundle
 from insight_edge.documents.measured import WarmUp
-from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import InferenceFailedError, InsightEdgeError, StorageError
-from insight_edge.runtime.boundary import Boundary
 from insight_edge.runtime.loading import load_session
-from insight_edge.runtime.seam import Session
-from insight_edge.transforms.executor import run
 
 BATCH_ROWS = 64
 """Rows a call of `answer` where the batch is free."""
 
 Arrays = dict[str, NDArray[Any]]
-Batches = tuple[Arrays, ...]
-"""A query: one batch, or as many as its rows take."""
 
 
 def main(setup: exchange.Setup) -> None:
@@ -76,18 +70,22 @@ class Subject:
 
     def __init__(self, setup: exchange.Setup) -> None:
         self._bundle = open_bundle(setup.bundle, allow_unsigned=True)
-        queries, rows = _queries(self._bundle, setup.inputs, setup.preparation.rows)
+        given = self._bundle.golden().inputs if setup.inputs is None else _read(setup.inputs)
+        with _wrapping():
+            queries, rows = queries_of(self._bundle, given, setup.preparation.rows)
         self._feeler = Feeler()
         variant = self._bundle.variant(setup.variant)
+        before_bytes = _memory_bytes("VmRSS")
         start = time.perf_counter()
         self._session = load_session(self._bundle, variant, threads=setup.threads)
         load_ms = (time.perf_counter() - start) * 1e3
-        self._call, self._queries = _asking(self._session, queries)
+        self._call, self._queries = asking(self._session, queries)
         with _wrapping():
             first_ns = time_block(self._call, self._queries, 1)[0]
             warmed, call_s = self._warmed(setup)
         self.loaded = exchange.Loaded(
             rows=rows,
+            before_bytes=before_bytes,
             load_ms=load_ms,
             first_ms=float(first_ns) / 1e6,
             call_s=call_s,
@@ -111,7 +109,7 @@ class Subject:
                 return self._serve(order)
         except OSError as error:
             raise StorageError(f"the child cannot exchange arrays: {error}") from error
-        usage = exchange.Usage(peak_rss_bytes=_peak_rss_bytes(), felt=self._feeler.felt())
+        usage = exchange.Usage(peak_rss_bytes=_memory_bytes("VmHWM"), felt=self._feeler.felt())
         if order.anew:
             self._feeler = Feeler()
         return usage
@@ -141,71 +139,15 @@ class Subject:
     def _answer(self, inputs: Path, outputs: Path) -> exchange.Done:
         specs = self._bundle.manifest.io.model_inputs
         with _wrapping():
-            parts = [self._session.infer(p) for p in _batches(_read(inputs), specs, BATCH_ROWS)]
+            parts = [self._session.infer(p) for p in batches_of(_read(inputs), specs, BATCH_ROWS)]
         merged = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         outputs.write_bytes(npz_from_arrays(merged))
         return exchange.Done()
 
 
-def _asking(
-    session: Session, queries: list[Batches]
-) -> tuple[Callable[[Any], object], Iterator[Any]]:
-    """Return a call and queries without end for it; of one batch each, nothing stands between."""
-    if len(queries[0]) == 1:
-        return session.infer, cycle([query[0] for query in queries])
-
-    def ask(query: Batches) -> None:
-        for batch in query:
-            session.infer(batch)
-
-    return ask, cycle(queries)
-
-
-def _queries(bundle: Bundle, inputs: str | None, rows: int) -> tuple[list[Batches], int]:
-    """Return queries to ask, and how many rows each has; together they hold every row.
-
-    Rows pass the check and the `pre` that a caller's inputs pass on the device. They
-    are copied: files give read-only arrays, which some engines copy at every call.
-    """
-    manifest = bundle.manifest
-    given = bundle.golden().inputs if inputs is None else _read(Path(inputs))
-    size = _fixed_size(manifest.io.inputs) or rows
-    boundary, per_query = Boundary(manifest.io.inputs), -(-rows // size)
-    batches = []
-    for batch in _batches(_filled(given, size * per_query), manifest.io.inputs, size):
-        boundary.rows(batch)
-        with _wrapping():
-            tensors = run(manifest.pre, batch)
-        batches.append({spec.name: tensors[spec.name].copy() for spec in manifest.io.model_inputs})
-    starts = range(0, len(batches), per_query)
-    return [tuple(batches[at : at + per_query]) for at in starts], size * per_query
-
-
-def _filled(rows: Arrays, multiple: int) -> Arrays:
-    """Return rows again from the first on until there are a multiple of so many."""
-    count = len(next(iter(rows.values())))
-    if count % multiple == 0:
-        return rows
-    filled = np.arange(-(-count // multiple) * multiple) % count
-    return {name: array[filled] if len(array) == count else array for name, array in rows.items()}
-
-
-def _batches(rows: Arrays, specs: tuple[TensorSpec, ...], free: int) -> Iterator[Arrays]:
-    """Yield rows in batches of the size that is fixed, or of `free`."""
-    size = _fixed_size(specs) or free
-    for start in range(0, len(next(iter(rows.values()))), size):
-        yield {name: array[start : start + size] for name, array in rows.items()}
-
-
-def _fixed_size(specs: tuple[TensorSpec, ...]) -> int | None:
-    """Return how many rows a batch has, None where that is free."""
-    sizes = [spec.shape[0] for spec in specs if spec.shape]
-    return next((fixed for fixed in sizes if isinstance(fixed, int)), None)
-
-
-def _read(path: Path) -> Arrays:
+def _read(path: str | Path) -> Arrays:
     return arrays_from_npz(
-        path.read_bytes(), max_bytes=exchange.MAX_ARRAYS_BYTES, max_arrays=exchange.MAX_ARRAYS
+        Path(path).read_bytes(), max_bytes=exchange.MAX_ARRAYS_BYTES, max_arrays=exchange.MAX_ARRAYS
     )
 
 
@@ -223,10 +165,10 @@ def _wrapping() -> Iterator[None]:
         ) from error
 
 
-def _peak_rss_bytes() -> int:
-    """Return the most memory this program had; `getrusage` counts what forked it as well."""
+def _memory_bytes(name: Literal["VmHWM", "VmRSS"]) -> int:
+    """Return the most memory this program had, or has; `getrusage` counts what forked it too."""
     for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
     return 0
 

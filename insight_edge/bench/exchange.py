@@ -96,6 +96,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
     """Reply to the setup.
 
     Attributes:
+        before_bytes: of memory, before the engine and the artifact were loaded.
         load_ms: from the checked bundle to a session.
         first_ms: of the first inference.
         rows: of a query.
@@ -104,6 +105,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True, tag="loaded"):
         warm_up: what that took, where the setup says how long.
     """
 
+    before_bytes: int = 0
     load_ms: float
     first_ms: float
     rows: int = 1

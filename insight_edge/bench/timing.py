@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time subjects interleaved, and say of each how fast it is and whether that may be used."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -11,25 +10,18 @@ import numpy as np
 from msgspec.structs import replace as replace_fields
 from numpy.typing import NDArray
 
-from insight_edge.bench.energy.meter import metered
-from insight_edge.bench.energy.sources import energy_sources
+from insight_edge.bench.alone import run_alone
 from insight_edge.bench.interleave import Block, interleave
 from insight_edge.bench.measure import block_iterations
+from insight_edge.bench.measurement import Taken, answered_blocks, measurement_from_blocks
 from insight_edge.bench.noise import Reading, noise_between, read_noise
 from insight_edge.bench.scenarios.in_turn import serve_in_turn
 from insight_edge.bench.scenarios.load import load_of
 from insight_edge.bench.scenarios.scenario import SINGLE_STREAM, Scenario
 from insight_edge.bench.subject import SubjectProcess
-from insight_edge.bench.sustained import sustained_doubts, sustained_of
-from insight_edge.bench.verdict import (
-    MIN_ITERATIONS,
-    Taken,
-    answered_blocks,
-    measurement_from_blocks,
-    round_spread,
-)
+from insight_edge.bench.verdict import MIN_ITERATIONS, round_spread
 from insight_edge.documents.evidence import Measurement
-from insight_edge.documents.measured import Load, Sustained
+from insight_edge.documents.measured import Load
 
 USUAL_S = 10.0
 """Of a scenario with a rate: half a second a round, in which a queue settles."""
@@ -184,7 +176,7 @@ def _measurement(
     scheme: Scheme,
 ) -> Measurement:
     usage, loaded = subject.usage(), subject.loaded
-    sustained = _sustained(subject, scheme.sustained_s)
+    alone = run_alone(subject, sustained_s=scheme.sustained_s, energy_s=scheme.energy_s)
     noise = noise_between(
         *readings,
         felt=usage.felt,
@@ -196,39 +188,12 @@ def _measurement(
         load_ms=loaded.load_ms,
         first_ms=loaded.first_ms,
         peak_rss_bytes=usage.peak_rss_bytes,
+        engine_bytes=max(0, usage.peak_rss_bytes - loaded.before_bytes),
         noise=noise,
         warm_up=loaded.warm_up,
         load=rounds.load,
-        sustained=sustained,
-        doubts=sustained_doubts(sustained) if scheme.sustained_s else (),
+        alone=alone,
         bound=scheme.bound,
         percents=scheme.percents,
     )
-    return _with_energy(measurement_from_blocks(rounds.latencies, taken), subject, scheme)
-
-
-def _with_energy(measurement: Measurement, subject: SubjectProcess, scheme: Scheme) -> Measurement:
-    if scheme.energy_s is None:
-        return measurement
-    sources, absent = energy_sources()
-    size, rows = block_iterations(subject.loaded.call_s), subject.loaded.rows
-    found = sources and metered(lambda: len(subject.block(size)) * rows, sources, scheme.energy_s)
-    return replace_fields(
-        measurement,
-        energy=found,
-        energy_absent=tuple(f"{one.name}: {one.reason}" for one in absent),
-    )
-
-
-def _sustained(subject: SubjectProcess, duration_s: float | None) -> Sustained | None:
-    """Ask a subject alone for so long, and return how it kept its speed."""
-    if duration_s is None:
-        return None
-    size, blocks = block_iterations(subject.loaded.call_s), list[Block]()
-    subject.usage(anew=True)
-    before = read_noise()
-    while time.monotonic() - before.at_s < duration_s:
-        blocks.append(subject.block(size))
-    felt, after = subject.usage().felt, read_noise()
-    noise = noise_between(before, after, felt=felt, round_spread=round_spread(blocks))
-    return sustained_of(blocks, after.at_s - before.at_s, noise)
+    return measurement_from_blocks(rounds.latencies, taken)

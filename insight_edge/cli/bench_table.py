@@ -98,11 +98,16 @@ def _row(one: Contender, measurement: Measurement, percents: Sequence[float]) ->
         "first ms": measurement.first_ms,
         "load ms": measurement.load_ms,
         "RSS MiB": round(measurement.peak_rss_bytes / MIB, 1),
+        "engine MiB": _mebibytes(measurement.engine_bytes),
         "inferences" if measurement.rows == 1 else "queries": measurement.iterations,
         "warm-up s": warm_up.duration_s if warm_up else None,
         "verdict": measurement.verdict,
         "why": "; ".join(measurement.reasons) or "-",
     }
+
+
+def _mebibytes(length: int | None) -> float | None:
+    return None if length is None else round(length / MIB, 1)
 
 
 def _of_scenario(measurement: Measurement) -> dict[str, Any]:

@@ -83,6 +83,7 @@ class Measurement(Document, frozen=True, kw_only=True):
         percentiles: the same, each with its interval.
         modes: two, where latencies gather around two; none for one.
         peak_rss_bytes: of the measuring process.
+        engine_bytes: of these, what came with the engine and the artifact; None where not told.
         warm_up: what was left out before; None where it was not told.
         throughput_per_s: rows answered in a second of the timed region, where queries follow one
             another; None where they are due at a rate.
@@ -108,6 +109,7 @@ class Measurement(Document, frozen=True, kw_only=True):
     load_ms: float
     first_ms: float
     peak_rss_bytes: int
+    engine_bytes: int | None = None
     warm_up: WarmUp | None = None
     throughput_per_s: Interval | None = None
     load: Load | None = None

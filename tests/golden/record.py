@@ -224,6 +224,7 @@ MEASUREMENT = Measurement(
     load_ms=30.0,
     first_ms=9.5,
     peak_rss_bytes=1 << 27,
+    engine_bytes=1 << 26,
     throughput_per_s=Interval(value=640.0, low=600.0, high=680.0, confidence=0.9),
     load=Load(
         rate_per_s=30.0,

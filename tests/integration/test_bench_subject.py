@@ -115,6 +115,8 @@ def test_subjects_timed_together_have_a_measurement_each(bundle: Path) -> None:
         assert (timed.measurement.iterations, timed.measurement.rounds) == (102, 6)
         assert list(timed.measurement.percentiles_ms) == ["p90"]
         assert timed.measurement.peak_rss_bytes > 10 * MIB
+        assert timed.measurement.engine_bytes is not None
+        assert MIB < timed.measurement.engine_bytes < timed.measurement.peak_rss_bytes
         assert timed.measurement.verdict in {"VALID", "NOISY", "THROTTLED"}
 
 

@@ -11,16 +11,15 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from insight_edge.bench.disturbance import MAX_CLOCK_DROP, MAX_STEAL_SHARE
+from insight_edge.bench.measurement import Taken, measurement_from_blocks
 from insight_edge.bench.scenarios.scenario import Scenario
 from insight_edge.bench.verdict import (
     MAX_INTERVAL_SHARE,
     MIN_ITERATIONS,
     MIN_LAUNCHES,
     MIN_ROUNDS,
-    Taken,
     comparison_from_launches,
     judge,
-    measurement_from_blocks,
     round_spread,
 )
 from insight_edge.documents.evidence import Comparison, Interval, Measurement, Noise
