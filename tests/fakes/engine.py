@@ -4,9 +4,10 @@
 It computes `y = relu(x @ w + shift)` and `top = argmax(x @ w + shift)`. Where the
 variant's settings say so, one call misbehaves, `{"at": "7", "do": "die"}`, every third one
 takes 500 us longer, `{"every": "3", "spin_us": "500"}`, or each one longer than the one before,
-`{"growing_us": "0.5"}`.
+`{"growing_us": "0.5"}`. `{"evicted": "1"}` has it find its artifact evicted from memory, each time.
 """
 
+import mmap
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Mapping
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,14 +40,18 @@ class FakeEngine:
 
     def load(self, bundle: Bundle, variant: Variant, *, threads: int) -> "FakeSession":
         del threads
-        return FakeSession(np.load(bundle.file(variant.entry)), variant.settings)
+        path = bundle.file(variant.entry)
+        evicted = Evicted(path) if "evicted" in variant.settings else None
+        return FakeSession(np.load(path), variant.settings, evicted)
 
 
 class FakeSession:
     """One loaded matrix."""
 
-    def __init__(self, weights: Array, settings: Mapping[str, str]) -> None:
-        self._weights = weights
+    def __init__(
+        self, weights: Array, settings: Mapping[str, str], evicted: "Evicted | None" = None
+    ) -> None:
+        self._weights, self._evicted = weights, evicted
         self._calls = count()
         self._at, self._do = int(settings.get("at", -1)), settings.get("do", "")
 
@@ -61,12 +67,28 @@ class FakeSession:
             MISBEHAVIOURS[self._do]()
         if self._every and call % self._every == 0:
             _spin(self._spin_us)
+        if self._evicted:
+            self._evicted.read_back()
         if self._growing_us:
             _spin(self._growing_us * call)
         return answers(inputs, self._weights)
 
     def close(self) -> None:
         del self._weights
+
+
+class Evicted:
+    """A file whose pages the kernel is told to forget, and that is then read by its mapping."""
+
+    def __init__(self, path: Path) -> None:
+        self._fd = os.open(path, os.O_RDONLY)
+        os.fsync(self._fd)
+        self._pages = mmap.mmap(self._fd, 0, prot=mmap.PROT_READ)
+
+    def read_back(self) -> int:
+        self._pages.madvise(mmap.MADV_DONTNEED)
+        os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        return self._pages[0]
 
 
 def answers(inputs: Arrays, weights: Array) -> dict[str, Array]:

@@ -8,6 +8,7 @@ a machine is quiet: others may be at work on it.
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from insight_edge.bench.subject import SubjectProcess
 from insight_edge.bench.timing import Scheme, Timed, time_subjects
 from insight_edge.documents.codec import from_plain
 from insight_edge.documents.evidence import Measurement
+from tests.fakes.engine import Evicted
 from tests.fakes.engine_bundles import install_fake_engine, write_fake_bundle
 
 EDGE = Path(sys.executable).with_name("insight-edge")
@@ -99,6 +101,21 @@ def test_model_that_gets_slower_and_slower_is_never_steady(tmp_path: Path) -> No
     found = timed(tmp_path / "b", {"growing_us": "2"}, warm_up_s=0.5).measurement
     assert found.verdict == "NOISY"
     assert any("not steady after" in reason for reason in found.reasons)
+
+
+def test_model_that_does_not_stay_in_memory_is_noisy(tmp_path: Path) -> None:
+    """As where memory runs short: its file is dropped from memory before every inference."""
+    probe = tmp_path / "probe"
+    probe.write_bytes(bytes(4096))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_majflt
+    Evicted(probe).read_back()
+    if resource.getrusage(resource.RUSAGE_SELF).ru_majflt == before:
+        pytest.skip(f"no file of {tmp_path} leaves memory: it lies in memory itself")
+    found = timed(tmp_path / "b", {"evicted": "1"}).measurement
+    assert found.noise.major_faults is not None
+    assert found.noise.major_faults > 100
+    assert found.verdict in {"NOISY", "THROTTLED"}
+    assert found.verdict == "THROTTLED" or any("from a disk" in r for r in found.reasons)
 
 
 def test_clock_of_day_that_jumps_changes_nothing(tmp_path: Path) -> None:
