@@ -19,6 +19,7 @@ from insight_edge.cli.bench_flags import (
     scenario_from_flags,
     seconds_from,
     sustained_from,
+    threads_from,
 )
 from insight_edge.cli.bench_table import show_measurements
 from insight_edge.cli.screen import Format
@@ -111,9 +112,9 @@ def bench(
     scheme = scheme_from_flags(
         rounds=rounds,
         iterations=iterations,
-        threads=threads or (min(len(pinned), usable_threads()) if pinned else threads),
+        threads=threads_from(threads, pinned, usable_threads()),
         seed=seed,
-        duration_s=duration_from(duration, asked),
+        duration_s=duration_from(duration, asked, iterations),
     )
     scheme = replace(
         scheme,
@@ -144,11 +145,14 @@ def refuse_doubtful(measured: Sequence[tuple[str, Measurement]]) -> None:
         MeasurementError: there is one.
     """
     doubtful = [one for one in measured if one[1].verdict != "VALID"]
+    quieter = "use a quieter machine or more --rounds"
+    if any(found.verdict == "INVALID" for _, found in doubtful):
+        quieter = "ask for more --rounds, --iterations or --duration, or for a lower --rate"
     if doubtful:
         told = "; ".join(
             f"{label}: {found.verdict}: {', '.join(found.reasons)}" for label, found in doubtful
         )
         raise MeasurementError(
             f"{len(doubtful)} of {len(measured)} measurements are not VALID: {told}",
-            hint="use a quieter machine or more --rounds; --no-strict takes them as they are",
+            hint=f"{quieter}; --no-strict takes them as they are",
         )

@@ -14,6 +14,8 @@ from insight_edge.bench.scenarios.scenario import (
     Name,
     Scenario,
 )
+from insight_edge.bench.timing import USUAL_S
+from insight_edge.bench.verdict import MIN_ITERATIONS
 from insight_edge.bench.warming import CAP_S
 from insight_edge.errors import ConfigurationError
 
@@ -69,20 +71,38 @@ def scenario_from_flags(
     )
 
 
-def duration_from(seconds: float | None, scenario: Scenario) -> float | None:
+def duration_from(
+    seconds: float | None, scenario: Scenario, iterations: int | None
+) -> float | None:
     """Return a duration that can be meant.
 
     Raises:
-        ConfigurationError: it is not, or more queries would be due than fit into memory.
+        ConfigurationError: it is not, or so many queries at this rate take more than a day or
+            more memory than there is.
     """
     seconds_from("--duration", seconds)
-    due = (seconds or 0.0) * (scenario.rate_per_s or 0.0)
-    if due > MAX_QUERIES:
+    if scenario.rate_per_s is None:
+        return seconds
+    usual_s = USUAL_S if iterations is None else 0.0
+    asked = MIN_ITERATIONS if iterations is None and seconds is None else iterations or 0
+    lasting_s = max(seconds or usual_s, asked / scenario.rate_per_s)
+    if lasting_s > MAX_S:
         raise ConfigurationError(
-            f"{due:.3g} queries would be due, at most {MAX_QUERIES} are asked",
+            f"{asked} queries at {scenario.rate_per_s:.3g} a second take more than a day",
+            hint="--duration says how long they are asked",
+        )
+    if lasting_s * scenario.rate_per_s > MAX_QUERIES:
+        raise ConfigurationError(
+            f"{lasting_s * scenario.rate_per_s:.3g} queries would be due, at most {MAX_QUERIES} "
+            "are asked",
             hint="a shorter --duration, or a lower rate",
         )
     return seconds
+
+
+def threads_from(threads: int | None, cpus: Collection[int], usable: int) -> int | None:
+    """Return how many threads are asked for; one a processor where some are named."""
+    return min(len(cpus), usable) if threads is None and cpus else threads
 
 
 def sustained_from(seconds: float | None, scenario: Scenario) -> float | None:

@@ -13,6 +13,7 @@ from insight_edge.cli.bench_flags import (
     preparation_from,
     scenario_from_flags,
     sustained_from,
+    threads_from,
 )
 from insight_edge.errors import ConfigurationError
 
@@ -64,9 +65,9 @@ def test_flag_that_cannot_be_meant_is_one_line(
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 1e6, float("nan"), float("inf")])
 def test_duration_is_some_seconds(seconds: float) -> None:
     with pytest.raises(ConfigurationError, match="--duration is"):
-        duration_from(seconds, SINGLE_STREAM)
-    assert duration_from(2.5, SINGLE_STREAM) == 2.5
-    assert duration_from(None, SINGLE_STREAM) is None
+        duration_from(seconds, SINGLE_STREAM, None)
+    assert duration_from(2.5, SINGLE_STREAM, None) == 2.5
+    assert duration_from(None, SINGLE_STREAM, None) is None
 
 
 def test_sustained_run_is_some_seconds_without_a_rate() -> None:
@@ -79,9 +80,36 @@ def test_sustained_run_is_some_seconds_without_a_rate() -> None:
         sustained_from(5.0, scenario("server", rate=1.0))
 
 
-def test_more_queries_than_fit_into_memory_are_refused() -> None:
-    with pytest.raises(ConfigurationError, match="1e\\+09 queries would be due"):
-        duration_from(1000.0, scenario("server", rate=1e6))
+@pytest.mark.parametrize(
+    ("rate", "seconds", "iterations", "said"),
+    [
+        (1e6, 1000.0, None, "1e+09 queries would be due"),
+        (1e9, None, None, "1e+10 queries would be due"),
+        (5.0, None, 10**8, "take more than a day"),
+        (1e6, None, 10**8, "1e+08 queries would be due"),
+        (1e-6, None, None, "50 queries at 1e-06 a second take more than a day"),
+        (100.0, 10.0, None, None),
+        (0.01, 100.0, None, None),
+        (100.0, None, None, None),
+    ],
+)
+def test_schedule_that_nobody_can_wait_for_or_hold_is_refused(
+    rate: float, seconds: float | None, iterations: int | None, said: str | None
+) -> None:
+    server = scenario("server", rate=rate)
+    if said is None:
+        assert duration_from(seconds, server, iterations) == seconds
+        return
+    with pytest.raises(ConfigurationError) as caught:
+        duration_from(seconds, server, iterations)
+    assert said in str(caught.value)
+
+
+def test_threads_are_one_for_each_processor_that_is_named() -> None:
+    assert threads_from(None, (), 4) is None
+    assert threads_from(None, (0, 2), 4) == 2
+    assert threads_from(None, (0, 1, 2), 2) == 2
+    assert threads_from(0, (0, 2), 4) == 0
 
 
 def test_cpus_are_numbers_and_ranges() -> None:
