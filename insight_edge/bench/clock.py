@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The clock of the processor that a thread runs on: not of time, but of its work."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from insight_edge.runtime.cgroup import ROOT, read_text
@@ -27,9 +26,33 @@ def read_clock(root: Path = ROOT) -> Clock | None:
     return (processor, int(khz) * 1e3) if khz.isdigit() and int(khz) else None
 
 
-def clock_drop(clocks: Iterable[Clock]) -> float | None:
-    """Return 1 - slowest/fastest of the processor whose clock fell most; None without clocks."""
-    by_processor: dict[int, list[float]] = {}
-    for processor, clock_hz in clocks:
-        by_processor.setdefault(processor, []).append(clock_hz)
-    return max((1 - min(seen) / max(seen) for seen in by_processor.values()), default=None)
+class ClockRange:
+    """The clocks that were seen, processor by processor."""
+
+    def __init__(self) -> None:
+        self._ends: dict[int, tuple[float, float]] = {}
+        self._sum_hz, self._count = 0.0, 0
+
+    def add(self, clock: Clock | None) -> None:
+        """Add one that was seen; None for one that is not told."""
+        if clock is None:
+            return
+        processor, hertz = clock
+        slowest, fastest = self._ends.get(processor, (hertz, hertz))
+        self._ends[processor] = min(slowest, hertz), max(fastest, hertz)
+        self._sum_hz, self._count = self._sum_hz + hertz, self._count + 1
+
+    @property
+    def drop(self) -> float | None:
+        """1 - slowest/fastest of the processor whose clock fell most; None without clocks."""
+        return max(
+            (1 - slowest / fastest for slowest, fastest in self._ends.values()), default=None
+        )
+
+    @property
+    def range_hz(self) -> tuple[float, float, float] | None:
+        """Slowest, mean and fastest of all; None without clocks."""
+        if not self._ends:
+            return None
+        slowest, fastest = zip(*self._ends.values(), strict=True)
+        return min(slowest), self._sum_hz / self._count, max(fastest)

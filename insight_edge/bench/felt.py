@@ -8,13 +8,13 @@ None. Whether it was too much is decided by `bench.disturbance`.
 
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from insight_edge.bench.clock import Clock, clock_drop, read_clock
+from insight_edge.bench.clock import ClockRange, read_clock
 from insight_edge.runtime.cgroup import ROOT, held_back_s, read_text
 
 
@@ -41,15 +41,25 @@ class Felt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Counters(msgspec.Struct, frozen=True):
-    at_s: float
-    switches: int
-    major_faults: int
-    waited_s: float | None
-    held_back_s: float | None
+    at_s: float = 0.0
+    switches: int = 0
+    major_faults: int = 0
+    waited_s: float | None = 0.0
+    held_back_s: float | None = 0.0
+
+    def risen_by(self, before: "_Counters", after: "_Counters") -> "_Counters":
+        """Return these and what two readings differ by; what one does not know is not known."""
+        return _Counters(
+            at_s=self.at_s + after.at_s - before.at_s,
+            switches=self.switches + after.switches - before.switches,
+            major_faults=self.major_faults + after.major_faults - before.major_faults,
+            waited_s=_risen(self.waited_s, before.waited_s, after.waited_s),
+            held_back_s=_risen(self.held_back_s, before.held_back_s, after.held_back_s),
+        )
 
 
 class Feeler:
-    """Adds up what blocks felt.
+    """Adds up what blocks felt, in a memory that does not grow with them.
 
     Args:
         root: where `/proc` and `/sys` are looked for.
@@ -57,29 +67,30 @@ class Feeler:
 
     def __init__(self, root: Path = ROOT) -> None:
         self._root = root
-        self._blocks: list[tuple[_Counters, _Counters]] = []
-        self._clocks: list[Clock] = []
+        self._sums: _Counters | None = None
+        self._clocks = ClockRange()
 
     @contextmanager
     def during(self) -> Iterator[None]:
         """Note what is felt until the block ends; one that fails is not noted."""
         before = self._read()
         yield
-        self._blocks.append((before, self._read()))
-        self._clocks += filter(None, [read_clock(self._root)])
+        self._sums = (self._sums or _Counters()).risen_by(before, self._read())
+        self._clocks.add(read_clock(self._root))
 
     def felt(self) -> Felt:
         """Return the sums until now."""
-        clocks = [hertz for _, hertz in self._clocks]
-        ends = self._blocks
+        sums = self._sums
+        if sums is None:
+            return Felt()
         return Felt(
-            timed_s=sum(after.at_s - before.at_s for before, after in ends),
-            switches=sum(after.switches - before.switches for before, after in ends),
-            major_faults=sum(after.major_faults - before.major_faults for before, after in ends),
-            waited_s=_sum([(before.waited_s, after.waited_s) for before, after in ends]),
-            held_back_s=_sum([(before.held_back_s, after.held_back_s) for before, after in ends]),
-            clock_drop=clock_drop(self._clocks),
-            clocks_hz=(min(clocks), sum(clocks) / len(clocks), max(clocks)) if clocks else None,
+            timed_s=sums.at_s,
+            switches=sums.switches,
+            major_faults=sums.major_faults,
+            waited_s=sums.waited_s,
+            held_back_s=sums.held_back_s,
+            clock_drop=self._clocks.drop,
+            clocks_hz=self._clocks.range_hz,
         )
 
     def _read(self) -> _Counters:
@@ -93,15 +104,13 @@ class Feeler:
         )
 
 
+def _risen(total: float | None, before: float | None, after: float | None) -> float | None:
+    if total is None or before is None or after is None:
+        return None
+    return total + after - before
+
+
 def _waited_s(root: Path) -> float | None:
     """Return how long this thread has waited for a processor since it began."""
     words = (read_text(root / "proc/thread-self/schedstat") or "").split()
     return int(words[1]) / 1e9 if len(words) == 3 and words[1].isdigit() else None
-
-
-def _sum(ends: Sequence[tuple[float | None, float | None]]) -> float | None:
-    """Return the sum of differences; None where one of them is not known, or there is none."""
-    known = [(before, after) for before, after in ends if before is not None and after is not None]
-    if not ends or len(known) < len(ends):
-        return None
-    return sum(after - before for before, after in known)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from insight_edge.bench.clock import clock_drop, read_clock
+from insight_edge.bench.clock import Clock, ClockRange, read_clock
 
 
 def write(root: Path, name: str, text: str) -> None:
@@ -33,8 +33,20 @@ def test_clock_of_this_machine_can_be_read() -> None:
     assert clock is None or clock[1] > 1e6
 
 
+def seen(clocks: list[Clock]) -> ClockRange:
+    found = ClockRange()
+    for clock in [*clocks, None]:
+        found.add(clock)
+    return found
+
+
 def test_clock_drop_compares_a_processor_with_itself() -> None:
     little_and_big = [(0, 1.8e9), (4, 2.4e9), (0, 1.8e9), (4, 2.4e9)]
-    assert clock_drop(little_and_big) == 0
-    assert clock_drop([*little_and_big, (4, 1.2e9)]) == 0.5
-    assert clock_drop([]) is None
+    assert seen(little_and_big).drop == 0
+    assert seen([*little_and_big, (4, 1.2e9)]).drop == 0.5
+    assert seen([]).drop is None
+
+
+def test_range_is_of_all_processors_and_the_mean_of_all_readings() -> None:
+    assert seen([(0, 1e9), (0, 2e9), (1, 3e9)]).range_hz == (1e9, 2e9, 3e9)
+    assert seen([]).range_hz is None

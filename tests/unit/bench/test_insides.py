@@ -57,7 +57,7 @@ def test_steps_are_told_with_precision_and_place(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("token", ["onnxruntime", "openvino"])
-def test_time_of_steps_is_told_and_the_largest_is_of_the_most_work(
+def test_time_of_steps_is_told_and_is_what_the_work_takes_at_least(
     token: str, tmp_path: Path
 ) -> None:
     pytest.importorskip(token)
@@ -66,9 +66,10 @@ def test_time_of_steps_is_told_and_the_largest_is_of_the_most_work(
     rows = model_rows(open_bundle(tmp_path / "b", allow_unsigned=True), 2)
     layers = look_inside(tmp_path / "b", f"{token}-fp32", inputs=rows).layers
     assert layers is not None
-    slowest = max(layers, key=lambda layer: layer.time_us or 0)
-    assert (slowest.time_us or 0) > 0
-    assert slowest.op in {"Gemm", "FusedMatMul", "MatMul", "FullyConnected"}
+    (product,) = [one for one in layers if one.op in {"Gemm", "FusedMatMul", "FullyConnected"}]
+    assert product.time_us is not None
+    assert product.time_us > 5, "no processor reads two megabytes in less"
+    assert all(one.time_us is None or one.time_us >= 0 for one in layers)
 
 
 def test_engine_that_cannot_tell_says_nothing(
