@@ -14,6 +14,9 @@ from insight_edge.documents.evidence import Measurement
 from insight_edge.documents.measured import Load, Sustained
 
 MIB = 2**20
+P50 = 50.0
+"""Always told, with its interval."""
+
 SHOWN = 90.0, 99.0
 """Percentiles that a table has where nobody asks for others."""
 
@@ -89,12 +92,12 @@ def _subject(measurement: Measurement) -> str:
 
 
 def _row(one: Contender, measurement: Measurement, percents: Sequence[float]) -> dict[str, Any]:
-    warm_up = measurement.warm_up
+    warm_up, shown = measurement.warm_up, [name_of(each) for each in percents if each != P50]
     return {
         "bundle": one.label,
         **_of_scenario(measurement),
         "p50 ms": interval_cell(measurement.p50_ms),
-        **{f"{name} ms": measurement.percentiles_ms.get(name) for name in map(name_of, percents)},
+        **{f"{name} ms": measurement.percentiles_ms.get(name) for name in shown},
         "first ms": measurement.first_ms,
         "load ms": measurement.load_ms,
         "RSS MiB": round(measurement.peak_rss_bytes / MIB, 1),

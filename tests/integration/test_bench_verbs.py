@@ -142,8 +142,10 @@ def test_bench_takes_as_many_inferences_as_a_percentile_needs(folder: Path) -> N
     assert list(measurement.percentiles_ms) == ["p75", "p99.9"]
     assert measurement.iterations >= 6636
     assert measurement.verdict != "INVALID"
-    shown = call(folder, "bench", "small", *flags, "--format", "md").stdout
-    assert "| p75 ms | p99.9 ms |" in shown
+    wanted = ("--percentile", "50,75,99.9", "--format", "md")
+    shown = call(folder, "bench", "small", *QUICK, *wanted).stdout
+    assert "| p50 ms | p75 ms | p99.9 ms |" in shown
+    assert "[" in shown.splitlines()[2], "the p50 keeps its interval"
 
 
 def test_bench_asks_several_rows_at_a_time(folder: Path) -> None:
