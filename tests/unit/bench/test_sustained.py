@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from insight_edge.bench.doubt import Doubt
@@ -68,6 +69,13 @@ def test_run_that_changes_with_no_reason_to_be_seen_drifts(
 
 def test_change_that_does_not_matter_is_none() -> None:
     assert doubts(1.03, clock_drop=0.2) == ()
+
+
+def test_change_that_may_be_chance_is_none() -> None:
+    found = sustained_of(run_of(1.25), 60.0, noise(clock_drop=0.2))
+    assert found is not None
+    unsure = replace(found, ratio_low=0.9)
+    assert sustained_doubts(unsure) == ()
 
 
 def test_run_of_few_blocks_says_nothing() -> None:

@@ -84,6 +84,7 @@ def test_times_are_those_of_a_queue_worked_out_anew(
         if start == NEVER:
             assert ahead >= waiting
             continue
+        assert sum(1 for start_of_other in begun if start_of_other > at) < waiting
         assert start == max(at, free_at)
         assert end == start + takes[answered]
         free_at, answered = end, answered + 1
