@@ -73,9 +73,9 @@ def contenders_of(bundle: Path, variants: Sequence[str]) -> tuple[Contender, ...
     Raises:
         InputError: the bundle is malformed, or there is no such variant.
     """
-    first = contender(bundle, None)
-    names = [one.name for one in first.bundle.manifest.variants] if ALL in variants else variants
-    return tuple(contender(bundle, name) for name in dict.fromkeys(names)) or (first,)
+    there = [one.name for one in open_manifest(bundle, allow_unsigned=True).manifest.variants]
+    names = there if ALL in variants else variants or there[:1]
+    return tuple(contender(bundle, name) for name in dict.fromkeys(names))
 
 
 def scheme_from_flags(

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from insight_edge.bench.results import read_results
 from insight_edge.bundle.npz import npz_from_arrays
-from insight_edge.documents.codec import from_plain
+from insight_edge.documents.codec import decode_json, encode_json, from_plain
 from insight_edge.documents.evidence import Comparison, Measurement
+from insight_edge.documents.manifest import Manifest
 from tests.fakes.engine_bundles import (
     fake_artifact,
     onnx_artifact,
@@ -40,6 +42,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_engine_bundle(place / "large", TOKEN, onnx_artifact(large), large, also=["twin"])
     small = weights_of(0)
     write_engine_bundle(place / "foreign", TOKEN, onnx_artifact(small), small, isa=("sve9",))
+    write_engine_bundle(place / "half", TOKEN, onnx_artifact(small), small, also=["twin"])
+    file = place / "half/manifest.json"
+    manifest = decode_json(Manifest, file.read_bytes())
+    winner, twin = manifest.variants
+    variants = (replace(winner, isa=("sve9",)), twin)
+    file.write_bytes(encode_json(replace(manifest, variants=variants)))
     write_engine_bundle(place / "unknown", "nobody", fake_artifact(small), small)
     return place
 
@@ -93,6 +101,13 @@ def test_bench_says_what_it_left_out_as_warm_up(folder: Path) -> None:
     done = call(folder, "bench", "small", "--warmup", "0", *QUICK[:-1])
     assert done.returncode == 3
     assert "not steady after" in done.stderr
+
+
+def test_variant_for_this_processor_is_measured_though_the_winner_is_for_another(
+    folder: Path,
+) -> None:
+    (found,) = data(folder, "bench", "half", "--variant", "twin", *QUICK)
+    assert found["variant"] == "twin"
 
 
 def test_bench_leaves_every_measurement_in_a_file_with_its_samples(folder: Path) -> None:
