@@ -21,8 +21,8 @@ from insight_edge.serve.door import door
 from insight_edge.serve.limits import MIB, Limits
 from insight_edge.serve.server import Server
 
-MORE_CALLS = 1
-"""Than processors have room for: while the engine has all of them, another body is read."""
+LEAST_CALLS = 2
+"""While one call is in the engine, the body of another is read."""
 
 SWITCH_S = 0.0005
 """A thread that counts statistics gives way after this long; Python's own 5 ms are a p99."""
@@ -60,7 +60,7 @@ def serve(
         token_file: file with a token that clients have to show.
         name: what clients call the model; the name in its manifest by default.
         threads: of the engine for a call; as many as this process may use by default.
-        calls: at once; by default one more than there are processors for.
+        calls: at once; by default as many as there are processors for, 2 or more.
         waiting: calls that wait for their turn before others are told to come back.
         max_body_mb: the most MiB of a body.
         allow_unsigned: of --state, too.
@@ -68,7 +68,7 @@ def serve(
     if (bundle is None) == (state is None):
         raise ConfigurationError("serve a BUNDLE or a --state directory, one of them")
     own_threads = usable_threads() if threads is None else threads
-    at_once = usable_threads() // max(1, own_threads) + MORE_CALLS if calls is None else calls
+    at_once = max(LEAST_CALLS, usable_threads() // max(1, own_threads)) if calls is None else calls
     if min(own_threads, at_once, max_body_mb) < 1 or waiting < 0:
         raise ConfigurationError("threads, calls and max-body-mb are 1 or more, waiting 0 or more")
     place, access = door(

@@ -162,6 +162,21 @@ def test_line_that_is_full_refuses_and_goes_on() -> None:
     assert ("Retry-After", "1") in refused.headers
 
 
+def test_thread_that_was_busy_last_is_taken_first() -> None:
+    async def ask() -> set[int]:
+        loop = asyncio.get_running_loop()
+        calls = Calls[int](loop, threads=3, waiting=0)
+        seen = set()
+        for _ in range(20):
+            done: asyncio.Future[int] = loop.create_future()
+            calls.submit(threading.get_ident, done.set_result, short=False)
+            seen.add(await done)
+        calls.close()
+        return seen
+
+    assert len(asyncio.run(ask())) == 1
+
+
 def counted() -> Tally:
     tally = Tally()
     tally.requests["infer", 200] = 2
