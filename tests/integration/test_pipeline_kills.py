@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from insight_cloud.builds.rules import BuildState
 from insight_cloud.pipelines.rules import Run, RunState, StepState
 from tests.fakes.pipeline_world import MODEL, POLICY, PipelineWorld, now
 
@@ -111,8 +112,8 @@ def test_worker_killed_in_the_middle_of_every_step_ends_the_run_and_repeats_none
     assert (run.state, run.reason) == (RunState.PROMOTED, "digits:2 was rolled out")
     assert {step.state for step in run.steps} == {StepState.DONE}
     assert [step.name for step in run.steps] == [
-        "survey", "label", "train", "evaluate", "compile box", "publish", "approve",
-        "roll out", "watch", "promote",
+        "survey", "label", "train", "evaluate", "compile box", "time box", "publish",
+        "approve", "roll out", "watch", "promote",
     ]  # fmt: skip
     done = world.effects()
     assert [done.count(what) for what in slow] == [2, 2, 2]
@@ -120,6 +121,32 @@ def test_worker_killed_in_the_middle_of_every_step_ends_the_run_and_repeats_none
     assert world.registry.aliases(MODEL) == {"production": 2}
     assert len(world.registry.versions(MODEL)) == 2
     assert [build.attempt for build in world.builds.builds(MODEL)] == [2, 1]
+
+
+def test_worker_killed_while_a_device_s_times_are_weighed_weighs_them_again(
+    world: PipelineWorld,
+) -> None:
+    world.tell("alarm", now().isoformat())
+    for name, told in (("labels", "5"), ("predicted", "1"), ("able", "1"), ("timed", "press-1")):
+        world.tell(name, told)
+    world.tell("rollout", "done")
+    world.tell("hang-settle", "")
+    with worker(world) as process:
+        until(lambda: hangs(world, "settle"), world)
+        process.kill()
+    (world.folder / "hang-settle").unlink()
+    with worker(world) as process:
+        until(lambda: has_ended(world), world)
+        process.terminate()
+        assert process.wait(DEADLINE_S) == 0
+    run = the_run(world)
+    assert (run.state, run.reason) == (RunState.PROMOTED, "digits:2 was rolled out")
+    said = {step.name: step.text for step in run.steps}
+    assert said["time box"] == "onnxruntime:fp32 3 ms on press-1"
+    assert world.effects().count("compile") == 1
+    states = [build.state for build in world.builds.builds(MODEL)]
+    assert states.count(BuildState.FAILED) == 1
+    assert states.count(BuildState.DONE) == 2
 
 
 def test_a_worker_that_is_told_to_end_does_so_and_another_goes_on(world: PipelineWorld) -> None:

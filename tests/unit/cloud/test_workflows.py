@@ -93,7 +93,7 @@ def test_what_an_older_release_began_is_stranded(
         hosting.start("run-1")
         assert is_there.wait(DEADLINE_S)
     is_there.clear()
-    monkeypatch.setattr(workflows, "VERSION", "pipelines-2")
+    monkeypatch.setattr(workflows, "VERSION", "of another release")
     monkeypatch.setattr(workflows, "QUIET", "CRITICAL")
     with hosted(tmp_path / "w.sqlite", body, threading.Event()) as hosting:
         seen = hosting.seen("run-1")
