@@ -2,7 +2,7 @@
 """Does one job at a time in a thread of its own: fetch the bundle, time it, say what came of it.
 
     <state>/jobs/incoming/<hex>/     the bundle, apart from slots and updates
-    <state>/jobs/work/               what the program that times it writes
+    <state>/jobs/attempt/            what the program that times it writes
 
 Both are gone when a job has ended. What is done when is decided by `fleet.jobs.rules`
 and carried out by `fleet.jobs.agenda`; this keeps nothing over restarts.
@@ -32,7 +32,7 @@ from insight_edge.fleet.jobs.fitness import left_out, needed_bytes, timed
 from insight_edge.fleet.jobs.memory import available_bytes
 from insight_edge.fleet.jobs.outcome import Again, Broken, Done, Ended, Measuring, Outcome
 from insight_edge.fleet.jobs.rules import Over, on_error, over_untried
-from insight_edge.fleet.jobs.timing import WORK, time_bundle
+from insight_edge.fleet.jobs.timing import ATTEMPT, time_bundle
 from insight_edge.fleet.transfer.download import Source
 from insight_edge.fleet.transfer.incoming import FOLDER, Incoming
 
@@ -171,7 +171,7 @@ class Runner:
 
     def _sweep(self) -> None:
         try:
-            for name in (FOLDER, WORK):
+            for name in (FOLDER, ATTEMPT):
                 with storing(self._place / name):
                     if (self._place / name).exists():
                         shutil.rmtree(self._place / name)

@@ -15,7 +15,7 @@ from insight_edge.fleet.jobs.child import Ended, run_child
 from insight_edge.fleet.jobs.results import read_results
 from insight_edge.fleet.transfer.incoming import incoming_dir
 
-WORK: Final = "work"
+ATTEMPT: Final = "attempt"
 RESULTS: Final = "results.jsonl"
 SAMPLES: Final = 3000
 """Latencies kept of each variant."""
@@ -51,17 +51,19 @@ def time_bundle(
         StorageError: there is no room for it.
     """
     place = place.absolute()  # the program runs in a directory of its own
-    work = place / WORK
-    with storing(work):
-        shutil.rmtree(work, ignore_errors=True)
-        (work / "tmp").mkdir(parents=True)
+    attempt = place / ATTEMPT
+    with storing(attempt):
+        shutil.rmtree(attempt, ignore_errors=True)
+        (attempt / "tmp").mkdir(parents=True)
     bundle = incoming_dir(place, job.bench.bundle)
-    command = [*program, *_words(job, variants, bundle, work / RESULTS, device)]
-    variables = {"TMPDIR": str(work / "tmp")}  # what a killed one leaves is swept up with it
-    with storing(work):
-        ended = run_child(command, work, variables=variables, limit_s=job.limit_s, stop=stop)
+    command = [*program, *_words(job, variants, bundle, attempt / RESULTS, device)]
+    variables = {"TMPDIR": str(attempt / "tmp")}  # what a killed one leaves is swept up with it
+    with storing(attempt):
+        ended = run_child(command, attempt, variables=variables, limit_s=job.limit_s, stop=stop)
     _refuse_failed(ended, job.limit_s)
-    return read_results(work / RESULTS, bundle=job.bench.bundle, variants=variants, device=device)
+    return read_results(
+        attempt / RESULTS, bundle=job.bench.bundle, variants=variants, device=device
+    )
 
 
 def _words(
