@@ -57,6 +57,7 @@ def install(*names: str) -> None:
 def work(
     folder: Path,
     *,
+    cache: Path | None = None,
     once: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Build what compilations on other machines hand to a folder, until stopped (SIGTERM, Ctrl-C).
@@ -66,6 +67,8 @@ def work(
 
     Args:
         folder: that both can reach; `insight-edge compile --builder` names it there.
+        cache: directory of this machine alone in which backends keep what makes later builds
+            better or the same: what was tuned and timed.
         once: do one job, and end.
     """
     from insight_edge.compile.remote.builder import Builder
@@ -73,7 +76,7 @@ def work(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    builder = Builder(folder=folder, stop=stop, tell=_say)
+    builder = Builder(folder=folder, cache=cache, stop=stop, tell=_say)
     _say(f"{folder}: waiting for jobs")
     builder.work(once=once)
 

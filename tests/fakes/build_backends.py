@@ -35,6 +35,20 @@ class Carried:
         return ARTIFACT
 
 
+class Learning:
+    """Writes down how often it has built before, as far as it could keep that."""
+
+    def build(self, job: BuildJob, directory: Path) -> Artifact:
+        times = 0
+        if job.shared is not None:
+            kept = Path(job.shared) / "times"
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            times = int(kept.read_text()) if kept.exists() else 0
+            kept.write_text(str(times + 1))
+        (directory / "a.bin").write_text(str(times))
+        return ARTIFACT
+
+
 class Placed:
     """Writes down the processors that it may run on."""
 

@@ -11,13 +11,13 @@ that of a small network is larger than its FP32.
 """
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from insight_edge.compile.backends.tensorrt_network import MAX_BATCH, flavour_for
+from insight_edge.compile.backends.tensorrt_network import MAX_BATCH, flavour_for, release_of
 from insight_edge.compile.backends.tensorrt_process import plan_from_graph
 from insight_edge.compile.backends.tensorrt_rules import RULES
+from insight_edge.compile.backends.tensorrt_timings import Timings
 from insight_edge.compile.job import Artifact, BuildJob
 from insight_edge.compile.quantize.int8 import nothing_to_quantize, recurrent_refusal
 from insight_edge.compile.refusals.refusal import OnDeviceOnly, Refusal, named
@@ -35,6 +35,8 @@ from insight_edge.runtime.engines.tensorrt_flavours import (
     FULL,
     MAX_BATCH_SETTING,
     RTX,
+    TIMINGS_SETTING,
+    Flavour,
 )
 
 ENGINE = "tensorrt"
@@ -110,22 +112,35 @@ class TensorRtBackend:
         flavour = flavour_for(job.compute_capabilities)
         precision = job.target.precision
         entry = f"{ENGINE}-{precision}.plan"
+        release = release_of(flavour)
+        settings = {
+            FLAVOUR_SETTING: flavour.token,
+            CAPABILITIES_SETTING: ",".join(job.compute_capabilities),
+            MAX_BATCH_SETTING: str(MAX_BATCH),
+        }
         with TemporaryDirectory() as scratch:
             graph = Path(scratch) / "graph.onnx"
             graph.write_bytes(_graph(job, Path(scratch)))
-            plan_from_graph(graph, flavour, job.compute_capabilities, directory / entry)
-        release = version(flavour.distribution)
+            with _timings(job, flavour, release, Path(scratch)).lent() as timings:
+                plan_from_graph(
+                    graph, flavour, job.compute_capabilities, directory / entry, timings.file
+                )
+        if timings.digest is not None:
+            settings[TIMINGS_SETTING] = timings.digest
         return Artifact(
             entry=entry,
             files=(entry,),
-            settings={
-                FLAVOUR_SETTING: flavour.token,
-                CAPABILITIES_SETTING: ",".join(job.compute_capabilities),
-                MAX_BATCH_SETTING: str(MAX_BATCH),
-            },
+            settings=settings,
             # No release reads the plans of another.
             engine_versions=f">={release},<={release}",
         )
+
+
+def _timings(job: BuildJob, flavour: Flavour, release: str, scratch: Path) -> Timings:
+    """Return the times of the job's GPU; of nowhere where builds share nothing."""
+    shared = scratch if job.shared is None else Path(job.shared)
+    kind = "-".join((flavour.token, release, *job.compute_capabilities))
+    return Timings(folder=shared / "timings" / kind)
 
 
 def _graph(job: BuildJob, scratch: Path) -> bytes:

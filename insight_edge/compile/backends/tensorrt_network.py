@@ -4,14 +4,14 @@
 A failure of TensorRT is a None, a False or nothing but a line in its log; here
 each is an error with the parser's or the builder's own words. TensorRT-RTX times
 nothing while it builds: its timing cache is documented to do nothing. TensorRT
-times kernels on the GPU it builds on; its bytes differ from build to build, and
-the log has the digest of the cache that they follow from.
+times kernels on the GPU it builds on; which of them a plan has follows from the
+times, which are read from and left in a file (`tensorrt_timings` pins them).
 """
 
-import hashlib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,18 @@ def flavour_for(capabilities: Sequence[str]) -> Flavour:
     return RTX if all(map(RTX.supports, capabilities)) else FULL
 
 
+def release_of(flavour: Flavour) -> str:
+    """Return the release of a flavour, without importing it.
+
+    Raises:
+        BuildFailedError: it is not installed.
+    """
+    try:
+        return version(flavour.distribution)
+    except PackageNotFoundError as error:
+        raise BuildFailedError(_not_installed(flavour)) from error
+
+
 def load_library(flavour: Flavour) -> Any:
     """Return the library of a flavour.
 
@@ -48,14 +60,31 @@ def load_library(flavour: Flavour) -> Any:
     try:
         return import_module(flavour.module)
     except ImportError as error:
-        reason = FULL_IS_ELSEWHERE if flavour is FULL else f"{flavour.name} is not installed"
-        raise BuildFailedError(f"{reason} ({error})") from error
+        raise BuildFailedError(f"{_not_installed(flavour)} ({error})") from error
+
+
+def _not_installed(flavour: Flavour) -> str:
+    return FULL_IS_ELSEWHERE if flavour is FULL else f"{flavour.name} is not installed"
 
 
 def write_plan(
-    library: Any, flavour: Flavour, graph: bytes, capabilities: Sequence[str], plan: Path
+    library: Any,
+    flavour: Flavour,
+    graph: bytes,
+    capabilities: Sequence[str],
+    plan: Path,
+    timings: Path,
 ) -> None:
     """Write the plan of a graph for GPUs of these compute capabilities.
+
+    Args:
+        library: the module of the flavour.
+        flavour: that builds it.
+        graph: an ONNX model.
+        capabilities: of the GPUs.
+        plan: the file to write.
+        timings: what was timed before, if that file is there; afterwards all that is known, where
+            the flavour times anything.
 
     Raises:
         BuildFailedError: the graph cannot be parsed or built, with the reason that was given.
@@ -74,12 +103,12 @@ def write_plan(
         _name_gpus(library, config, capabilities)
     else:
         _refuse_other_gpu(capabilities)
-        config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
+        _take_timings(config, timings)
     built = builder.build_serialized_network(network, config)
     if built is None:
         raise BuildFailedError(f"{flavour.name} built nothing: {journal.reason()}")
     if flavour is FULL:
-        _show_timings(config)
+        timings.write_bytes(bytes(config.get_timing_cache().serialize()))
     plan.write_bytes(built)
 
 
@@ -134,9 +163,12 @@ def _refuse_other_gpu(capabilities: Sequence[str]) -> None:
         )
 
 
-def _show_timings(config: Any) -> None:
-    timings = bytes(config.get_timing_cache().serialize())
-    sys.stdout.write(f"timing cache sha256:{hashlib.sha256(timings).hexdigest()}\n")
+def _take_timings(config: Any, timings: Path) -> None:
+    """Let the builder look up what was timed before; times of another GPU it does not take."""
+    known = timings.read_bytes() if timings.exists() else b""
+    if not config.set_timing_cache(config.create_timing_cache(known), ignore_mismatch=False):
+        sys.stdout.write("the timings are of another GPU, timing anew\n")
+        config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
 
 
 def _journal(library: Any) -> Any:

@@ -26,13 +26,17 @@ _ASK = 0xFFFFFFFF
 _REFUSED = 3
 
 
-def plan_from_graph(graph: Path, flavour: Flavour, capabilities: Sequence[str], plan: Path) -> None:
+def plan_from_graph(
+    graph: Path, flavour: Flavour, capabilities: Sequence[str], plan: Path, timings: Path
+) -> None:
     """Write the plan of a graph in a process of its own; the log goes to standard output.
+
+    The file of timings is read and left as `write_plan` does.
 
     Raises:
         BuildFailedError: the graph was refused, or the process died of it.
     """
-    words = [flavour.token, ",".join(capabilities), str(graph), str(plan)]
+    words = [flavour.token, ",".join(capabilities), str(graph), str(plan), str(timings)]
     done = subprocess.run(
         [sys.executable, "-P", "-m", __name__, *words],
         stdout=subprocess.PIPE,
@@ -51,13 +55,13 @@ def plan_from_graph(graph: Path, flavour: Flavour, capabilities: Sequence[str], 
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write plan 4 of graph 3 with flavour 1 for the compute capabilities 2."""
-    token, capabilities, graph, plan = arguments
+    """Write plan 4 of graph 3 with flavour 1, timings 5, for the compute capabilities 2."""
+    token, capabilities, graph, plan, timings = arguments
     flavour = next(flavour for flavour in FLAVOURS if flavour.token == token)
     try:
         library = load_library(flavour)
         data = Path(graph).read_bytes()
-        write_plan(library, flavour, data, capabilities.split(","), Path(plan))
+        write_plan(library, flavour, data, capabilities.split(","), Path(plan), Path(timings))
     except BuildFailedError as error:
         sys.stdout.write(f"{error}\n")
         return _REFUSED

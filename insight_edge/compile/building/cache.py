@@ -88,8 +88,9 @@ def build_once(
     known = None if traces is not None else _read(place)
     if known is not None and not known.artifact.unfinished:
         return known
-    shared = cache.absolute() / "shared" / job.target.backend
-    job = msgspec.structs.replace(job, shared=str(shared), keep=traces is not None)
+    job = msgspec.structs.replace(
+        job, shared=shared_place(cache, job.target.backend), keep=traces is not None
+    )
     staged = sibling(place)
     try:
         where = location or Here(python=toolchain.python)
@@ -101,6 +102,11 @@ def build_once(
         return _keep(outcome, staged, place, ingredients)
     finally:
         shutil.rmtree(staged, ignore_errors=True)
+
+
+def shared_place(cache: Path, backend: str) -> str:
+    """Return the directory of a cache in which a backend keeps what makes later builds better."""
+    return str(cache.absolute() / "shared" / backend)
 
 
 def explain_miss(job: BuildJob, cache: Path, toolchain: Toolchain) -> Lookup:

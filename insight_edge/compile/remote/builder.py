@@ -20,6 +20,7 @@ import msgspec
 from insight_edge.bench.machine import machine_facts
 from insight_edge.bundle.claim import Claim
 from insight_edge.bundle.durable import storing
+from insight_edge.compile.building.cache import shared_place
 from insight_edge.compile.building.location import BuildLocation, Here
 from insight_edge.compile.building.outcome import BuildLimits, BuildOutcome, Failed
 from insight_edge.compile.job import BuildJob
@@ -78,12 +79,14 @@ class Builder:
     Attributes:
         folder: that both can reach.
         location: that builds here.
+        cache: in which backends keep what makes later builds better; None where they keep nothing.
         tell: called with a few words about every job.
         stop: once set, the job under way is given up and no other taken.
     """
 
     folder: Path
     location: BuildLocation = field(default_factory=Installed)
+    cache: Path | None = None
     tell: Tell = lambda _: None
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -135,7 +138,8 @@ class Builder:
     def _built(self, job: BuildJob, taken: Path, place: Path) -> BuildOutcome:
         """Build until it is done, or nobody waits for it any more."""
         found = {name: str((taken / file).absolute()) for name, file in carried(job).items()}
-        here = msgspec.structs.replace(job, **found, shared=None, keep=False)
+        shared = None if self.cache is None else shared_place(self.cache, job.target.backend)
+        here = msgspec.structs.replace(job, **found, shared=shared, keep=False)
         unwanted = threading.Event()
 
         def look() -> None:

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 CAPABILITIES_SETTING = "compute_capabilities"
 FLAVOUR_SETTING = "flavour"
 MAX_BATCH_SETTING = "max_batch"
-SETTINGS = frozenset({CAPABILITIES_SETTING, FLAVOUR_SETTING, MAX_BATCH_SETTING})
+TIMINGS_SETTING = "timings"
+"""Digest of the kernel times that a plan was built from; the engine has no use for them."""
+
+SETTINGS = frozenset({CAPABILITIES_SETTING, FLAVOUR_SETTING, MAX_BATCH_SETTING, TIMINGS_SETTING})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,8 @@
 """A builder alone: what it says of itself, and what it does with jobs that are no good."""
 
 import os
+import shutil
+import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from insight_edge.compile.building.location import Here
 from insight_edge.compile.building.outcome import BuildLimits, BuildOutcome, Failed
 from insight_edge.compile.job import BuildJob
 from insight_edge.compile.plugins.discovery import backend_plugin
@@ -65,6 +68,24 @@ def test_declared_backend_is_run_in_its_own_environment(tmp_path: Path) -> None:
     outcome = Installed().build(job, tmp_path / "b")
     assert isinstance(outcome, Failed)
     assert outcome.reason.startswith("exit code 1")
+
+
+@pytest.mark.parametrize(("cache", "built"), [("kept", "1"), (None, "0")])
+def test_backends_keep_what_they_learn_where_the_builder_has_a_cache(
+    tmp_path: Path, cache: str | None, built: str
+) -> None:
+    folder = tmp_path / "shared"
+    job = msgspec.structs.replace(JOB, plugin=f"{PLUGIN}:Learning", shared="/of/the/asker")
+    builder = Builder(
+        folder=folder,
+        location=Here(python=sys.executable),
+        cache=None if cache is None else tmp_path / cache,
+    )
+    for _ in range(2):
+        shutil.rmtree(folder / "answers", ignore_errors=True)
+        hand_out(folder, encode_json(job))
+        builder.work(once=True)
+    assert (folder / "answers" / "1" / "a.bin").read_text() == built
 
 
 def test_job_that_cannot_be_read_is_answered(tmp_path: Path) -> None:
