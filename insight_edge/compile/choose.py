@@ -110,9 +110,11 @@ def unshippable(trial: Trial, *, accept_unproven: bool) -> str | None:
     proof = trial.proof
     if proof is None:
         return trial.reason or "was not measured"
-    if proof.verdict == "FAILED" or (proof.verdict == "UNPROVEN" and not accept_unproven):
+    if proof.verdict == "FAILED":
         return proof.reason
-    return trial.unfinished or None
+    if trial.unfinished:
+        return trial.unfinished
+    return proof.reason if proof.verdict == "UNPROVEN" and not accept_unproven else None
 
 
 def over_size(trial: Trial, limits: Limits) -> str | None:

@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 
 from insight_edge.bench.subject import SubjectProcess
 from insight_edge.compile.sources.source import SourceModel, source_from_onnx
-from insight_edge.compile.trials.asking import RUN_ROWS, Answered, _runs, answered
+from insight_edge.compile.trials.asking import (
+    RUN_ROWS,
+    UNSHIPPED_S,
+    Answered,
+    _runs,
+    answered,
+    patience_s,
+)
 from insight_edge.compile.trials.examine import _as_of
 from insight_edge.compile.trials.question import Question
 from insight_edge.compile.trials.verify import prove
@@ -94,3 +101,19 @@ def test_every_row_is_asked_once_in_whole_batches(batches: int, batch: int) -> N
     assert sorted(np.concatenate(runs)) == list(range(count))
     assert all(len(run) % batch == 0 for run in runs)
     assert max(map(len, runs)) <= max(batch, RUN_ROWS)
+
+
+@pytest.mark.parametrize(
+    ("budget_s", "unfinished", "patience"),
+    [
+        (None, "", None),
+        (300.0, "", 300.0),
+        (None, "not tuned", UNSHIPPED_S),
+        (300.0, "not tuned", UNSHIPPED_S),
+        (1.0, "not tuned", 1.0),
+    ],
+)
+def test_what_is_not_shipped_anyway_is_not_asked_for_long(
+    budget_s: float | None, unfinished: str, patience: float | None
+) -> None:
+    assert patience_s(budget_s, unfinished) == patience

@@ -61,6 +61,18 @@ def test_unfinished_is_not_chosen_however_fast_it_is() -> None:
     assert choice.trials[0].measurement is not None
 
 
+def test_what_is_unfinished_says_so_before_it_asks_for_more_rows() -> None:
+    slow = trial_of("tvm:fp32", 1.0, "0 of 3 kernels are tuned")
+    assert slow.proof is not None
+    unproven = replace(slow.proof, verdict="UNPROVEN", reason="UNPROVEN: need 9 more")
+    slow = replace(slow, proof=unproven)
+    choice = choose([slow, trial_of("onnxruntime:fp32", 2.0)], Limits())
+    assert choice.trials[0].reason == "0 of 3 kernels are tuned"
+    lossy = replace(slow, proof=replace(unproven, verdict="FAILED", reason="loses 3 pp"))
+    choice = choose([lossy, trial_of("onnxruntime:fp32", 2.0)], Limits())
+    assert choice.trials[0].reason == "loses 3 pp"
+
+
 def test_nothing_is_shipped_where_all_is_unfinished() -> None:
     with pytest.raises(NothingShippableError, match="0 of 3 kernels are tuned"):
         choose([trial_of("tvm:fp32", 1.0, "0 of 3 kernels are tuned")], Limits())
