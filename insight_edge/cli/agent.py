@@ -31,6 +31,7 @@ from insight_edge.fleet.attendant import Rhythm
 from insight_edge.fleet.enrol import enrol
 from insight_edge.fleet.identity import deployment_dir, identity_of, keep_identity
 from insight_edge.fleet.jobs.agenda import NO_JOBS
+from insight_edge.fleet.serving.plan import write_plan
 from insight_edge.fleet.telling import ALIVE_S, STATUS
 from insight_edge.fleet.unit import NAME, unit_text
 from insight_edge.fleet.update.policy import Policy
@@ -39,6 +40,9 @@ app = App(name="agent", help="Make this machine a device of a fleet, and look af
 
 STATE = Path("/var/lib/insight-edge")
 MAX_TOKEN_BYTES = 4096
+PORT = 8000
+"""What `insight-edge serve` listens on by itself."""
+
 UNITS = Path("/etc/systemd/system")
 
 State = Annotated[Path, Parameter(name=["--state"], env_var="INSIGHT_EDGE_STATE")]
@@ -185,6 +189,62 @@ def hold(
         replace_file(mark, b"")
     what, held = ("jobs", "refused") if jobs else ("updates", "held")
     err.print(f"{what} may begin" if release else f"{what} are {held}")
+
+
+@app.command
+def serve(
+    deployment: str = "default",
+    /,
+    *,
+    state: State = STATE,
+    host: str | None = None,
+    port: int | None = None,
+    socket: Path | None = None,
+    certificate: Path | None = None,
+    key: Path | None = None,
+    token_file: Path | None = None,
+    name: str | None = None,
+    threads: int | None = None,
+    off: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Let the agent keep `insight-edge serve` running for a deployment, or no longer.
+
+    It goes on where the agent ends, and the next agent looks after it. An application that
+    attaches to the deployment goes first.
+
+    Args:
+        deployment: name that this machine was enrolled with.
+        state: directory of the agent.
+        host: address to listen on; any but loopback needs --certificate, --key, --token-file.
+        port: to listen on, 8000 by default.
+        socket: path of a Unix socket to listen on, instead of a port.
+        certificate: PEM file of the server's certificate.
+        key: PEM file of its key.
+        token_file: file with a token that clients have to show.
+        name: what clients call the model; the name in its manifest by default.
+        threads: of the engine for a call.
+        off: serve it no longer.
+    """
+    # What looks into certificates, a running agent does without.
+    from insight_edge.cli.agent_serve import plan_of
+
+    known = identity_of(state).deployments
+    if deployment not in known:
+        raise ConfigurationError(
+            f"this machine has no deployment '{deployment}'", hint=f"it has {', '.join(known)}"
+        )
+    place = deployment_dir(state, deployment)
+    if off:
+        write_plan(place, None)
+        err.print(f"{deployment}: the agent ends its server")
+        return
+    plan = plan_of(
+        host=host, port=port, socket=socket, certificate=certificate, key=key,
+        token_file=token_file, name=name, threads=threads,
+    )  # fmt: skip
+    write_plan(place, plan)
+    where = escape(str(socket or f"port {port or PORT}"))
+    err.print(f"{deployment}: the agent keeps a server on {where}", soft_wrap=True)
 
 
 @app.command

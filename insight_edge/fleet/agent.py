@@ -4,8 +4,8 @@
 News come from the link, from attendants beside the runtime hosts, from errands and
 from the clock; one thread takes them one after the other. What follows is decided
 by the update protocol (`fleet.update`, through the journal) and carried out by an
-attendant or an errand. The agent loads no engine; where it dies, inference goes on,
-and the next agent goes on from the journal.
+attendant, an errand or the keeper of a server. The agent loads no engine; where it dies,
+inference goes on, and the next agent goes on from the journal.
 """
 
 import logging
@@ -37,6 +37,7 @@ from insight_edge.fleet.link.events import Connected, Disconnected, LinkEvent, R
 from insight_edge.fleet.link.forward import forward, settle
 from insight_edge.fleet.link.link import Link
 from insight_edge.fleet.link.outbox import Outbox
+from insight_edge.fleet.serving.keeper import Keeper
 from insight_edge.fleet.telling import Telling
 from insight_edge.fleet.transfer.incoming import sweep
 from insight_edge.fleet.transfer.install import restarted
@@ -74,7 +75,7 @@ class Agent:
         rhythm: how often hosts are asked.
         pace: how patient the link is.
         clock: seconds since the epoch.
-        program: `insight-edge`, as which jobs run.
+        program: `insight-edge`, as which jobs run and servers are started.
 
     Raises:
         ConfigurationError: the device is not enrolled, or another agent runs.
@@ -122,6 +123,9 @@ class Agent:
             self._coming = Coming(self._errands.judge_job, self._agenda, self._policy)
             self._link = Link(self._me, self._news.put, pace=pace)
             opening.callback(self._link.close)
+            self._keepers = {
+                name: Keeper(deployment_dir(state, name), program) for name in self._me.deployments
+            }
             self._attendants: dict[str, Attendant] = {}
             for name in self._me.deployments:
                 self._attendants[name] = self._attendant(name)
@@ -163,6 +167,8 @@ class Agent:
         for name in self._me.deployments:
             self._advance(name, Tick())
         self._survive(self._turn_jobs)
+        for name in self._me.deployments:
+            self._survive(self._keep_server, name)
         self._survive(forward, self._outbox, self._link, self._clock())
         self._survive(self._tell)
 
@@ -252,6 +258,10 @@ class Agent:
             name: under_way(one.phase, attached=one.attached) for name, one in updates.items()
         }
         self._agenda.turn(phases, held=self._held)
+
+    def _keep_server(self, name: str) -> None:
+        attached = self._journal.update(name).attached
+        self._keepers[name].look(time.monotonic(), attached=attached)
 
     def _look_at_hold(self) -> None:
         held = (self._state / HELD).exists()

@@ -2,9 +2,10 @@
 """The systemd unit of the agent: pure text, with no more rights than it needs.
 
 The application that attaches a runtime runs as the same user, since it shares
-the state directory; its own unit is its owner's business. Jobs run as children of the
-agent: half of the memory is for all of them, and one that is ended for want of it does
-not take the agent with it.
+the state directory; its own unit is its owner's business. Jobs and servers run as
+children of the agent: four fifths of the memory are for all of them, and one that is ended
+for want of it does not take the agent with it. When the agent ends, so do jobs, of
+themselves; servers go on. GPUs are theirs to use, and no other device.
 """
 
 import re
@@ -30,9 +31,9 @@ ExecStart={program} agent run --state {state}
 Restart=always
 RestartSec=5
 KillSignal=SIGTERM
-KillMode=mixed
+KillMode=process
 TimeoutStopSec=90
-MemoryMax=50%
+MemoryMax=80%
 OOMPolicy=continue
 UMask=0077
 NoNewPrivileges=yes
@@ -40,7 +41,11 @@ ProtectSystem=strict
 ReadWritePaths={state}
 ProtectHome=read-only
 PrivateTmp=yes
-PrivateDevices=yes
+DevicePolicy=closed
+DeviceAllow=char-nvidia-frontend rw
+DeviceAllow=char-nvidia rw
+DeviceAllow=char-nvidia-uvm rw
+DeviceAllow=char-drm rw
 ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectControlGroups=yes

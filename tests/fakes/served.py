@@ -27,8 +27,11 @@ MODEL = "matrix"
 INFER = f"/v2/models/{MODEL}/infer"
 
 
-def write_served_bundle(directory: Path, tag: int) -> str:
-    """Write a bundle of ONNX Runtime, version `tag`, that answers a row of ones with `tag`."""
+def write_served_bundle(directory: Path, tag: int, **changes: Any) -> str:
+    """Write a bundle of ONNX Runtime, version `tag`, that answers a row of ones with `tag`.
+
+    Fields of its manifest may be changed.
+    """
     matrix = tagged_matrix(tag)
     model = model_of(
         [helper.make_node("MatMul", ["x", "w"], ["y"])],
@@ -37,7 +40,9 @@ def write_served_bundle(directory: Path, tag: int) -> str:
         {"w": matrix},
     ).SerializeToString()
     info = ModelInfo(name=MODEL, version=tag, digest=digest(model))
-    return write_matrix_bundle(directory, matrix, backend="onnxruntime", artifact=model, model=info)
+    return write_matrix_bundle(
+        directory, matrix, backend="onnxruntime", artifact=model, model=info, **changes
+    )
 
 
 class Reply(NamedTuple):

@@ -20,7 +20,7 @@ def test_unit_runs_the_agent_as_that_user_with_few_rights() -> None:
     assert f"\nReadWritePaths={STATE}\n" in text
     assert "\nCapabilityBoundingSet=\n" in text
     assert "\nOOMPolicy=continue\n" in text, "a job that is ended for want of memory ends no agent"
-    assert "\nKillMode=mixed\n" in text, "nor is a job told to end beside the agent"
+    assert "\nKillMode=process\n" in text, "what serves goes on without the agent"
 
 
 @pytest.mark.parametrize(
