@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 # Hundreds of processes would each compile this project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo chaos up test check format figures figures-compile figures-serving conformance arm-root faults lock clean
+.PHONY: setup demo chaos up test check format figures figures-compile figures-serving conformance arm-root faults soak lock clean
 
 setup: $(STAMP)  ## the environment in .venv, and one locked environment for each engine and toolchain
 
@@ -46,6 +46,9 @@ arm-root: setup  ## what artifacts for aarch64 are asked in, under emulation
 faults: setup  ## everything that breaks, for as long as it takes
 	$(BIN)/pytest --long tests/faults
 	$(BIN)/pytest --long -m long tests/unit
+
+soak: setup  ## a runtime under load and swaps for MINUTES=30: nothing lost, mixed or grown
+	MINUTES=$(or $(MINUTES),30) $(BIN)/pytest -q -s tests/soak
 
 check: setup  ## format, lint, types, arrows, architecture
 	$(BIN)/ruff format --check .

@@ -24,6 +24,7 @@ from insight_edge.documents.facts import Facts
 from insight_edge.documents.host import SwapRecord
 from insight_edge.documents.job import Bench, Job, JobResult, JobState
 from insight_edge.documents.result import BenchResult
+from insight_edge.documents.serve_plan import ServePlan
 
 AT_S = 1767225600.5
 
@@ -57,6 +58,16 @@ def standing(digest: str, facts: Facts) -> tuple[Versioned, ...]:
         ),
         Directors(keys=(DirectorKey(key="0" * 64, public="1" * 64),)),
         Owner(tenant="default", device="pi-7", deployment="camera-1"),
+        ServePlan(
+            host="192.0.2.7",
+            port=8443,
+            socket="/run/camera-1.sock",
+            certificate="/etc/insight-edge/device.pem",
+            key="/etc/insight-edge/device-key.pem",
+            token_file="/etc/insight-edge/token",
+            name="camera",
+            threads=2,
+        ),
         EnrolmentRequest(
             token="token", device="pi-7", profile="rpi5-8gb", deployments=("camera-1",), facts=facts
         ),
