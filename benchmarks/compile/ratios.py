@@ -7,11 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.figure import Verdict
-from insight_edge.bench.verdict import MAX_RATIO_SHARE, MIN_ROUNDS
+from insight_edge.bench.verdict import MIN_ROUNDS
 from insight_edge.stats.interval import Estimate
 
 Blocks = Sequence[NDArray[np.int64]]
 Pair = tuple[Blocks, Blocks]
+
+MAX_RATIO_SHARE = 0.10
+"""A ratio known to no better than this that does not exclude 1 says nothing."""
 
 DRAWS = 2000
 TAIL = 0.025

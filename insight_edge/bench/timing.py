@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Time subjects interleaved, and say of each how fast it is and whether that may be used."""
 
+import random
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -73,11 +75,13 @@ class Timed:
 
     Attributes:
         packages: versions of the environment that it ran in.
+        at_s: seconds since the epoch, when it ended.
     """
 
     blocks: tuple[Block, ...]
     measurement: Measurement
     packages: Mapping[str, str]
+    at_s: float
 
 
 def time_subjects(
@@ -104,6 +108,7 @@ def time_subjects(
             blocks=answered_blocks(own.latencies),
             measurement=_measurement(subject, own, readings, scheme),
             packages=subject.loaded.packages,
+            at_s=time.time(),
         )
         for subject, own in zip(subjects, found.values(), strict=True)
     )
@@ -119,7 +124,7 @@ def time_launches(
     """Return what `time_subjects` found for each of some launches of all subjects.
 
     Args:
-        starts: start a subject each; who is started first changes from launch to launch.
+        starts: start a subject each; in what order is drawn by lot for each launch.
         scheme: how they are timed in each launch.
         launches: how often.
         tell: called with the number of launches done.
@@ -127,12 +132,13 @@ def time_launches(
     Raises:
         InsightEdgeError: as `SubjectProcess` and `time_subjects`.
     """
-    found = []
+    lots, found = random.Random(scheme.seed), []  # noqa: S311 (an order, not a secret)
     for index in range(launches):
-        turn = 1 if index % 2 else -1
+        order = lots.sample(range(len(starts)), len(starts))
+        own = replace(scheme, seed=lots.getrandbits(64))
         with ExitStack() as running:
-            subjects = [running.enter_context(start()) for start in starts[::turn]][::turn]
-            found.append(time_subjects(subjects, replace(scheme, seed=scheme.seed + index)))
+            started = {at: running.enter_context(starts[at]()) for at in order}
+            found.append(time_subjects([started[at] for at in range(len(starts))], own))
         tell(index + 1)
     return tuple(found)
 

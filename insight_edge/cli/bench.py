@@ -16,6 +16,7 @@ from insight_edge.cli.bench_flags import (
     duration_from,
     percents_from,
     preparation_from,
+    samples_from,
     scenario_from_flags,
     seconds_from,
     sustained_from,
@@ -31,7 +32,7 @@ from insight_edge.cli.subjects import (
     with_percentiles,
 )
 from insight_edge.documents.evidence import Measurement
-from insight_edge.errors import ConfigurationError, MeasurementError
+from insight_edge.errors import MeasurementError
 from insight_edge.runtime.processor import usable_threads
 
 
@@ -123,8 +124,7 @@ def bench(
     )
     scheme = with_percentiles(replace(scheme, scenario=asked), percents)
     preparation = preparation_from(warmup, asked)
-    if samples < 0:
-        raise ConfigurationError(f"--samples is {samples}, no fewer than 0 can be kept")
+    samples = samples_from(samples)
     contenders = [one for bundle in bundles for one in contenders_of(bundle, variant or ())]
     (timed,) = time_contenders(
         contenders, scheme, rows=input, python=python, preparation=preparation, cpus=pinned

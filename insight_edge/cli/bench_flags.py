@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Collection
 
+from insight_edge.bench.compared import MEDIAN
 from insight_edge.bench.exchange import Preparation
 from insight_edge.bench.scenarios.scenario import (
     MULTI_STREAM_ROWS,
@@ -26,6 +27,9 @@ MAX_QUERIES = 10_000_000
 """Of a schedule: half a gigabyte of times."""
 
 MAX_ROWS = 65_536
+
+MAX_LAUNCHES = 1000
+"""All pairs of them are looked at."""
 
 _ROWS = {"multi-stream": MULTI_STREAM_ROWS, "offline": OFFLINE_ROWS}
 _FLAGS = {
@@ -169,12 +173,60 @@ def percents_from(text: str | None) -> tuple[float, ...]:
     return tuple(sorted({_percent(word) for word in text.split(",")}))
 
 
-def preparation_from(warm_up: str, scenario: Scenario) -> Preparation:
-    """Return how a subject is prepared: warmed up by `auto`, or for so many seconds.
+def compared_percent_from(percent: float) -> tuple[float, ...]:
+    """Return the percentile to compare; none for the median, which needs no more queries.
+
+    Raises:
+        ConfigurationError: it is not between 0 and 100.
+    """
+    checked = _percent(f"{percent:.10g}")
+    return () if checked == MEDIAN else (checked,)
+
+
+def launches_from(launches: int) -> int:
+    """Return how often all are started.
+
+    Raises:
+        ConfigurationError: more often than a comparison is made for.
+    """
+    if launches > MAX_LAUNCHES:
+        raise ConfigurationError(f"--launches is {launches}, at most {MAX_LAUNCHES} are compared")
+    return launches
+
+
+def same_from(percent: float) -> float:
+    """Return the share by which two may differ and be called the same.
+
+    Raises:
+        ConfigurationError: it is no percentage between 0 and 100.
+    """
+    if not 0 < percent < 100:
+        raise ConfigurationError(
+            f"--same is {percent:g}, a percentage between 0 and 100 is needed",
+            hint="differences that are smaller do not matter: --same 5",
+        )
+    return percent / 100
+
+
+def samples_from(samples: int) -> int:
+    """Return how many latencies are kept.
+
+    Raises:
+        ConfigurationError: fewer than none.
+    """
+    if samples < 0:
+        raise ConfigurationError(f"--samples is {samples}, no fewer than 0 can be kept")
+    return samples
+
+
+def preparation_from(warm_up: str | None, scenario: Scenario) -> Preparation:
+    """Return how a subject is prepared: warmed up by `auto`, for so many seconds, or briefly.
 
     Raises:
         ConfigurationError: it is neither.
     """
+    if warm_up is None:
+        return Preparation(rows=scenario.rows)
     if warm_up == "auto":
         return Preparation(rows=scenario.rows, warm_up_s=CAP_S)
     try:

@@ -26,7 +26,7 @@ VERBS = {
     "serve": ("insight_edge.cli.serve:serve", "Answer over HTTP, for programs in any language."),
     "bench": ("insight_edge.cli.bench:bench", "Measure bundles, with a verdict."),
     "agent": ("insight_edge.cli.agent:app", "Make this machine a device of a fleet."),
-    "compare": ("insight_edge.cli.compare:compare", "Compare two bundles, interleaved."),
+    "compare": ("insight_edge.cli.compare:compare", "Say which of several bundles is faster."),
 }
 """Every verb: where it lives, and what it does in a few words."""
 

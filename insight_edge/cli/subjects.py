@@ -2,7 +2,6 @@
 """What the verbs `bench` and `compare` time and show: variants of bundles, side by side."""
 
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -170,11 +169,11 @@ def results_of(
         device: what this machine is called.
         samples: latencies kept of each, at most.
     """
-    run, at_s, host = secrets.token_hex(8), time.time(), machine_facts(engine_facts())
+    run, host = secrets.token_hex(8), machine_facts(engine_facts())
     return tuple(
         BenchResult(
             run=run,
-            at_s=at_s,
+            at_s=found.at_s,
             release=__version__,
             device=device,
             host=host,

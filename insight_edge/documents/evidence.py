@@ -15,7 +15,7 @@ from insight_edge.documents.workload import Workload
 MeasurementVerdict = Literal["VALID", "NOISY", "THROTTLED", "INVALID"]
 TrialStatus = Literal["refused", "failed", "built"]
 ProofVerdict = Literal["PROVEN", "UNPROVEN", "FAILED"]
-ComparisonVerdict = Literal["faster", "slower", "no difference", "NOISY"]
+ComparisonVerdict = Literal["faster", "slower", "no difference", "NOISY", "INVALID"]
 
 
 class Interval(Document, frozen=True, kw_only=True):
@@ -142,21 +142,39 @@ class Comparison(Document, frozen=True, kw_only=True):
 
     Attributes:
         a, b: what was compared, for people.
-        a_p50_ms, b_p50_ms: of either, the median over launches.
-        ratio: b's p50 over a's, the median over launches; below 1 b is faster.
-        launches: how often both were started; intervals resample launches.
+        statistic: what of latencies: `p50`, another percentile, or the `mean` of a round.
+        a_ms, b_ms: of either, the median over launches.
+        ratio: b's over a's, by the signed ranks of launches; below 1 b is faster.
+        p_value: of no difference, two-sided, of this comparison alone.
+        compared: how many were compared with a; the confidence of `ratio` is such that the
+            intervals of all hold together.
+        same: the share by which two may differ and be called the same.
+        launches: how often both were started; a launch is one pair.
+        launches_needed: how many might tell, where these are too few to; otherwise 0.
         rounds: in each launch.
-        verdict: of b; NOISY where the interval includes 1 and is too wide to mean "the same".
+        seed: of the orders in which they were started and asked.
+        verdict: of b; NOISY where the interval includes 1 and is too wide to mean "the same",
+            INVALID where nothing may be said.
+        reasons: why, and what disturbed launches.
+        sentence: all that in words.
     """
 
     a: str
     b: str
-    a_p50_ms: Interval
-    b_p50_ms: Interval
+    statistic: str = "p50"
+    a_ms: Interval
+    b_ms: Interval
     ratio: Interval
+    p_value: float
+    compared: int = 1
+    same: float
     launches: int
+    launches_needed: int = 0
     rounds: int
+    seed: int = 0
     verdict: ComparisonVerdict
+    reasons: tuple[str, ...] = ()
+    sentence: str = ""
 
 
 class OutputEvidence(Document, frozen=True, kw_only=True):

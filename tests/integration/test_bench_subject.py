@@ -148,9 +148,11 @@ def test_every_launch_starts_all_anew_and_leaves_none(bundle: Path) -> None:
         return start_one
 
     told: list[Any] = []
-    scheme = Scheme(rounds=2, iterations=10, threads=1)
-    found = time_launches([start("a"), start("b")], scheme, launches=2, tell=told.append)
-    assert [len(launch) for launch in found] == [2, 2]
-    assert [name for name, _ in started] == ["b", "a", "a", "b"]
-    assert told == [1, 2]
+    scheme = Scheme(rounds=2, iterations=10, threads=1, seed=1)
+    found = time_launches([start("a"), start("b")], scheme, launches=3, tell=told.append)
+    assert [len(launch) for launch in found] == [2, 2, 2]
+    assert sorted(name for name, _ in started) == ["a"] * 3 + ["b"] * 3
+    firsts = [name for name, _ in started[::2]]
+    assert set(firsts) == {"a", "b"}, "who is started first is drawn by lot"
+    assert told == [1, 2, 3]
     assert all(subject._child is None for _, subject in started)

@@ -250,12 +250,20 @@ def test_bench_says_how_many_inferences_a_percentile_lacks(folder: Path) -> None
     assert "INVALID" in done.stdout
 
 
-def test_compare_finds_which_of_two_bundles_is_faster(folder: Path) -> None:
-    quick = ["--threads", "1", "--launches", "5", "--rounds", "3", "--iterations", "30"]
-    slower = from_plain(Comparison, data(folder, "compare", "small", "large", *quick))
-    assert (slower.a, slower.b) == ("small/onnxruntime-fp32", "large/onnxruntime-fp32")
-    assert (slower.verdict, slower.launches, slower.rounds) == ("slower", 5, 3)
+def test_compare_finds_which_of_several_bundles_is_faster(folder: Path) -> None:
+    quick = ["--threads", "1", "--launches", "7", "--rounds", "3", "--iterations", "30"]
+    kept = ["--seed", "3", "-o", "launches.jsonl", "--samples", "6", "--no-strict"]
+    shown = data(folder, "compare", "small", "large", "small", *quick, *kept)
+    slower, same = (from_plain(Comparison, one) for one in shown)
+    assert (slower.a, slower.b) == ("small/onnxruntime-fp32 (#1)", "large/onnxruntime-fp32")
+    assert (slower.verdict, slower.launches, slower.rounds, slower.seed) == ("slower", 7, 3, 3)
     assert slower.ratio.low > 1.5
+    assert slower.compared == same.compared == 2
+    assert slower.sentence.startswith("large/onnxruntime-fp32 is slower than small/")
+    lines = read_results(folder / "launches.jsonl")
+    assert len(lines) == 3 * 7
+    assert len({one.run for one in lines}) == 7
+    assert lines[0].at_s < lines[-1].at_s
 
 
 def test_compare_takes_two_variants_of_one_bundle(folder: Path) -> None:
@@ -263,16 +271,30 @@ def test_compare_takes_two_variants_of_one_bundle(folder: Path) -> None:
     variants = ["--variant", "onnxruntime-fp32", "--variant", "twin"]
     done = call(folder, "compare", "large", *variants, *quick)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "large/onnxruntime-fp32" in done.stdout
-    assert "large/twin" in done.stdout
+    assert "Nothing can be said of large/twin: 1 launches, 6 are needed." in done.stdout
 
 
 def test_compare_exits_3_and_prints_when_it_cannot_tell(folder: Path) -> None:
     quick = ["--launches", "2", "--rounds", "2", "--iterations", "4"]
     done = call(folder, "compare", "small", "[same]", *quick, "--format", "json")
     assert done.returncode == 3
-    assert json.loads(done.stdout)["verdict"] == "NOISY"
-    assert "2 launches cannot tell" in done.stderr
+    assert json.loads(done.stdout)[0]["verdict"] == "INVALID"
+    assert "2 launches, 6 are needed" in done.stderr.splitlines()[0]
+
+
+def test_compare_asks_as_bench_does(folder: Path) -> None:
+    few = ("--launches", "2", "--rounds", "2", "--threads", "1", "--no-strict")
+    (rows,) = data(folder, "compare", "large", "large", "--scenario", "offline", *few)
+    assert (rows["statistic"], rows["rounds"]) == ("mean", 2)
+    (tail,) = data(folder, "compare", "large", "large", "--percentile", "90", *few)
+    assert tail["statistic"] == "p90"
+    unheld = ("--scenario", "server", "--rate", "1e6", "--duration", "0.05")
+    (lost,) = data(folder, "compare", "large", "small", *unheld, *few)
+    assert lost["reasons"][0].startswith("1e+06 queries a second were not held")
+    short = ("--percentile", "99", "--iterations", "20")
+    done = call(folder, "compare", "large", "large", *short, *few)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "p99 cannot be compared: p99 needs 662 inferences" in done.stderr.splitlines()[0]
 
 
 @pytest.mark.parametrize(
@@ -304,7 +326,16 @@ def test_compare_exits_3_and_prints_when_it_cannot_tell(folder: Path) -> None:
         (["bench", "small", "--input", "nothing.npz"], 2, "nothing.npz"),
         (["bench", "small", "--python", "nothing"], 2, "nothing cannot be run"),
         (["compare", "small"], 2, "one bundle has one side"),
-        (["compare", "small", "small", "small"], 2, "two sides are compared"),
+        (
+            ["compare", "small", "large", "small", "--variant", "twin", "--variant", "twin"],
+            2,
+            "3 bundles and 2 variants do not pair",
+        ),
+        (["compare", "small", "small", "--same", "0"], 2, "--same is 0, a percentage"),
+        (["compare", "small", "small", "--duration", "0"], 2, "--duration is 0, more than 0"),
+        (["compare", "small", "small", "--percentile", "100"], 2, "--percentile has '100'"),
+        (["compare", "small", "small", "--launches", "5000"], 2, "at most 1000 are compared"),
+        (["compare", "small", "unknown"], 4, "nobody"),
         (["compare", "small", "small", "--launches", "0"], 2, "--launches is 0"),
     ],
 )

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 import math
-from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -16,20 +15,17 @@ from insight_edge.bench.scenarios.scenario import Scenario
 from insight_edge.bench.verdict import (
     MAX_INTERVAL_SHARE,
     MIN_ITERATIONS,
-    MIN_LAUNCHES,
     MIN_ROUNDS,
-    comparison_from_launches,
     judge,
     round_spread,
 )
-from insight_edge.documents.evidence import Comparison, Interval, Measurement, Noise
+from insight_edge.documents.evidence import Interval, Measurement, Noise
 from insight_edge.documents.measured import Load, WarmUp
 
 Block = NDArray[np.int64]
 Launch = list[Block]
 
 CALL_NS = 100_000
-NAMES = ("a", "b")
 STEADY = Interval(value=1.0, low=0.99, high=1.01)
 
 
@@ -59,28 +55,6 @@ def measurement(blocks: Any, **changes: Any) -> Measurement:
         "noise": noise(),
     }
     return measurement_from_blocks(blocks, Taken(**fields | changes))
-
-
-def launches_of(seed: int, slowdown: float = 1.0, count: int = 11) -> tuple[list[Launch], ...]:
-    """Return two sides as two processes of one bundle behave.
-
-    Each process is a few percent off for its life; each round is disturbed, and
-    both sides of it alike.
-    """
-    generator = np.random.default_rng(seed)
-    sides: tuple[list[Launch], list[Launch]] = ([], [])
-    for _ in range(count):
-        weather = 1 + 0.3 * generator.random(5)
-        for side, factor in zip(sides, (1.0, slowdown), strict=True):
-            own = factor * (1 + 0.02 * generator.standard_normal())
-            jitter = 1 + 0.02 * generator.standard_exponential((5, 60))
-            latencies = CALL_NS * own * weather[:, None] * jitter
-            side.append(list(latencies.astype(np.int64)))
-    return sides
-
-
-def compared(seed: int, slowdown: float = 1.0, **changes: Any) -> Comparison:
-    return comparison_from_launches(*launches_of(seed, slowdown, **changes), names=NAMES)
 
 
 def test_measurement_says_what_the_blocks_hold() -> None:
@@ -224,51 +198,3 @@ def test_round_spread_is_the_slowest_round_over_the_fastest() -> None:
     fast, slow = np.array([10, 10, 90]), np.array([15, 15, 15])
     assert round_spread([slow, fast, slow]) == pytest.approx(0.5)
     assert round_spread([np.zeros(3, np.int64)]) == 0
-
-
-def test_two_launches_of_one_bundle_differ_at_about_the_stated_confidence() -> None:
-    verdicts = Counter(compared(seed).verdict for seed in range(200))
-    alarms = verdicts["faster"] + verdicts["slower"]
-    assert alarms <= 0.10 * 200
-    assert verdicts["no difference"] >= 0.85 * 200
-    assert verdicts["faster"] > 0
-    assert verdicts["slower"] > 0
-
-
-def test_slowdown_of_five_percent_is_found_and_told_by_how_much() -> None:
-    found = [compared(seed, 1.05) for seed in range(60)]
-    assert sum(one.verdict == "slower" for one in found) >= 55
-    assert not any(one.verdict == "faster" for one in found)
-    assert np.median([one.ratio.value for one in found]) == pytest.approx(1.05, abs=0.005)
-
-
-def test_comparison_of_the_sides_swapped_is_the_opposite() -> None:
-    a, b = launches_of(0, 1.2)
-    there = comparison_from_launches(a, b, names=NAMES)
-    back = comparison_from_launches(b, a, names=NAMES)
-    assert (there.verdict, back.verdict) == ("slower", "faster")
-    assert there.ratio.value * back.ratio.value == pytest.approx(1, abs=1e-3)
-    assert (there.a_p50_ms, there.b_p50_ms) == (back.b_p50_ms, back.a_p50_ms)
-
-
-def test_comparison_counts_launches_and_rounds() -> None:
-    found = compared(0)
-    assert (found.a, found.b, found.launches, found.rounds) == ("a", "b", 11, 5)
-
-
-def test_few_launches_never_decide() -> None:
-    assert compared(0, 2.0, count=MIN_LAUNCHES).verdict == "slower"
-    assert compared(0, 2.0, count=MIN_LAUNCHES - 1).verdict == "NOISY"
-
-
-def test_wide_interval_around_one_is_not_called_the_same() -> None:
-    a, b = launches_of(0)
-    wild = [[block * (1 + index % 2) for block in launch] for index, launch in enumerate(b)]
-    assert comparison_from_launches(a, wild, names=NAMES).verdict == "NOISY"
-
-
-@pytest.mark.parametrize("spoil", [lambda side: side[1:], lambda side: [side[0][1:], *side[1:]]])
-def test_unpaired_sides_are_a_mistake_of_the_caller(spoil: Any) -> None:
-    a, b = launches_of(0)
-    with pytest.raises(ValueError, match=r"zip|against"):
-        comparison_from_launches(a, spoil(b), names=NAMES)

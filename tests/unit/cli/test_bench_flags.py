@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import math
 from typing import Any
 
 import pytest
@@ -7,10 +8,14 @@ from insight_edge.bench.exchange import Preparation
 from insight_edge.bench.scenarios.scenario import SINGLE_STREAM, Name, Scenario
 from insight_edge.bench.warming import CAP_S
 from insight_edge.cli.bench_flags import (
+    compared_percent_from,
     cpus_from,
     duration_from,
+    launches_from,
     percents_from,
     preparation_from,
+    same_from,
+    samples_from,
     scenario_from_flags,
     sustained_from,
     threads_from,
@@ -141,3 +146,22 @@ def test_warm_up_is_a_time_or_as_long_as_it_takes() -> None:
     for text in ("", "soon", "-1", "nan", "inf"):
         with pytest.raises(ConfigurationError, match="--warmup is"):
             preparation_from(text, rows)
+
+
+@pytest.mark.parametrize(("text", "kept"), [(50.0, ()), (99.0, (99.0,)), (99.9, (99.9,))])
+def test_median_is_compared_without_more_queries(text: float, kept: tuple[float, ...]) -> None:
+    assert compared_percent_from(text) == kept
+
+
+@pytest.mark.parametrize(
+    ("check", "value"),
+    [(compared_percent_from, 0.0), (same_from, 100.0), (same_from, math.nan),
+     (launches_from, 10**9), (samples_from, -1)],
+)  # fmt: skip
+def test_number_that_cannot_be_meant_is_refused(check: Any, value: float) -> None:
+    with pytest.raises(ConfigurationError, match=r"--\w+ (is|has)"):
+        check(value)
+
+
+def test_warm_up_that_nobody_asks_for_is_brief() -> None:
+    assert preparation_from(None, SINGLE_STREAM) == Preparation()
