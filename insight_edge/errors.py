@@ -39,6 +39,7 @@
           DeniedError                         the server does not give them to this device
           StoppedError                        the caller wanted them no longer
         HostError                             the runtime host left, or says what it should not
+      RegressionError                exit 1   the engineer: it became slower than it was
       MeasurementError               exit 3   the engineer: a quieter machine, more iterations
 
 A plug-in may raise anything; the seam that called it wraps that once, `from`
@@ -237,6 +238,10 @@ class StoppedError(DownloadError):
 
 class HostError(FleetError):
     """The runtime host is not there, left, or says what it should not."""
+
+
+class RegressionError(InsightEdgeError):
+    """A measurement is slower than its baseline."""
 
 
 class MeasurementError(InsightEdgeError):

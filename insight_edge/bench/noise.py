@@ -96,10 +96,15 @@ def noise_between(
         temperature_rise_c=_rise(before.temperature_c, after.temperature_c),
         cpu_pressure=_share(_rise(before.cpu_s, after.cpu_s), elapsed_s),
         memory_pressure=_share(_rise(before.memory_s, after.memory_s), elapsed_s),
-        governor=read_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        governor=governor(root),
         power_mode=power_mode(root),
         round_spread=round_spread,
     )
+
+
+def governor(root: Path = ROOT) -> str | None:
+    """Return the governor of the first processor's clock; None where it has none."""
+    return read_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 
 
 def _throttles(before: Reading, after: Reading) -> int | None:

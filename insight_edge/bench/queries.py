@@ -35,7 +35,7 @@ def queries_of(bundle: Bundle, given: Arrays, rows: int) -> tuple[list[Query], i
     """
     manifest = bundle.manifest
     size = _fixed_size(manifest.io.inputs) or rows
-    boundary, per_query = Boundary(manifest.io.inputs), -(-rows // size)
+    boundary, per_query = Boundary(manifest.io.inputs), rows_of_a_query(bundle, rows) // size
     batches = []
     for batch in batches_of(_filled(given, size * per_query), manifest.io.inputs, size):
         boundary.rows(batch)
@@ -43,6 +43,15 @@ def queries_of(bundle: Bundle, given: Arrays, rows: int) -> tuple[list[Query], i
         batches.append({spec.name: tensors[spec.name].copy() for spec in manifest.io.model_inputs})
     starts = range(0, len(batches), per_query)
     return [tuple(batches[at : at + per_query]) for at in starts], size * per_query
+
+
+def rows_of_a_query(bundle: Bundle, rows: int) -> int:
+    """Return how many rows a query has where so many are asked for, at least 1.
+
+    As many more as make whole batches, where the artifact takes a fixed number at once.
+    """
+    size = _fixed_size(bundle.manifest.io.inputs) or rows
+    return size * -(-rows // size)
 
 
 def asking(session: Session, queries: list[Query]) -> tuple[Callable[[Any], object], Iterator[Any]]:

@@ -9,18 +9,28 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from insight_edge.bench.results import SAMPLES, append_results
+from insight_edge.bench.results import SAMPLES, append_results, read_results
 from insight_edge.bench.scenarios.scenario import Name
 from insight_edge.cli.bench_flags import (
+    bundles_from,
     cpus_from,
     duration_from,
     percents_from,
     preparation_from,
+    same_from,
     samples_from,
     scenario_from_flags,
     seconds_from,
     sustained_from,
     threads_from,
+)
+from insight_edge.cli.bench_history import show_history
+from insight_edge.cli.bench_results import (
+    Place,
+    already_measured,
+    changes_since,
+    merged,
+    refuse_regressions,
 )
 from insight_edge.cli.bench_table import show_measurements
 from insight_edge.cli.screen import Format
@@ -37,7 +47,7 @@ from insight_edge.runtime.processor import usable_threads
 
 
 def bench(
-    bundles: Annotated[list[Path], Parameter(json_list=False)],
+    bundles: Annotated[list[Path] | None, Parameter(json_list=False)] = None,
     *,
     input: Annotated[Path | None, Parameter(name=["--input"])] = None,  # noqa: A002 - the flag is --input
     variant: Annotated[list[str] | None, Parameter(negative=())] = None,
@@ -61,6 +71,10 @@ def bench(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     samples: int = SAMPLES,
     device: str = "local",
+    resume: Annotated[bool, Parameter(name=["--continue"], negative=())] = False,
+    against: Path | None = None,
+    same: float = 5.0,
+    history: Path | None = None,
     format: Format = "table",  # noqa: A002 - the flag is --format
 ) -> None:
     """Measure latency or throughput, load time and memory of bundles.
@@ -104,8 +118,17 @@ def bench(
         output: file that a line is added to for each measurement, with its samples.
         samples: latencies kept of each measurement there, at most, evenly spread.
         device: what this machine is called there.
+        resume: leave out what the --output file has already: VALID, of the same bundle, variant,
+            release and engine, under the same conditions, asked for as much.
+        against: file of earlier results of the same model and target; exits 1 where a measurement
+            is slower than its runs differ among themselves, 3 where conditions differ.
+        same: percent by which it may then be slower besides.
+        history: show the results of this file, and measure nothing.
         format: how to print.
     """
+    if history is not None:
+        show_history(read_results(history), format)
+        return
     asked = scenario_from_flags(
         scenario, streams=streams, rate=rate, period_ms=period, deadline_ms=deadline
     )
@@ -124,18 +147,29 @@ def bench(
     )
     scheme = with_percentiles(replace(scheme, scenario=asked), percents)
     preparation = preparation_from(warmup, asked)
-    samples = samples_from(samples)
-    contenders = [one for bundle in bundles for one in contenders_of(bundle, variant or ())]
-    (timed,) = time_contenders(
-        contenders, scheme, rows=input, python=python, preparation=preparation, cpus=pinned
-    )
-    if output is not None:
-        append_results(output, results_of(contenders, timed, device=device, samples=samples))
-    show_measurements(contenders, timed, percents, format)
-    if strict:
-        refuse_doubtful(
-            [(one.label, found.measurement) for one, found in zip(contenders, timed, strict=True)]
+    kept, tolerance = samples_from(samples), same_from(same)
+    contenders = [
+        one for bundle in bundles_from(bundles) for one in contenders_of(bundle, variant or ())
+    ]
+    baseline = None if against is None else read_results(against)
+    place = Place(device=device, cpus=pinned)
+    done = already_measured(contenders, scheme, place, output) if resume else {}
+    left = [one for at, one in enumerate(contenders) if at not in done]
+    if left:
+        (timed,) = time_contenders(
+            left, scheme, rows=input, python=python, preparation=preparation, cpus=pinned
         )
+        fresh = results_of(left, timed, device=device, samples=kept, cpus=pinned)
+        if output is not None:
+            append_results(output, fresh)
+    results = merged(done, fresh if left else ())
+    measured = [one.measurement for one in results]
+    changes = changes_since(baseline, results, tolerance)
+    show_measurements(contenders, measured, percents, format, changes)
+    labelled = list(zip([one.label for one in contenders], measured, strict=True))
+    if strict:
+        refuse_doubtful(labelled)
+    refuse_regressions([one.label for one in contenders], changes)
 
 
 def refuse_doubtful(measured: Sequence[tuple[str, Measurement]]) -> None:

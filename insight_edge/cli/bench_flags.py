@@ -3,7 +3,8 @@
 
 import math
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 from insight_edge.bench.compared import MEDIAN
 from insight_edge.bench.exchange import Preparation
@@ -171,6 +172,17 @@ def percents_from(text: str | None) -> tuple[float, ...]:
     if text is None:
         return ()
     return tuple(sorted({_percent(word) for word in text.split(",")}))
+
+
+def bundles_from(bundles: Sequence[Path] | None) -> Sequence[Path]:
+    """Return the bundles that are named.
+
+    Raises:
+        ConfigurationError: none is.
+    """
+    if not bundles:
+        raise ConfigurationError("there is no bundle to measure", hint="name its directory")
+    return bundles
 
 
 def compared_percent_from(percent: float) -> tuple[float, ...]:

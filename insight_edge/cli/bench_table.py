@@ -4,10 +4,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from rich.markup import escape
 
+from insight_edge.bench.baseline import Change
+from insight_edge.bench.conditions import conditions_told
 from insight_edge.bench.percentiles import name_of
-from insight_edge.bench.timing import Timed
 from insight_edge.cli.screen import Format, out
 from insight_edge.cli.subjects import Contender, interval_cell, show
 from insight_edge.documents.evidence import Measurement
@@ -23,31 +25,67 @@ SHOWN = 90.0, 99.0
 
 def show_measurements(
     contenders: Sequence[Contender],
-    timed: Sequence[Timed],
+    measured: Sequence[Measurement],
     percents: Sequence[float],
     output: Format,
+    changes: Sequence[Change] = (),
 ) -> None:
     """Print what was measured of each contender.
 
     Args:
-        contenders: in the order of `timed`.
-        timed: what was found.
+        contenders: in the order of `measured`.
+        measured: what was found.
         percents: percentiles that were asked for.
         output: how.
+        changes: since a baseline, in the same order; none where there is none.
     """
-    pairs = list(zip(contenders, timed, strict=True))
-    rows = [_row(one, result.measurement, percents or SHOWN) for one, result in pairs]
-    documents = [
-        {"bundle": one.bundle.digest, "variant": one.variant, "measurement": result.measurement}
-        for one, result in pairs
+    pairs = list(zip(contenders, measured, strict=True))
+    rows = [_row(one, found, percents or SHOWN) for one, found in pairs]
+    documents: list[dict[str, Any]] = [
+        {"bundle": one.bundle.digest, "variant": one.variant, "measurement": found}
+        for one, found in pairs
     ]
+    for row, document, change in zip(rows, documents, changes, strict=bool(changes)):
+        row.update({} if output == "table" else _change_cells(change))
+        document["change"] = msgspec.to_builtins(change)
     if output == "table":
         rows = [{key: cell for key, cell in row.items() if key != "why"} for row in rows]
-    show(rows, output, title=_title(timed[0].measurement), document=documents)
+    show(rows, output, title=_title(measured[0]), document=documents)
     if output == "table":
-        for one, result in pairs:
-            for line in _remarks(result.measurement):
+        for one, found in pairs:
+            for line in _remarks(found):
                 out.print(escape(f"{one.label}: {line}"), soft_wrap=True)
+        for one, change in zip(contenders, changes, strict=bool(changes)):
+            out.print(escape(f"{one.label}: {change_told(change)}"), soft_wrap=True)
+        if changes:
+            alike = conditions_told(changes[0].conditions)
+            out.print(escape(f"then as now: {alike}"), soft_wrap=True)
+
+
+def change_told(change: Change) -> str:
+    """Return how a measurement stands to its baseline, in words."""
+    ratio = change.ratio
+    among = f"{change.runs} runs over {_span(change.over_s)}"
+    range_ = f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
+    updated = f"; since then {', '.join(change.updated)}" if change.updated else ""
+    against = f"{change.now_ms:.3g} ms against {change.baseline_ms:.3g} ms of {among}"
+    return f"{change.verdict}: {against}, ratio {range_}{updated}"
+
+
+def _change_cells(change: Change) -> dict[str, Any]:
+    ratio = change.ratio
+    return {
+        "over baseline": f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]",
+        "runs": change.runs,
+        "change": change.verdict,
+    }
+
+
+def _span(seconds: float) -> str:
+    for length, name in ((86_400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {name}"
+    return f"{seconds:.0f} s"
 
 
 def _remarks(measurement: Measurement) -> list[str]:

@@ -159,7 +159,12 @@ def time_contenders(
 
 
 def results_of(
-    contenders: Sequence[Contender], timed: Sequence[Timed], *, device: str, samples: int
+    contenders: Sequence[Contender],
+    timed: Sequence[Timed],
+    *,
+    device: str,
+    samples: int,
+    cpus: Sequence[int] = (),
 ) -> tuple[BenchResult, ...]:
     """Return what one launch of contenders leaves in a file of results.
 
@@ -168,6 +173,7 @@ def results_of(
         timed: of one launch.
         device: what this machine is called.
         samples: latencies kept of each, at most.
+        cpus: processors that all were pinned to.
     """
     run, host = secrets.token_hex(8), machine_facts(engine_facts())
     return tuple(
@@ -183,6 +189,7 @@ def results_of(
             bundle=one.bundle.digest,
             variant=one.variant,
             target=one.bundle.variant(one.variant).target,
+            cpus=tuple(cpus),
             artifact=artifact_digest(one.bundle.variant(one.variant).files),
             measurement=found.measurement,
             rounds_p50_ms=rounds_p50_ms(found.blocks),

@@ -28,6 +28,7 @@ class BenchResult(Versioned, frozen=True, kw_only=True):
         profile: id of the hardware profile that the bundle was built for.
         bundle: digest of its manifest.
         variant: its name in the bundle.
+        cpus: processors that it was pinned to; none means any.
         artifact: digest of its files (`artifact_digest`), the same in every bundle that has them.
         measurement: what the rounds say.
         rounds_p50_ms: median of each round.
@@ -46,6 +47,7 @@ class BenchResult(Versioned, frozen=True, kw_only=True):
     bundle: str
     variant: str
     target: Target
+    cpus: tuple[int, ...] = ()
     artifact: str
     measurement: Measurement
     rounds_p50_ms: tuple[float, ...]

@@ -469,6 +469,7 @@ RESULT = BenchResult(
     bundle=DIGEST,
     variant="onnxruntime-int8",
     target=Target(backend="onnxruntime", precision="int8", options={"per-channel": "true"}),
+    cpus=(0, 2),
     artifact=DIGEST,
     measurement=MEASUREMENT,
     rounds_p50_ms=(1.25, 1.5),

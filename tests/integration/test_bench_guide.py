@@ -33,7 +33,7 @@ def test_every_command_of_the_guide_works(tmp_path: Path) -> None:
         cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-    assert len(read_results(tmp_path / "results.jsonl")) == 1
+    assert len(read_results(tmp_path / "results.jsonl")) == 2
 
 
 def test_guide_tells_every_scenario() -> None:

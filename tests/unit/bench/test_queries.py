@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from insight_edge.bench.queries import asking, queries_of
+from insight_edge.bench.queries import asking, queries_of, rows_of_a_query
 from insight_edge.bundle.open import Bundle, open_bundle
 from insight_edge.errors import TensorMismatchError
 from tests.fakes import engine
@@ -44,6 +44,7 @@ def test_queries_have_the_rows_that_are_asked_and_leave_none_out(
     given = rows_of(0, COUNT)
     found, size = queries_of(bundle_of(tmp_path, batch), given, rows)
     assert (size, len(found)) == (per_query, queries)
+    assert rows_of_a_query(bundle_of(tmp_path, batch), rows) == per_query
     assert {len(query) for query in found} == {batches}
     assert {len(asked(query)) for query in found} == {per_query}
     flat = np.concatenate([asked(query) for query in found])
