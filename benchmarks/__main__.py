@@ -35,7 +35,12 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     known = ", ".join(BENCHMARKS)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{known}; compile only by name")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"{known}; compile, compare and serving only by name",
+    )
     parser.add_argument("--json", action="store_true", help="for programs")
     options = parser.parse_args(arguments)
     for name in options.names:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import agent, cache, check, drift, ingest, overhead, serving, swap, targets
+from benchmarks import agent, cache, check, compare, drift, ingest, overhead, serving, swap, targets
 from benchmarks.figure import Figure
 from insight_edge.bench.felt import Felt
 from insight_edge.bench.machine import machine_facts
@@ -33,6 +33,8 @@ BENCHMARKS: Mapping[str, Take] = {
     agent.NAME: agent.take,
     cache.NAME: cache.take,
     check.NAME: check.take,
+    compare.NAME: compare.take,
+    compare.QUICK: compare.take_few,
     "compile": _of_the_compiler,
     drift.NAME: drift.take,
     ingest.NAME: ingest.take,
@@ -42,8 +44,11 @@ BENCHMARKS: Mapping[str, Take] = {
     targets.NAME: targets.take,
 }
 
-SHORT = tuple(name for name in BENCHMARKS if name not in {"compile", serving.NAME})
-"""What is taken unless somebody asks for something: the others need peers, and take long."""
+LONG = {"compile", serving.NAME, compare.NAME}
+"""These need peers or take long."""
+
+SHORT = tuple(name for name in BENCHMARKS if name not in LONG)
+"""What is taken unless somebody asks for something."""
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
