@@ -164,7 +164,11 @@ def bench(
             append_results(output, fresh)
     results = merged(done, fresh if left else ())
     measured = [one.measurement for one in results]
-    changes = changes_since(baseline, results, tolerance)
+    try:
+        changes = changes_since(baseline, results, tolerance)
+    except MeasurementError:
+        show_measurements(contenders, measured, percents, format)
+        raise
     show_measurements(contenders, measured, percents, format, changes)
     labelled = list(zip([one.label for one in contenders], measured, strict=True))
     if strict:

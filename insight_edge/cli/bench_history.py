@@ -30,7 +30,10 @@ def show_history(results: Sequence[BenchResult], output: Format) -> None:
         rows.append(_row(one, last.get(key)))
         last[key] = one.measurement.p50_ms.value
     document = [_without_samples(one) for one in results]
-    show(rows, output, title=f"{len(rows)} results", document=document)
+    machines = "; ".join(dict.fromkeys(row["machine"] for row in rows))
+    if output == "table":
+        rows = [{key: cell for key, cell in row.items() if key != "machine"} for row in rows]
+    show(rows, output, title=f"{len(rows)} results on {machines}", document=document)
 
 
 def _row(one: BenchResult, before_ms: float | None) -> dict[str, Any]:
@@ -43,7 +46,8 @@ def _row(one: BenchResult, before_ms: float | None) -> dict[str, Any]:
         "machine": told.machine,
         "model": f"{one.model.name} {one.model.version}",
         "variant": one.variant,
-        "asked": f"{told.scenario}, {told.threads} threads",
+        "asked": told.scenario,
+        "threads": found.threads,
         "p50 ms": interval_cell(found.p50_ms),
         "since the last": None if change is None else f"{change:+.1%}",
         "engine": " ".join(list(software_of(one).items())[1]),

@@ -145,7 +145,9 @@ def compare(
     )
     if output is not None:
         for launch in timed:
-            append_results(output, results_of(sides, launch, device=device, samples=kept))
+            append_results(
+                output, results_of(sides, launch, device=device, samples=kept, cpus=pinned)
+            )
     found = _compared(sides, timed, scheme, tolerance)
     show_comparisons(found, asked, scheme.threads, format)
     if strict:
