@@ -89,7 +89,7 @@ def _compared(
     value, low, high = (exp(end) for end in signed_rank_interval(logs, confidence=confidence))
     ratio = Interval(value=value, low=low, high=high, confidence=confidence)
     needed = pairs_needed(confidence)
-    short = () if launches >= needed else (f"{launches} launches, {needed} are needed",)
+    short = () if launches >= needed else (f"{launches} of the {needed} launches that are needed",)
     invalid = (*terms.invalid, *short)
     verdict = "INVALID" if invalid else _verdict(ratio, terms)
     wide = verdict == "NOISY" and not _is_same(ratio, terms.same)

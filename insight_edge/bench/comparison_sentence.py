@@ -28,16 +28,27 @@ def _quantity(found: Comparison) -> str:
 
 
 def _between(found: Comparison) -> str:
-    return f"between {_off(found.ratio.low)} and {_off(found.ratio.high)}"
+    low, high = found.ratio.low, found.ratio.high
+    if (low < 1) == (high < 1):
+        nearer, further = sorted((abs(low - 1), abs(high - 1)))
+        return f"between {_number(nearer)} and {_percent(further)} {_word(low)}"
+    return f"between {_off(low)} and {_off(high)}"
 
 
 def _off(ratio: float) -> str:
-    share = abs(ratio - 1)
-    return f"{_percent(share)} {'less' if ratio < 1 else 'more'}"
+    return f"{_percent(abs(ratio - 1))} {_word(ratio)}"
+
+
+def _word(ratio: float) -> str:
+    return "less" if ratio < 1 else "more"
 
 
 def _percent(share: float) -> str:
-    return f"{share * 100:.2g} %" if share < 0.995 else f"{share * 100:.0f} %"
+    return f"{_number(share)} %"
+
+
+def _number(share: float) -> str:
+    return f"{share * 100:.2g}" if share < 0.995 else f"{share * 100:.0f}"
 
 
 def _sure(found: Comparison) -> str:

@@ -23,10 +23,9 @@ def show_comparisons(
         output: how.
     """
     first = found[0]
-    plural = "s" * (threads > 1)
     title = (
-        f"{scenario.name.capitalize()} {first.statistic}, {threads} thread{plural}, "
-        f"{first.launches} launches of {first.rounds} rounds"
+        f"{scenario.name.capitalize()} {first.statistic}, {_count(threads, 'thread')}, "
+        f"{first.launches} launches of {_count(first.rounds, 'round')}"
     )
     show([_row(one, output) for one in found], output, title=title, document=list(found))
     if output == "table":
@@ -34,6 +33,10 @@ def show_comparisons(
             out.print(escape(one.sentence), soft_wrap=True)
         for reason in dict.fromkeys(reason for one in found for reason in one.reasons):
             out.print(escape(reason), soft_wrap=True)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _row(found: Comparison, output: Format) -> dict[str, str]:

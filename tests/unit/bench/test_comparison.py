@@ -94,8 +94,8 @@ def test_few_launches_never_decide() -> None:
     (enough,) = compared(sides_of(0, 1, 2, count=LEAST_LAUNCHES))
     (few,) = compared(sides_of(0, 1, 2, count=LEAST_LAUNCHES - 1))
     assert (enough.verdict, few.verdict) == ("slower", "INVALID")
-    assert few.reasons == ("5 launches, 6 are needed",)
-    assert few.sentence == "Nothing can be said of b1: 5 launches, 6 are needed."
+    assert few.reasons == ("5 of the 6 launches that are needed",)
+    assert few.sentence == "Nothing can be said of b1: 5 of the 6 launches that are needed."
 
 
 def test_what_must_not_be_used_is_not_judged() -> None:
@@ -116,10 +116,12 @@ def test_sentence_says_which_is_faster_by_how_much_and_how_sure_that_is() -> Non
     exact = [[np.array([1.0])] * 11, [np.array([1.05])] * 11, [np.array([0.5])] * 11]
     slower, faster = compared(exact, statistic="p99")
     assert slower.sentence == (
-        "b1 is slower than a: its p99 is 5 % more, between 5 % more and 5 % more "
+        "b1 is slower than a: its p99 is 5 % more, between 5 and 5 % more "
         "(at 95 % confidence for all 2 together, p = 0.00098)."
     )
     assert faster.sentence.startswith("b2 is faster than a: its p99 is 50 % less")
+    much = [[np.array([1.0])] * 9, [np.array([ratio]) for ratio in (2.5, 4.0, 6.0) * 3]]
+    assert "between 150 and 500 % more" in compared(much)[0].sentence
 
 
 def test_sentence_says_what_is_excluded_or_what_would_tell() -> None:
