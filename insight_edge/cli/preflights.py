@@ -9,10 +9,10 @@ from rich.markup import escape
 
 from insight_edge.cli.layers import row_told
 from insight_edge.cli.screen import Format, emit, emit_json, out
-from insight_edge.compile.plugins.footprint import MIB
 from insight_edge.compile.targets.preflight import Forecast, Preflight
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.documents.workload import Workload
+from insight_edge.selection.footprint import MIB
 
 Row = dict[str, Any]
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from insight_edge.compile.backends.onnxruntime_operators import unsupported_operators
 from insight_edge.compile.job import Artifact, BuildJob
-from insight_edge.compile.plugins.footprint import Footprint
 from insight_edge.compile.plugins.seam import LEFT_OUT, SCAN
 from insight_edge.compile.quantize.int8 import (
     nothing_to_quantize,
@@ -26,6 +25,7 @@ from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target
 from insight_edge.runtime.processor import isa_extensions
+from insight_edge.selection.footprint import Footprint
 
 ENGINE = "onnxruntime"
 PACKAGES = ("onnxruntime", "onnx")

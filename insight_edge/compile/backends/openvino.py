@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from insight_edge.compile.backends.openvino_operators import unsupported_operators
 from insight_edge.compile.job import Artifact, BuildJob
-from insight_edge.compile.plugins.footprint import Footprint
 from insight_edge.compile.plugins.seam import LEFT_OUT, SCAN
 from insight_edge.compile.quantize.int8 import nothing_to_quantize, recurrent_refusal, vnni
 from insight_edge.compile.quantize.sensitivity import SENSITIVITY_FILE
@@ -23,6 +22,7 @@ from insight_edge.documents.codec import encode_json
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target
+from insight_edge.selection.footprint import Footprint
 
 if TYPE_CHECKING:
     import openvino

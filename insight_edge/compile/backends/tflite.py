@@ -15,13 +15,13 @@ from tempfile import TemporaryDirectory
 
 from insight_edge.compile.backends.tflite_limits import loss_refusal, refusal
 from insight_edge.compile.job import Artifact, BuildJob
-from insight_edge.compile.plugins.footprint import Footprint
 from insight_edge.compile.sources.source import SourceModel
 from insight_edge.compile.toolchains.toolchain import Toolchain, toolchain_apart
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target
 from insight_edge.errors import BuildFailedError
+from insight_edge.selection.footprint import Footprint
 
 ENGINE = "tflite"
 PACKAGES = ("onnx2tf", "ai-edge-quantizer", "ai-edge-litert", "onnxsim", "onnx", "numpy")

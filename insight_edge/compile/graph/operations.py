@@ -18,11 +18,11 @@ from onnx.helper import get_attribute_value
 from onnx.numpy_helper import to_array
 
 from insight_edge.compile.graph.arithmetic import Call, flops
-from insight_edge.compile.graph.liveness import Peak, peak_live
 from insight_edge.compile.graph.parts import called_names, subgraphs
 from insight_edge.compile.graph.shapes import Extent, extents_of
 from insight_edge.compile.graph.signatures import Book, Origins, origins_of, signature_of
 from insight_edge.documents.workload import LiveTensor, Operation, Signature
+from insight_edge.selection.liveness import Peak, peak_live
 
 GATHERING = frozenset({"Gather", "GatherElements", "GatherND"})
 """They read what they write, not the whole table."""

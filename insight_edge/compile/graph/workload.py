@@ -9,11 +9,11 @@ control flow counts is said in `compile.graph.operations`.
 from onnx import ModelProto
 
 from insight_edge.compile.graph.check import opset_of
-from insight_edge.compile.graph.liveness import peak_live_bytes
 from insight_edge.compile.graph.operations import count_operations
 from insight_edge.compile.graph.shapes import inferred, specs_of, unfolded, weights_of
 from insight_edge.documents.workload import Workload
 from insight_edge.errors import ModelError
+from insight_edge.selection.liveness import peak_live_bytes
 
 MAX_COUNT = 2**62
 """Of operations or bytes; no machine finishes that, and no document holds much more."""

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from insight_edge.compile.job import Artifact, BuildJob
-from insight_edge.compile.plugins.footprint import Footprint
 from insight_edge.compile.sources.source import SourceModel
 from insight_edge.compile.toolchains.toolchain import Toolchain
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import Accelerator, HardwareProfile
 from insight_edge.documents.target import Target
+from insight_edge.selection.footprint import Footprint
 
 SCAN = "sensitivity"
 """Option of a target whose build writes a `Sensitivity` instead of an artifact."""

@@ -5,8 +5,9 @@ from collections.abc import Collection
 
 from insight_edge.compile.job import BuildJob
 from insight_edge.documents.workload import Workload
+from insight_edge.selection.footprint import SHRINKING
 
-QUANTIZABLE = frozenset({"Conv", "ConvTranspose", "Gemm", "LSTM", "MatMul"})
+QUANTIZABLE = SHRINKING | {"LSTM"}
 
 VNNI = ("avx512_vnni", "avx_vnni")
 """x86 extensions that sum products of 8-bit numbers in 32 bits."""

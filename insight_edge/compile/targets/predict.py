@@ -3,7 +3,7 @@
 
 Pure, and little: an emulator's clock says nothing about a processor, and nobody has
 measured these artifacts on one of the profile's. The one figure in milliseconds is
-what the profile's own figures bound (`compile.targets.roofline`), and says which limits are
+what the profile's own figures bound (`selection.roofline`), and says which limits are
 out of reach, not which artifact is faster. Of that only this is predicted:
 
     static INT8     faster, where the processor sums products of bytes in one instruction
@@ -18,16 +18,16 @@ What is shipped by it is chosen by `compile.choose_predicted`.
 
 from msgspec.structs import replace
 
-from insight_edge.compile.plugins.footprint import LEAST_SHARE
 from insight_edge.compile.plugins.seam import LEFT_OUT, MIXED
 from insight_edge.compile.quantize.int8 import slow_because
 from insight_edge.compile.targets.plan import ROWLESS, needs_rows
 from insight_edge.compile.targets.preflight import roof_of
-from insight_edge.compile.targets.roofline import bound
 from insight_edge.documents.evidence import Prediction
 from insight_edge.documents.profile import HardwareProfile
 from insight_edge.documents.target import Target
 from insight_edge.documents.workload import Workload
+from insight_edge.selection.footprint import LEAST_SHARE
+from insight_edge.selection.roofline import bound
 
 UNMEASURED = "nothing was measured on this processor"
 

@@ -8,15 +8,15 @@ that `compile` plans with. Here is added what each takes and whether that fits.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from insight_edge.compile.plugins.footprint import LEAST_SHARE, Footprint, need
 from insight_edge.compile.plugins.seam import Backend, ForAccelerators, Weighed
 from insight_edge.compile.sources.source import SourceModel
-from insight_edge.compile.targets.fit import Fit, fit
 from insight_edge.compile.targets.plan import ROWLESS, Asked, Planned, offers, plan
-from insight_edge.compile.targets.roofline import Bound, Roof, bound
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import Accelerator, Figure, HardwareProfile
 from insight_edge.documents.target import PRECISIONS, Precision, Target
+from insight_edge.selection.fit import Fit, fit
+from insight_edge.selection.footprint import LEAST_SHARE, Footprint, need
+from insight_edge.selection.roofline import Bound, Roof, bound
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 import msgspec
 import pytest
 
-from insight_edge.compile.plugins.footprint import MIB, Footprint
 from insight_edge.compile.refusals.refusal import Refusal
 from insight_edge.compile.sources.source import SourceModel, source_from_onnx
 from insight_edge.compile.targets.preflight import Preflight, preflight, roof_of
@@ -14,6 +13,7 @@ from insight_edge.compile.toolchains.toolchain import Toolchain
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.profile import Caches, Figure, HardwareProfile, Limits
 from insight_edge.documents.target import Target
+from insight_edge.selection.footprint import MIB, Footprint
 from tests.fakes.hardware import GPU, profile_of
 from tests.fakes.onnx_models import conv_model
 

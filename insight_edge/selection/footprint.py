@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an engine's process takes beside the model, for those engines where it was measured.
 
-Pure. A backend that knows says so (`seam.Weighed`); of any other nothing is
+Pure. A backend that knows says so (`compile.plugins.seam.Weighed`); of any other nothing is
 assumed. The figures are the most that was seen, on x86-64 with Linux, rounded up.
 """
 
 import math
 from dataclasses import dataclass
 
-from insight_edge.compile.quantize.int8 import QUANTIZABLE
 from insight_edge.documents.target import Precision, Target
 from insight_edge.documents.workload import Workload
 
@@ -23,7 +22,7 @@ FILE_SHARE = LEAST_SHARE | {"bf16": 1.0}
 ITEM_BYTES = {"float32": 4, "float64": 8, "int64": 8, "int32": 4, "float16": 2, "int16": 2}
 """Of an element of an input or output; of others one."""
 
-SHRINKING = QUANTIZABLE - {"LSTM"}
+SHRINKING = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 """Operators whose weights get smaller; of recurrent ones it depends on the engine."""
 
 FILE_SLACK_BYTES = MIB

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insight_edge.compile.plugins.footprint import MIB, Footprint, Need, need, stored_bytes
-from insight_edge.compile.targets.fit import fit, memory_limit_bytes
-from insight_edge.compile.targets.roofline import Roof, bound
 from insight_edge.documents.profile import Figure, HardwareProfile, Limits
 from insight_edge.documents.target import Target, target_from_token
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.documents.workload import LiveTensor, Operation, Workload
+from insight_edge.selection.fit import fit, memory_limit_bytes
+from insight_edge.selection.footprint import MIB, Footprint, Need, need, stored_bytes
+from insight_edge.selection.roofline import Roof, bound
 from tests.fakes.hardware import GPU, profile_of
 
 FP32, INT8 = target_from_token("a:fp32"), target_from_token("a:int8")

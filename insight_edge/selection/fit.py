@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from insight_edge.compile.plugins.footprint import MIB, Need
-from insight_edge.compile.targets.roofline import Bound
 from insight_edge.documents.profile import Accelerator, HardwareProfile
 from insight_edge.documents.target import Target
 from insight_edge.documents.workload import Workload
+from insight_edge.selection.footprint import MIB, Need
+from insight_edge.selection.roofline import Bound
 
 WHOLE_MIB = 10
 """From here on decimals tell nothing."""

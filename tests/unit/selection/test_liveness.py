@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where most memory is taken, and by what."""
 
-from insight_edge.compile.graph.liveness import peak_live
 from insight_edge.compile.sources.source import source_from_onnx
+from insight_edge.selection.liveness import peak_live
 from tests.fakes.onnx_models import conv_model
 
 

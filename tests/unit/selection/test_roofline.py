@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insight_edge.compile.targets.roofline import Roof, bound
 from insight_edge.documents.workload import Operation
+from insight_edge.selection.roofline import Roof, bound
 
 COUNTS = st.integers(0, 10**12)
 
