@@ -110,7 +110,7 @@ def learn(observations: Sequence[Observation], device_class: str) -> Learned:
     enough = len(errors) >= FEWEST
     devices = {one.device for one in observations}
     strange = spread_of(errors) if enough else known.strange
-    told = f"{len(observations)} measurements on {len(devices)} device{'s' * (len(devices) > 1)}"
+    told = f"{_many(len(observations), 'measurement')} on {_many(len(devices), 'device')}"
     return Learned(
         factors=factors,
         strange=strange,
@@ -169,6 +169,10 @@ def _familiar(
     for device, found in errors.items():
         if len(found) >= FEWEST:
             yield device, spread_of(found)
+
+
+def _many(count: int, name: str) -> str:
+    return f"{count} {name}{'s' * (count > 1)}"
 
 
 def _of(observations: Sequence[Observation], device: str) -> list[Observation]:
