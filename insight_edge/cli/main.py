@@ -19,6 +19,8 @@ VERBS = {
     "profiles": ("insight_edge.cli.profiles:app", "List, show, detect and check hardware."),
     "toolchain": ("insight_edge.cli.toolchain:app", "Install the environments of engines."),
     "check": ("insight_edge.cli.check:check", "Say what a model asks, and what can be built."),
+    "predict": ("insight_edge.cli.predict:predict", "Predict latency on hardware not here."),
+    "select": ("insight_edge.cli.select:select", "Choose a device, and say what it costs."),
     "compile": ("insight_edge.cli.compile:compile_", "Build, prove, measure, ship the best."),
     "inspect": ("insight_edge.cli.inspect:inspect_", "Show a bundle and its trials."),
     "verify": ("insight_edge.cli.verify:verify", "Ask a bundle for its golden samples."),

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long a row takes where rows come at random and wait for one another.
+
+One server, arrivals at random (M/G/1). With utilisation u = rate x service, a row waits
+u x service x (1 + c2) / (2 (1 - u)) on average (Pollaczek and Khinchine; L. Kleinrock,
+Queueing Systems I, 1975, 5.7), with probability u at all, and how long then is taken to be
+exponential (J. F. C. Kingman, Proc. Cambridge Phil. Soc. 57, 1961), so that
+
+    P(wait > t) = u exp(-2 (1 - u) t / (service (1 + c2)))
+
+c2 is the squared coefficient of variation of service: 0, inference takes the same every
+time. The percentile of both together is taken as the sum of theirs, which is rather too
+long than too short.
+"""
+
+from collections.abc import Mapping
+from math import inf, log
+
+from insight_edge.selection.latency import Latency
+
+
+def response_ms(
+    service_ms: float, percent: float, rate_per_s: float | None, tail: float = 1.0
+) -> float:
+    """Return the percentile of waiting and service; infinite where rows come faster than they go.
+
+    Args:
+        service_ms: the median of one inference.
+        percent: 0 to 100.
+        rate_per_s: at which rows come; None for one after the other.
+        tail: the percentile of service over its median.
+    """
+    if rate_per_s is None:
+        return service_ms * tail
+    used = rate_per_s * service_ms / 1e3
+    if used >= 1:
+        return inf
+    rare = 1 - percent / 100
+    if rare <= 0:
+        return inf
+    wait = max(0.0, log(used / rare)) * service_ms / (2 * (1 - used)) if used > 0 else 0.0
+    return service_ms * tail + wait
+
+
+def tail_of(latency: Latency, percent: float) -> float:
+    """Return a percentile over the median: measured, between those that were, else 1."""
+    known: Mapping[float, float] = {50.0: 1.0} | dict(latency.tail or {})
+    above = [value for at, value in known.items() if at >= percent]
+    return max(1.0, min(above) if above else max(known.values())) if percent > 50 else 1.0

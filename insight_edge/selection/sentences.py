@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a choice says in words: the winner, what a demand costs, how near a miss is."""
+
+from insight_edge.selection.choice import Choice, Relaxed, Weighed
+from insight_edge.selection.demands import Judged
+from insight_edge.selection.option import Demand, Fleet
+
+BY = {"cost": "cost", "latency": "latency", "power": "power"}
+
+
+def answer(choice: Choice) -> str:
+    """Return the choice in one sentence or two."""
+    winner, next_ = choice.winner, choice.runner_up
+    if winner is None:
+        return "No device keeps to the demands."
+    sure = f"confidence {choice.confidence:.0%}"
+    if choice.verdict == "cannot tell":
+        said = f"Cannot tell: likeliest is {winner.option.name} ({sure}); measure it to be sure."
+    else:
+        said = f"{winner.option.name} for {winner.option.model}, by {BY[choice.by]} ({sure})."
+    if next_ is not None and choice.margin is not None:
+        said += f" Next is {next_.option.name}, {choice.margin:.0%} more."
+    return said
+
+
+def bargain(one: Relaxed) -> str:
+    """Return what a weaker demand buys: `2 ms more of latency buys ... at 50 % less`."""
+    more = (one.judged.value or 0.0) - one.judged.limit
+    gain = f"at {one.gain:.0%} less" if one.gain is not None else ""
+    unit, name = one.judged.unit, one.judged.name
+    return f"{more:.3g} {unit} more of {name} buys {one.weighed.option.name} {gain}".strip()
+
+
+def miss(one: Relaxed) -> str:
+    """Return how far the nearest option is from a demand."""
+    judged, name = one.judged, one.weighed.option.name
+    if judged.value is None:
+        return f"{judged.name}: not known, of {name} for one"
+    latency = one.weighed.option.latency
+    least = "at least " if latency is not None and latency.kind == "bound" else ""
+    if judged.name != "latency":
+        least = ""
+    if judged.value <= judged.limit:
+        return f"{judged.name}: whether {name} keeps to {limit_told(judged)} is not known"
+    return f"{judged.name}: {name} has {least}{judged.value:.3g}, the limit is {limit_told(judged)}"
+
+
+def limit_told(judged: Judged) -> str:
+    """Return a limit with its unit."""
+    if judged.limit == float("inf"):
+        return "a rate that it can follow"
+    return f"{judged.limit:.4g} {judged.unit}"
+
+
+def demand_told(demand: Demand) -> str:
+    """Return what is demanded, in words."""
+    told = [
+        (demand.max_latency_ms, f"p{demand.percentile:g} ≤ {{:g}} ms"),
+        (demand.rate_per_s, "{:g} rows a second"),
+        (demand.max_drop_pp, "drop ≤ {:g} pp"),
+        (
+            None if demand.max_memory_bytes is None else demand.max_memory_bytes / 2**20,
+            "memory ≤ {:g} MiB",
+        ),
+        (demand.max_power_w, "power ≤ {:g} W"),
+        (demand.max_price_usd, "price ≤ {:g} USD"),
+    ]
+    return ", ".join(text.format(value) for value, text in told if value is not None) or "none"
+
+
+def fleet_told(fleet: Fleet) -> str:
+    """Return what the cost is of, in words."""
+    energy = "energy not counted"
+    if fleet.usd_per_kwh is not None:
+        energy = f"energy at {fleet.usd_per_kwh:g} USD/kWh and the most that they draw"
+    many = f"{fleet.devices} devices" if fleet.devices > 1 else "1 device"
+    return f"{many}, {fleet.years:g} years, {energy}"
+
+
+def standing(one: Weighed) -> str:
+    """Return how an option stands to the demands: kept, or what breaks it."""
+    broken = [
+        f"{judged.name} {'not known' if judged.value is None else 'too much'}"
+        for judged in one.judged
+        if not judged.kept
+    ]
+    if one.option.latency is None:
+        return "latency not known"
+    if one.option.latency.kind == "bound" and not broken:
+        return "only a bound"
+    if broken:
+        return ", ".join(broken)
+    return "keeps to all" if one.chance >= 0.95 else f"keeps to all, {one.chance:.0%} sure"

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`predict` and `select` from end to end: what is said, in which form, and with which code."""
+
+import csv
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from insight_edge.cli.main import build_app, run
+from tests.fakes.onnx_models import conv_model
+
+Said = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("model") / "conv.onnx"
+    path.write_bytes(conv_model().SerializeToString())
+    return str(path)
+
+
+def call(*words: str) -> int:
+    return run(build_app(), words)
+
+
+def test_predict_says_what_each_figure_is(model: str, capsys: Said) -> None:
+    asked = ["predict", "-m", model, "--profile", "rpi5-8gb", "--profile", "azure-b1ms"]
+    assert call(*asked, "--format", "json") == 0
+    rows = json.loads(capsys.readouterr().out)
+    kinds = {row["profile"]: row["latency_kind"] for row in rows}
+    assert kinds == {"rpi5-8gb": "predicted", "azure-b1ms": None}
+    told = [row for row in rows if row["latency_kind"] == "predicted"]
+    assert all(r["latency_low_ms"] < r["latency_p50_ms"] < r["latency_high_ms"] for r in told)
+    assert all("datasheet only" in row["basis"] for row in told)
+
+
+def test_select_names_a_device_in_every_form_and_draws_a_page(
+    model: str, tmp_path: Path, capsys: Said
+) -> None:
+    asked = ["select", "-m", model, "--profile", "rpi5-8gb", "--profile", "orin-nano-8gb"]
+    page, kept = tmp_path / "page.html", tmp_path / "choice.md"
+    flags = ["--max-latency-ms", "50", "--devices", "100", "--energy-price", "0"]
+    assert call(*asked, "--format", "csv", "--max-latency-ms", "50", "--html", str(page)) == 0
+    rows = list(csv.DictReader(StringIO(capsys.readouterr().out)))
+    assert {row["profile"] for row in rows} == {"rpi5-8gb", "orin-nano-8gb"}
+    assert "</html>" in page.read_text()
+    assert call(*asked, "--format", "md", "-o", str(kept), "--max-latency-ms", "50") == 0
+    assert "rpi5-8gb" in kept.read_text()
+    assert capsys.readouterr().out == ""
+    assert call(*asked, *flags, "--format", "json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["winner"]["profile"] == "orin-nano-8gb"  # the other's power is not known
+
+
+def test_no_device_is_exit_1_with_the_nearest_miss(model: str, capsys: Said) -> None:
+    asked = ["select", "-m", model, "--profile", "rpi5-8gb", "--max-price", "10"]
+    assert call(*asked) == 1
+    assert "price: rpi5-8gb" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--max-latency-ms", "-1"], "--max-latency-ms is -1"),
+        (["--max-price", "nan"], "--max-price-usd is nan"),
+        (["--percentile", "100"], "--percentile is 100"),
+        (["--devices", "0"], "--devices is 0"),
+        (["--profile", "rpi5-8gp"], "did you mean 'rpi5-8gb'"),
+        (["--results", "{tmp}/none.jsonl"], "none.jsonl"),
+        (["--results", "{tmp}/bad.jsonl"], "bad.jsonl, line 1"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(
+    model: str, tmp_path: Path, capsys: Said, words: list[str], said: str
+) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"run": "\\u001b[31m", "measurement": {"p50_ms": NaN}}\n')
+    asked = [word.format(tmp=tmp_path) for word in words]
+    assert call("select", "-m", model, *asked) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert said in shown.err
+    assert len(shown.err.strip().splitlines()) <= 2
