@@ -10,6 +10,19 @@ from pathlib import Path
 import msgspec
 
 from benchmarks import agent, cache, check, compare, drift, ingest, overhead, serving, swap, targets
+from benchmarks import (
+    agent,
+    cache,
+    check,
+    drift,
+    ingest,
+    overhead,
+    prediction,
+    selection,
+    serving,
+    swap,
+    targets,
+)
 from benchmarks.figure import Figure
 from insight_edge.bench.felt import Felt
 from insight_edge.bench.machine import machine_facts
@@ -39,6 +52,8 @@ BENCHMARKS: Mapping[str, Take] = {
     drift.NAME: drift.take,
     ingest.NAME: ingest.take,
     overhead.NAME: overhead.take,
+    prediction.NAME: prediction.take,
+    selection.NAME: selection.take,
     serving.NAME: serving.take,
     swap.NAME: swap.take,
     targets.NAME: targets.take,
@@ -49,6 +64,9 @@ LONG = {"compile", serving.NAME, compare.NAME}
 
 SHORT = tuple(name for name in BENCHMARKS if name not in LONG)
 """What is taken unless somebody asks for something."""
+LONG = {"compile", prediction.NAME, selection.NAME, serving.NAME}
+SHORT = tuple(name for name in BENCHMARKS if name not in LONG)
+"""What is taken unless somebody asks for something: the others need peers, or take long."""
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
