@@ -14,7 +14,14 @@ from insight_edge.cli.predict import latency_cell, plain
 from insight_edge.cli.screen import PIPED_WIDTH, Format, emit, emit_json, out
 from insight_edge.selection.choice import Choice, Weighed, best_first
 from insight_edge.selection.option import Demand, Fleet
-from insight_edge.selection.sentences import answer, bargain, demand_told, fleet_told, standing
+from insight_edge.selection.sentences import (
+    answer,
+    bargain,
+    demand_told,
+    fleet_told,
+    response_told,
+    standing,
+)
 
 UNKNOWN_PRICE = "price unknown"
 
@@ -99,17 +106,12 @@ def _row(one: Weighed, choice: Choice) -> dict[str, str]:
         "target": option.target.token,
         "p50 ms": latency_cell(option),
         "which is": option.latency.kind if option.latency else "not known",
-        "response ms": _response(one),
+        "response ms": response_told(one),
         "price": UNKNOWN_PRICE if option.price_usd is None else f"{option.price_usd:,.0f} USD",
         "fleet USD": _shown(one.cost_usd, ",.0f"),
         "power W": _shown(option.power_w),
         "demands": standing(one),
     }
-
-
-def _response(one: Weighed) -> str:
-    bound = one.option.latency is not None and one.option.latency.kind == "bound"
-    return "≥ " * bound + _shown(one.response_ms)
 
 
 def _plain(one: Weighed) -> dict[str, Any]:

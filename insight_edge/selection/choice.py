@@ -20,7 +20,7 @@ from insight_edge.selection.pareto import front
 By = Literal["cost", "latency", "power"]
 Verdict = Literal["chosen", "cannot tell", "none"]
 
-SURE_ENOUGH = 0.6
+SURE_ENOUGH = 0.7
 WORTH_IT = 0.05
 """By how much less a device must cost for a weaker demand to be worth a line."""
 

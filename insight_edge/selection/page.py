@@ -26,6 +26,7 @@ from insight_edge.selection.sentences import (
     demand_told,
     fleet_told,
     miss,
+    response_told,
     standing,
 )
 
@@ -37,7 +38,7 @@ LIGHT = (
     "#b0116a",
     "#0e7490",
     "#854d0e",
-    "#9d174d",
+    "#3f3f46",
     "#64748b",
 )
 DARK = (
@@ -48,7 +49,7 @@ DARK = (
     "#ff8fc7",
     "#67d8ef",
     "#e6c15c",
-    "#f5a8c8",
+    "#f1f5f9",
     "#94a3b8",
 )
 """Of series, told apart on the page's ground; the last is of what is none."""
@@ -161,7 +162,7 @@ def _option(one: Weighed, *, won: bool) -> str:
         option.target.token,
         "-" if latency is None else f"{least}{latency.p50_ms:.3g}{span}",
         latency.kind if latency else "not known",
-        "-" if one.response_ms is None else f"{least}{one.response_ms:.3g}",
+        response_told(one),
         "price unknown" if one.cost_usd is None else f"{one.cost_usd:,.0f}",
         "-" if option.power_w is None else f"{option.power_w:g}",
         standing(one),

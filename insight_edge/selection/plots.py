@@ -130,7 +130,11 @@ def pareto(choice: Choice, options: Sequence[Weighed]) -> Drawn:
     Devices have the colours that they have in the other plots.
     """
     known = [o for o in choice.weighed if o.response_ms is not None and o.cost_usd is not None]
-    known = [o for o in known if o.option.latency and o.option.latency.kind != "bound"]
+    known = [
+        o
+        for o in known
+        if o.option.latency and o.option.latency.kind != "bound" and o.response_ms != inf
+    ]
     title = "Cost against latency"
     if not known:
         return Drawn(title=title, told="Price unknown, of every device with a latency.")

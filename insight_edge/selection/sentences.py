@@ -40,6 +40,8 @@ def miss(one: Relaxed) -> str:
     least = "at least " if latency is not None and latency.kind == "bound" else ""
     if judged.name != "latency":
         least = ""
+    if judged.value == float("inf"):
+        return f"{judged.name}: rows come faster than {name} answers them"
     if judged.value <= judged.limit:
         return f"{judged.name}: whether {name} keeps to {limit_told(judged)} is not known"
     return f"{judged.name}: {name} has {least}{judged.value:.3g}, the limit is {limit_told(judged)}"
@@ -91,3 +93,13 @@ def standing(one: Weighed) -> str:
     if broken:
         return ", ".join(broken)
     return "keeps to all" if one.chance >= 0.95 else f"keeps to all, {one.chance:.0%} sure"
+
+
+def response_told(one: Weighed) -> str:
+    """Return the response in ms as text: `≥` before a bound, `never` where rows only queue up."""
+    if one.response_ms is None:
+        return "-"
+    if one.response_ms == float("inf"):
+        return "never"
+    bound = one.option.latency is not None and one.option.latency.kind == "bound"
+    return f"{'≥ ' * bound}{one.response_ms:.3g}"

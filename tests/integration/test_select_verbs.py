@@ -3,6 +3,9 @@
 
 import csv
 import json
+import re
+import shlex
+import shutil
 from io import StringIO
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 from insight_edge.cli.main import build_app, run
 from tests.fakes.onnx_models import conv_model
 
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "choosing-hardware.md"
 Said = pytest.CaptureFixture[str]
 
 
@@ -82,3 +86,18 @@ def test_bad_input_is_one_line_and_exit_2(
     assert shown.out == ""
     assert said in shown.err
     assert len(shown.err.strip().splitlines()) <= 2
+
+
+def test_the_guide_works_in_order(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said
+) -> None:
+    shutil.copy(model, tmp_path / "model.onnx")
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"^```sh\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+    commands = [shlex.split(line) for block in blocks for line in block.splitlines()]
+    assert len(commands) >= 3
+    for program, *words in commands:
+        assert program == "insight-edge"
+        assert call(*words) == 0, capsys.readouterr().err
+    assert (tmp_path / "choice.html").is_file()
+    assert "rpi5-8gb" in (tmp_path / "choice.md").read_text()
