@@ -2,13 +2,13 @@
 """Whether an option keeps to what is demanded, how surely, and by how much it does not."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf, log
 from statistics import NormalDist
 
 from insight_edge.selection.latency import Latency
 from insight_edge.selection.option import Demand, Option
-from insight_edge.selection.queueing import response_ms, tail_of
+from insight_edge.selection.queueing import response_ms
 
 SURE = {"measured": NormalDist().inv_cdf(0.975), "predicted": NormalDist().inv_cdf(0.95)}
 """Standard deviations that half an interval is wide."""
@@ -127,5 +127,5 @@ def _longest_service_ms(latency: Latency, demand: Demand, limit: float) -> float
 
 
 def _response(latency: Latency, service_ms: float, demand: Demand) -> float:
-    tail = tail_of(latency, demand.percentile)
-    return response_ms(service_ms, demand.percentile, demand.rate_per_s, tail)
+    slower = replace(latency, p50_ms=service_ms)
+    return response_ms(slower, demand.percentile, demand.rate_per_s)

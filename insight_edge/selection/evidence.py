@@ -5,9 +5,10 @@ Only what was measured on the profile's own class counts. A measurement that is 
 figures are no positive numbers, is left out, with the reason.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from math import isfinite
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf, isfinite
+from statistics import fmean, stdev
 
 from insight_edge.documents.evidence import Evidence, Measurement
 from insight_edge.documents.profile import HardwareProfile
@@ -110,7 +111,17 @@ def measured_latency(measured: Measured) -> Latency:
         kind="measured",
         basis=f"{found.iterations} inferences, {found.verdict}",
         tail=tail or None,
+        mean=found.mean_ms / found.p50_ms.value if 0 < found.mean_ms < inf else 1.0,
+        scatter=_scatter(measured.rounds_ms),
     )
+
+
+def _scatter(rounds_ms: Iterable[Sequence[float]]) -> float:
+    """Return the squared coefficient of variation of latencies; 0 for none."""
+    taken = [ms for block in rounds_ms for ms in block if 0 < ms < inf]
+    if len(taken) < 2:
+        return 0.0
+    return (stdev(taken) / fmean(taken)) ** 2
 
 
 def learn_from(
@@ -126,11 +137,12 @@ def learn_from(
             continue
         machine = machine_from_profile(profile, one.target)
         if isinstance(machine, Machine) and workload.operations:
+            asked = max(1, min(one.measurement.threads, machine.threads))
             found.setdefault((machine.device_class, one.target.backend), []).append(
                 Observation(
                     device=device_name(profile.id, one.target),
                     model=one.model,
-                    costs=costs(workload, machine),
+                    costs=costs(workload, replace(machine, threads=asked)),
                     seconds=one.measurement.p50_ms.value / 1e3,
                 )
             )

@@ -33,6 +33,8 @@ class Latency:
         kind: how it is known.
         basis: what it rests on, for people.
         tail: percentiles over the median, by percent, where they were measured.
+        mean: over the median; 1 where it was not measured.
+        scatter: squared coefficient of variation; 0 where latencies were not kept.
     """
 
     p50_ms: float
@@ -41,6 +43,8 @@ class Latency:
     kind: Kind
     basis: str
     tail: Mapping[float, float] | None = None
+    mean: float = 1.0
+    scatter: float = 0.0
 
 
 def predict_latency(

@@ -8,9 +8,9 @@ exponential (J. F. C. Kingman, Proc. Cambridge Phil. Soc. 57, 1961), so that
 
     P(wait > t) = u exp(-2 (1 - u) t / (service (1 + c2)))
 
-c2 is the squared coefficient of variation of service: 0, inference takes the same every
-time. The percentile of both together is taken as the sum of theirs, which is rather too
-long than too short.
+Service is its mean and c2 its squared coefficient of variation, where these were measured;
+else the median and 0, as if inference took the same every time. The percentile of both
+together is taken as the sum of theirs, which is rather too long than too short.
 """
 
 from collections.abc import Mapping
@@ -19,27 +19,23 @@ from math import inf, log
 from insight_edge.selection.latency import Latency
 
 
-def response_ms(
-    service_ms: float, percent: float, rate_per_s: float | None, tail: float = 1.0
-) -> float:
+def response_ms(latency: Latency, percent: float, rate_per_s: float | None) -> float:
     """Return the percentile of waiting and service; infinite where rows come faster than they go.
 
     Args:
-        service_ms: the median of one inference.
-        percent: 0 to 100.
+        latency: of one inference.
+        percent: 0 to 100, both excluded.
         rate_per_s: at which rows come; None for one after the other.
-        tail: the percentile of service over its median.
     """
-    if rate_per_s is None:
-        return service_ms * tail
-    used = rate_per_s * service_ms / 1e3
+    service_ms = latency.p50_ms * tail_of(latency, percent)
+    mean_ms = latency.p50_ms * latency.mean
+    used = 0.0 if rate_per_s is None else rate_per_s * mean_ms / 1e3
     if used >= 1:
         return inf
     rare = 1 - percent / 100
-    if rare <= 0:
-        return inf
-    wait = max(0.0, log(used / rare)) * service_ms / (2 * (1 - used)) if used > 0 else 0.0
-    return service_ms * tail + wait
+    if used <= rare:
+        return service_ms
+    return service_ms + log(used / rare) * mean_ms * (1 + latency.scatter) / (2 * (1 - used))
 
 
 def tail_of(latency: Latency, percent: float) -> float:

@@ -2,6 +2,7 @@
 """A choice: the cheapest that keeps to the demands, how surely, and what a demand costs."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -132,7 +133,12 @@ def test_the_front_is_exactly_what_nothing_dominates(
 def test_a_queue_only_adds_to_latency_and_grows_without_end(
     service: float, percent: float, rate: float, times: float
 ) -> None:
-    alone = response_ms(service, percent, None)
-    slow, quick = (response_ms(service, percent, rate * more) for more in (times, 1.0))
+    latency = Latency(
+        p50_ms=service, low_ms=service, high_ms=service, kind="measured", basis="said"
+    )
+    alone = response_ms(latency, percent, None)
+    slow, quick = (response_ms(latency, percent, rate * more) for more in (times, 1.0))
     assert alone <= quick <= slow
     assert (quick == math.inf) is (rate * service / 1e3 >= 1)
+    scattered = replace(latency, mean=1.2, scatter=2.0)
+    assert response_ms(scattered, percent, rate) >= quick

@@ -69,3 +69,12 @@ def test_nothing_is_learned_of_unknown_models_or_devices() -> None:
     assert learn_from([measured()], known, {}) == {}
     (found,) = learn_from([measured()], known, {"board": board()}).values()
     assert "1 measurement on 1 device" in found.basis
+
+
+def test_a_measurement_by_fewer_threads_is_learned_as_such() -> None:
+    known = {workload().model_digest: workload()}
+    (one,), (four,) = (
+        learn_from([measured(threads=threads)], known, {"board": board()}).values()
+        for threads in (1, 4)
+    )
+    assert one.offsets["board onnxruntime:fp32"] < four.offsets["board onnxruntime:fp32"]
