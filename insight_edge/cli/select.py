@@ -12,9 +12,10 @@ from insight_edge.cli.screen import Format
 from insight_edge.cli.select_demands import demand_from_flags, fleet_from_flags
 from insight_edge.cli.select_table import show_choice
 from insight_edge.errors import NothingShippableError
-from insight_edge.selection.choice import By, Choice, choose
+from insight_edge.selection.choice import Choice, choose
 from insight_edge.selection.page import page
 from insight_edge.selection.sentences import miss
+from insight_edge.selection.weighing import By
 
 
 def select(

@@ -12,7 +12,7 @@ from rich.markup import escape
 from insight_edge.bundle.durable import storing
 from insight_edge.cli.predict import latency_cell, plain
 from insight_edge.cli.screen import PIPED_WIDTH, Format, emit, emit_json, out
-from insight_edge.selection.choice import Choice, Weighed, best_first
+from insight_edge.selection.choice import Choice, best_first
 from insight_edge.selection.option import Demand, Fleet
 from insight_edge.selection.sentences import (
     answer,
@@ -22,6 +22,7 @@ from insight_edge.selection.sentences import (
     response_told,
     standing,
 )
+from insight_edge.selection.weighing import Weighed
 
 UNKNOWN_PRICE = "price unknown"
 

@@ -8,45 +8,20 @@ turned away does after all. Below `SURE_ENOUGH` the answer is that nobody can te
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import hypot, inf, log, prod
 from statistics import NormalDist
 from typing import Literal
 
-from insight_edge.selection.demands import Judged, judge, response_of, spread
-from insight_edge.selection.option import Demand, Fleet, Option, cost_usd
-from insight_edge.selection.pareto import front
+from insight_edge.selection.demands import Judged, spread
+from insight_edge.selection.option import Demand, Fleet, Option
+from insight_edge.selection.weighing import By, Weighed, is_predicted, key_of, value_of, weigh
 
-By = Literal["cost", "latency", "power"]
 Verdict = Literal["chosen", "cannot tell", "none"]
 
 SURE_ENOUGH = 0.7
 WORTH_IT = 0.05
 """By how much less a device must cost for a weaker demand to be worth a line."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Weighed:
-    """An option with everything that the choice looks at.
-
-    Attributes:
-        response_ms: the percentile that was asked for, waiting included.
-        cost_usd: of the fleet.
-        chance: that it keeps to every demand.
-        undominated: nothing else is better in latency, cost, power and drop at once.
-    """
-
-    option: Option
-    judged: tuple[Judged, ...]
-    response_ms: float | None
-    cost_usd: float | None
-    chance: float
-    undominated: bool = False
-
-    @property
-    def kept(self) -> bool:
-        """Whether every demand is more likely kept than not."""
-        return all(one.kept for one in self.judged) and self.response_ms is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,13 +63,13 @@ def choose(
     options: Sequence[Option], demand: Demand, fleet: Fleet | None = None, by: By = "cost"
 ) -> Choice:
     """Return the choice among options; without a winner, the nearest miss of each demand."""
-    weighed = _with_front([_weigh(option, demand, fleet or Fleet()) for option in options])
+    weighed = weigh(options, demand, fleet or Fleet())
     kept = [one for one in weighed if one.kept and one.option.latency is not None]
-    if by != "latency" and not any(_value(one, by) is not None for one in kept):
+    if by != "latency" and not any(value_of(one, by) is not None for one in kept):
         by = "latency" if kept else by
     ranked = sorted(
-        (one for one in kept if _value(one, by) is not None and _is_predicted(one)),
-        key=lambda one: _key(one, by),
+        (one for one in kept if value_of(one, by) is not None and is_predicted(one)),
+        key=lambda one: key_of(one, by),
     )
     if not ranked:
         return Choice(by=by, verdict="none", weighed=weighed, relaxed=_misses(weighed))
@@ -128,49 +103,16 @@ def best_first(choice: Choice) -> list[Weighed]:
     )
 
 
-def _weigh(option: Option, demand: Demand, fleet: Fleet) -> Weighed:
-    judged = judge(option, demand)
-    return Weighed(
-        option=option,
-        judged=judged,
-        response_ms=response_of(option, demand),
-        cost_usd=cost_usd(option, fleet),
-        chance=prod(one.chance for one in judged),
-    )
-
-
-def _with_front(weighed: Sequence[Weighed]) -> tuple[Weighed, ...]:
-    asked = [one for one in weighed if _is_predicted(one)]
-    points = [(o.response_ms, o.cost_usd, o.option.power_w, o.option.drop_pp) for o in asked]
-    best = {id(asked[index]) for index in front(points)}
-    return tuple(replace(one, undominated=id(one) in best) for one in weighed)
-
-
-def _is_predicted(one: Weighed) -> bool:
-    return one.option.latency is not None and one.option.latency.kind != "bound"
-
-
-def _value(one: Weighed, by: By) -> float | None:
-    if by == "power":
-        return one.option.power_w
-    return one.cost_usd if by == "cost" else one.response_ms
-
-
-def _key(one: Weighed, by: By) -> tuple[float, float]:
-    value, response = _value(one, by), one.response_ms
-    return (inf if value is None else value, inf if response is None else response)
-
-
 def _confidence(
     winner: Weighed, runner_up: Weighed | None, weighed: Sequence[Weighed], by: By
 ) -> float:
-    better = _key(winner, by)[0]
+    better = key_of(winner, by)[0]
     turned_away = [
         one.chance
         for one in weighed
         if not one.kept
         and one.option.profile.id != winner.option.profile.id
-        and _key(one, by)[0] < better
+        and key_of(one, by)[0] < better
     ]
     chance = winner.chance * prod(1 - other for other in turned_away)
     if by == "latency" and runner_up is not None:
@@ -190,17 +132,17 @@ def _faster(one: Weighed, other: Weighed) -> float:
 def _margin(winner: Weighed, runner_up: Weighed | None, by: By) -> float | None:
     if runner_up is None:
         return None
-    own, other = _key(winner, by)[0], _key(runner_up, by)[0]
+    own, other = key_of(winner, by)[0], key_of(runner_up, by)[0]
     return (other - own) / own if own > 0 else None
 
 
 def _bargains(winner: Weighed, weighed: Sequence[Weighed], by: By) -> tuple[Relaxed, ...]:
     """Return for each demand what breaks it alone by the least and is worth it."""
-    own, found = _key(winner, by)[0], dict[str, list[Relaxed]]()
+    own, found = key_of(winner, by)[0], dict[str, list[Relaxed]]()
     for one in weighed:
         broken = [judged for judged in one.judged if not judged.kept]
-        value = _value(one, by)
-        if len(broken) != 1 or value is None or not _is_predicted(one) or own <= 0:
+        value = value_of(one, by)
+        if len(broken) != 1 or value is None or not is_predicted(one) or own <= 0:
             continue
         gain = (own - value) / own
         if gain >= WORTH_IT and broken[0].excess < inf:
@@ -217,6 +159,6 @@ def _misses(weighed: Sequence[Weighed]) -> tuple[Relaxed, ...]:
         broken = [judged for judged in one.judged if not judged.kept]
         for judged in broken:
             near = Relaxed(judged=judged, weighed=one, gain=None)
-            told = (not _is_predicted(one), len(broken), judged.excess, near)
+            told = (not is_predicted(one), len(broken), judged.excess, near)
             found.setdefault(judged.name, []).append(told)
     return tuple(min(each, key=lambda told: told[:3])[3] for each in found.values())

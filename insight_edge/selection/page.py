@@ -8,7 +8,7 @@ which a keyboard opens.
 from collections.abc import Sequence
 from html import escape
 
-from insight_edge.selection.choice import Choice, Weighed, best_first
+from insight_edge.selection.choice import Choice, best_first
 from insight_edge.selection.option import Demand, Fleet
 from insight_edge.selection.plots import (
     Cells,
@@ -29,6 +29,7 @@ from insight_edge.selection.sentences import (
     response_told,
     standing,
 )
+from insight_edge.selection.weighing import Weighed
 
 LIGHT = (
     "#0b62c4",

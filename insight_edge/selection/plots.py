@@ -7,11 +7,12 @@ from itertools import chain
 from math import inf
 from statistics import NormalDist
 
-from insight_edge.selection.choice import Choice, Weighed
+from insight_edge.selection.choice import Choice
 from insight_edge.selection.demands import response_of, spread
 from insight_edge.selection.machine import Machine, machine_from_profile
 from insight_edge.selection.option import Demand
 from insight_edge.selection.plot import COLOURS, Axis, Line, plot
+from insight_edge.selection.weighing import Weighed
 
 SERIES = COLOURS
 DRAWN = 300

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a choice says in words: the winner, what a demand costs, how near a miss is."""
 
-from insight_edge.selection.choice import Choice, Relaxed, Weighed
+from insight_edge.selection.choice import Choice, Relaxed
 from insight_edge.selection.demands import Judged
 from insight_edge.selection.option import Demand, Fleet
+from insight_edge.selection.weighing import Weighed
 
 BY = {"cost": "cost", "latency": "latency", "power": "power"}
 
