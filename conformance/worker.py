@@ -25,6 +25,7 @@ from insight_edge.compile.job import BuildJob
 from insight_edge.documents.codec import decode_json, encode_json
 from insight_edge.documents.target import target_from_token
 from insight_edge.errors import InsightEdgeError
+from insight_edge.runtime import installed, loading
 from insight_edge.runtime.usage_data import send_none
 
 Task = Mapping[str, Any]
@@ -132,8 +133,13 @@ def main(role: str, descriptor: int) -> None:
     """Do tasks until stdin ends."""
     send_none()
     # Nothing is installed meanwhile, and looking for plug-ins takes longer than most cases.
-    for name in ("entry_points", "version"):
-        setattr(importlib.metadata, name, functools.cache(getattr(importlib.metadata, name)))
+    for module, name in (
+        (importlib.metadata, "entry_points"),
+        (importlib.metadata, "version"),
+        (installed, "release"),
+        (loading, "plugins"),
+    ):
+        setattr(module, name, functools.cache(getattr(module, name)))
     with os.fdopen(descriptor, "w") as out:
         for line in sys.stdin:
             print(json.dumps(_done(role, json.loads(line))), file=out, flush=True)

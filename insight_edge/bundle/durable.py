@@ -7,7 +7,6 @@ the writing side become `StorageError` here and nowhere else.
 
 import errno
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,7 +34,7 @@ def storing(path: Path) -> Iterator[None]:
 
 def sibling(path: Path) -> Path:
     """Return a fresh hidden name beside `path`, on the same file system."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    return path.with_name(f".{path.name}.{os.urandom(4).hex()}")
 
 
 def write_file(path: Path, parts: Iterable[bytes], *, mode: int = 0o644) -> None:

@@ -7,7 +7,6 @@ knows no manifest.
 """
 
 import errno
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from insight_edge.errors import DocumentError, LimitExceededError
+from insight_edge.stats.sha256 import sha256
 
 CHUNK_BYTES: Final = 1024 * 1024
 
@@ -80,7 +80,7 @@ class Folder:
             LimitExceededError: it is longer than `at_most`.
             DocumentError: missing, not a regular file, or not readable.
         """
-        digest = hashlib.sha256()
+        digest = sha256(at_most)
         for part in self.chunks(name, at_most=at_most):
             digest.update(part)
         return digest.hexdigest()

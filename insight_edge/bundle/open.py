@@ -18,7 +18,6 @@ from insight_edge.bundle.contents import contents
 from insight_edge.bundle.folder import Folder
 from insight_edge.bundle.limits import MANIFEST_NAME, Limits
 from insight_edge.documents.codec import decode_json, digest
-from insight_edge.documents.evidence import Evidence
 from insight_edge.documents.manifest import FileEntry, Manifest, Variant
 from insight_edge.errors import (
     ConfigurationError,
@@ -29,6 +28,7 @@ from insight_edge.errors import (
 
 if TYPE_CHECKING:
     from insight_edge.bundle.golden import GoldenSamples
+    from insight_edge.documents.evidence import Evidence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ class Bundle:
         data = self._read(self.manifest.golden.file, at_most=self.limits.max_golden_bytes)
         return golden_from_bytes(data, self.manifest, self.limits)
 
-    def evidence(self) -> Evidence:
+    def evidence(self) -> "Evidence":
         """Return the measurements and verdicts that travel with the bundle.
 
         Raises:
@@ -93,6 +93,9 @@ class Bundle:
             UnsupportedVersionError: written by a newer release.
             DocumentError: not readable, or malformed.
         """
+        # As golden samples: nobody who serves a bundle reads this.
+        from insight_edge.documents.evidence import Evidence
+
         data = self._read(self.manifest.evidence, at_most=self.limits.max_evidence_bytes)
         return decode_json(Evidence, data)
 

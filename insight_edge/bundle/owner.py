@@ -9,7 +9,7 @@ from typing import Final
 
 from insight_edge.bundle.durable import replace_file
 from insight_edge.documents.codec import decode_json, encode_json
-from insight_edge.documents.device import Owner
+from insight_edge.documents.owner import Owner
 from insight_edge.documents.topics import TENANT
 from insight_edge.errors import ConfigurationError, DocumentError
 

@@ -10,7 +10,6 @@ bytes), TOML (read only, written by people) and msgpack (+ zstd on the wire).
 This module does not know any particular document, and it reads no file.
 """
 
-import hashlib
 import math
 import re
 from collections.abc import Mapping
@@ -19,9 +18,9 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 import msgspec
-import zstandard
 
 from insight_edge.errors import DocumentError, LimitExceededError, UnsupportedVersionError
+from insight_edge.stats.sha256 import hexdigest
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 """No document is read beyond this many bytes, packed or unpacked."""
@@ -131,6 +130,8 @@ def encode_wire(document: Document) -> bytes:
     Raises:
         LimitExceededError: it unpacks to more than `MAX_WIRE_BYTES`.
     """
+    import zstandard  # what has no agent sends nothing
+
     packed = encode_msgpack(document)
     _refuse_length(type(document), len(packed), MAX_WIRE_BYTES)
     return zstandard.ZstdCompressor(level=9).compress(packed)
@@ -171,7 +172,7 @@ def decode_msgpack(kind: type[D], data: bytes) -> D:
 
 def digest(data: bytes) -> str:
     """Return the content digest used everywhere: `sha256:` and 64 hexadecimal digits."""
-    return "sha256:" + hashlib.sha256(data).hexdigest()
+    return "sha256:" + hexdigest(data)
 
 
 def check_digest(what: str, text: str) -> str:
@@ -377,6 +378,8 @@ def _refuse_non_finite(plain: Any, path: str) -> None:
 
 
 def _decompress(kind: type[Document], data: bytes) -> bytes:
+    import zstandard  # as above
+
     try:
         unpacking = zstandard.ZstdDecompressor(max_window_size=_WINDOW_BYTES)
         # Whatever follows the frame is read as well, to be refused here or as a second value.

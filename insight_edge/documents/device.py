@@ -11,14 +11,6 @@ from insight_edge.documents.job import JobState
 Phase = Literal["idle", "fetching", "staging", "activating", "probation"]
 
 
-class Owner(Versioned, frozen=True, kw_only=True):
-    """Whose state directory this is: `owner.json` in it, read by the runtime host."""
-
-    tenant: str
-    device: str
-    deployment: str
-
-
 class Birth(Versioned, frozen=True, kw_only=True):
     """First words of a device in every session.
 

@@ -13,8 +13,8 @@ from typing import Final
 from insight_edge.bundle.durable import replace_file, storing
 from insight_edge.bundle.owner import write_owner
 from insight_edge.documents.codec import decode_json, encode_json
-from insight_edge.documents.device import Owner
 from insight_edge.documents.enrolment import Identity
+from insight_edge.documents.owner import Owner
 from insight_edge.documents.topics import check_name
 from insight_edge.errors import ConfigurationError, DocumentError
 

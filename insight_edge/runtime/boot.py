@@ -4,12 +4,15 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from insight_edge.documents.device import Owner
-from insight_edge.runtime.capture import Capture
+from insight_edge.documents.owner import Owner
 from insight_edge.runtime.outcomes import OutcomeLog
 from insight_edge.runtime.predictions import PredictionLog
 from insight_edge.runtime.shelf import Shelf
+
+if TYPE_CHECKING:
+    from insight_edge.runtime.capture import Capture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +32,7 @@ class Boot:
     owner: Owner
     number: int
     shelf: Shelf
-    capture: Capture | None = None
+    capture: "Capture | None" = None
     predictions: PredictionLog = field(default_factory=PredictionLog)
     outcomes: OutcomeLog = field(default_factory=OutcomeLog)
     counter: Iterator[int] = field(default_factory=itertools.count)

@@ -5,7 +5,6 @@ Stage opens and loads, verify asks the golden samples, warm makes the first
 calls. All of it happens beside whatever serves.
 """
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from insight_edge.documents.steps import AnyStep
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import EngineMissingError, SelfCheckError
 from insight_edge.runtime.loading import load_session
+from insight_edge.runtime.logs import logger
 from insight_edge.runtime.observation import Observation, observation_from_manifest
 from insight_edge.runtime.pipeline import Pipeline
 from insight_edge.runtime.processor import isa_extensions
@@ -31,8 +31,6 @@ WARM_CALLS = 3
 """Engines allocate on the first call of a shape, some choose kernels on the second."""
 
 Arrays = dict[str, NDArray[Any]]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +83,9 @@ class Candidate:
         try:
             self.session.close()
         except Exception:  # noqa: BLE001 (a plug-in may raise anything; nobody can act on it)
-            _log.exception("%s: the engine failed to free its artifact", self.bundle.digest)
+            logger(__name__).exception(
+                "%s: the engine failed to free its artifact", self.bundle.digest
+            )
 
     def _answer_all(self, inputs: Arrays) -> tuple[Arrays, Arrays]:
         """Return what the model and the steps after it answer, in batches that it accepts."""

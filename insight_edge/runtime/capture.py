@@ -24,7 +24,7 @@ from insight_edge.bundle.durable import replace_file, storing
 from insight_edge.bundle.npz import npz_from_arrays
 from insight_edge.documents.codec import digest, encode_wire
 from insight_edge.documents.delivery import MAX_SAMPLE_BYTES, SampleOffer
-from insight_edge.documents.device import Owner
+from insight_edge.documents.owner import Owner
 from insight_edge.errors import InsightEdgeError
 from insight_edge.runtime.predictions import plain_row
 from insight_edge.runtime.result import Result

@@ -7,8 +7,8 @@ It translates: the deciding and the doing are in `swap`, `shelf` and `serving`.
 import os
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from insight_edge.bundle.slots import Slots
 from insight_edge.documents.facts import EngineFacts
 from insight_edge.documents.host import Health, Hello, OutcomeRow, PredictionRow, SwapRecord
 from insight_edge.documents.report import Counts, Report
@@ -16,12 +16,15 @@ from insight_edge.runtime.boot import Boot
 from insight_edge.runtime.loading import engine_facts
 from insight_edge.runtime.swap import Succession
 
+if TYPE_CHECKING:
+    from insight_edge.bundle.slots import Slots
+
 
 class Doors:
     """The requests of the host protocol; every one may come from any thread."""
 
     def __init__(
-        self, succession: Succession, boot: Boot, slots: Slots | None, *, allow_unsigned: bool
+        self, succession: Succession, boot: Boot, slots: "Slots | None", *, allow_unsigned: bool
     ) -> None:
         self._succession = succession
         self._boot = boot

@@ -17,15 +17,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from numpy.typing import NDArray
 
-from insight_edge.bundle.claim import Claim
 from insight_edge.bundle.open import open_bundle
 from insight_edge.bundle.owner import NOBODY, read_owner
-from insight_edge.bundle.slots import SLOTS, Slots
 from insight_edge.documents.host import SwapRecord
+from insight_edge.documents.owner import Owner
 from insight_edge.documents.report import Report
 from insight_edge.errors import SlotError, TrustError, UpdateError
 from insight_edge.runtime.boot import Boot
-from insight_edge.runtime.capture import Capture
 from insight_edge.runtime.doors import Doors
 from insight_edge.runtime.outcomes import OutcomeLog, outcome_row
 from insight_edge.runtime.processor import usable_threads
@@ -35,6 +33,9 @@ from insight_edge.runtime.shelf import Shelf
 from insight_edge.runtime.swap import Succession
 
 if TYPE_CHECKING:
+    from insight_edge.bundle.claim import Claim
+    from insight_edge.bundle.slots import Slots
+    from insight_edge.runtime.capture import Capture
     from insight_edge.runtime.host import Host
 
 
@@ -47,9 +48,9 @@ class Runtime:
         self._allow_unsigned = allow_unsigned
         self._idle_reason = "no slot is committed"
         self._host: Host | None = None
-        self._claim = None if state_dir is None else Claim(state_dir, "host")
+        self._claim = None if state_dir is None else _claim(state_dir)
         try:
-            self._slots = None if state_dir is None else Slots(state_dir)
+            self._slots = None if state_dir is None else _slots(state_dir)
             self._boot = boot = _boot(state_dir, self._slots)
         except BaseException:
             self._release()
@@ -239,6 +240,8 @@ class Runtime:
         committed = None if self._slots is None else self._slots.committed
         if committed is None:
             return
+        from insight_edge.bundle.slots import SLOTS
+
         for slot in (committed, *(name for name in SLOTS if name != committed)):
             try:
                 self._doors.activate(slot)
@@ -255,13 +258,34 @@ class Runtime:
         self._claim = None
 
 
-def _boot(state_dir: Path | None, slots: Slots | None) -> Boot:
+# What a runtime without a state directory would carry for nothing is imported where it is used.
+
+
+def _claim(state_dir: Path) -> "Claim":
+    from insight_edge.bundle.claim import Claim
+
+    return Claim(state_dir, "host")
+
+
+def _slots(state_dir: Path) -> "Slots":
+    from insight_edge.bundle.slots import Slots
+
+    return Slots(state_dir)
+
+
+def _capture(state_dir: Path, owner: Owner) -> "Capture":
+    from insight_edge.runtime.capture import Capture
+
+    return Capture(state_dir, owner)
+
+
+def _boot(state_dir: Path | None, slots: "Slots | None") -> Boot:
     """Return the next boot on a state directory; inputs are kept only for a fleet to look at."""
     owner = NOBODY if state_dir is None else read_owner(state_dir)
     return Boot(
         owner=owner,
         number=slots.next_boot() if slots else 0,
         shelf=Shelf(state_dir),
-        capture=None if state_dir is None or owner == NOBODY else Capture(state_dir, owner),
+        capture=None if state_dir is None or owner == NOBODY else _capture(state_dir, owner),
         outcomes=OutcomeLog(wanted=owner != NOBODY),
     )

@@ -7,8 +7,6 @@ entry is a file the variant names. Whatever a plug-in raises leaves as one of ou
 errors. Nothing is inferred here, and no engine is known by name.
 """
 
-from importlib.metadata import EntryPoint, entry_points
-
 from insight_edge.bundle.open import Bundle
 from insight_edge.documents.facts import EngineFacts, Missing
 from insight_edge.documents.manifest import Variant
@@ -19,6 +17,7 @@ from insight_edge.errors import (
     InsightEdgeError,
     LoadFailedError,
 )
+from insight_edge.runtime.installed import Plugin, plugins
 from insight_edge.runtime.processor import isa_extensions
 from insight_edge.runtime.seam import Engine, Session
 
@@ -33,9 +32,9 @@ def engines(token: str | None = None) -> dict[str, Engine | Missing]:
     Args:
         token: of the only one that is wanted; the plug-ins of others are not even imported.
     """
-    points = entry_points(group=GROUP)
-    wanted = points if token is None else points.select(name=token)
-    return {point.name: _construct(point) for point in wanted}
+    return {
+        plugin.name: _construct(plugin) for plugin in plugins(GROUP) if token in {None, plugin.name}
+    }
 
 
 def engine_facts() -> dict[str, EngineFacts | Missing]:
@@ -72,11 +71,11 @@ def load_session(bundle: Bundle, variant: Variant, *, threads: int) -> Session:
         ) from error
 
 
-def _construct(point: EntryPoint) -> Engine | Missing:
+def _construct(plugin: Plugin) -> Engine | Missing:
     try:
-        engine: Engine = point.load()()
+        engine: Engine = plugin.load()()
     except Exception as error:  # noqa: BLE001 (a plug-in may raise anything; it becomes data)
-        return Missing(name=point.name, reason=_one_line(error))
+        return Missing(name=plugin.name, reason=_one_line(error))
     return engine
 
 

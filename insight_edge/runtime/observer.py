@@ -12,7 +12,6 @@ ones give it up too, but have it again before anybody has woken.
 """
 
 import contextlib
-import logging
 import math
 import queue
 import threading
@@ -21,6 +20,7 @@ from collections.abc import Sequence
 
 from insight_edge.documents.report import Counts
 from insight_edge.runtime.lane import Chunk, Lane, row_shape
+from insight_edge.runtime.logs import logger
 from insight_edge.runtime.observation import Observation
 from insight_edge.runtime.shelf import Shelf
 from insight_edge.runtime.window import Page, WindowHeader
@@ -37,8 +37,6 @@ PERIOD_S = 0.2
 
 _TOTALS = ("failed", "answered", "broken", "asked")
 """Counters that lanes add up; `asked` last, see `_counts`."""
-
-_log = logging.getLogger(__name__)
 
 
 class Observer:
@@ -136,7 +134,7 @@ class Observer:
         except Exception:  # noqa: BLE001 (nothing that fails here may reach a caller)
             self._broken += 1
             if self._broken == 1:  # what breaks every chunk must not fill the log
-                _log.exception("the observer failed; inference goes on")
+                logger(__name__).exception("the observer failed; inference goes on")
 
     def _count(self, chunk: Chunk | None) -> None:
         before = self._window.current.counts()
@@ -156,10 +154,10 @@ class Observer:
         observed = flagged = 0
         if outputs is not None and page.outputs is not None:
             rows = outputs.rows(outputs.tensors(kept[first_output:]))
-            observed = page.outputs.observe(rows).rows
+            observed = page.outputs.observe(rows, spent=True).rows
         if inputs is not None and page.inputs is not None:
             rows = inputs.rows(inputs.tensors(kept[:first_output]))
-            observed, flagged = page.inputs.observe(rows)
+            observed, flagged = page.inputs.observe(rows, spent=True)
         return observed, flagged
 
     def _counts(self, observed: int, flagged: int) -> Counts:

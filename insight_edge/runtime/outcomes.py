@@ -7,7 +7,6 @@ one is told so at once, and the agent gets the count. Nothing is joined here.
 """
 
 import itertools
-import logging
 import math
 import threading
 import time
@@ -15,12 +14,11 @@ from collections import deque
 from typing import Any
 
 from insight_edge.documents.host import OutcomeRow
+from insight_edge.runtime.logs import logger
 
 MAX_KEPT = 4096
 MAX_TEXT = 256
 """Characters of an id, a key or a label: 256 rows fit a frame of the host protocol with room."""
-
-_log = logging.getLogger(__name__)
 
 
 class OutcomeLog:
@@ -77,7 +75,7 @@ class OutcomeLog:
     def _say_unwanted(self) -> None:
         if not self._said:
             self._said = True
-            _log.warning("outcomes are not kept: this runtime belongs to no fleet")
+            logger(__name__).warning("outcomes are not kept: this runtime belongs to no fleet")
 
 
 def outcome_row(

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from numpy.typing import NDArray
 
-from insight_edge.documents.device import Owner
+from insight_edge.documents.owner import Owner
 
 Tensors = Mapping[str, NDArray[Any]]
 

@@ -6,7 +6,6 @@ in the state directory. A file goes only with its confirmed report, so a report
 may be handed over twice and is not lost; (boot, sequence) tells which it is.
 """
 
-import logging
 import threading
 import time
 from collections import deque
@@ -16,12 +15,11 @@ import msgspec
 
 from insight_edge.documents.report import Counts, Report
 from insight_edge.errors import DocumentError
+from insight_edge.runtime.logs import logger
 from insight_edge.runtime.window import OpenWindow, WindowHeader, open_window, recover_window
 
 MAX_CLOSED = 64
 """Where nobody takes reports the oldest go; the gap in their sequence shows it."""
-
-_log = logging.getLogger(__name__)
 
 
 class Shelf:
@@ -87,7 +85,7 @@ class Shelf:
             try:
                 found.append(recover_window(path))
             except DocumentError as error:
-                _log.warning("%s", error)
+                logger(__name__).warning("%s", error)
                 _unlink(path)
         found.sort(key=lambda w: (w.header.boot, w.header.sequence))
         at_work = {w.header.boot for w in found if w.header.sequence > 0 or _has_news(w)}
@@ -108,4 +106,4 @@ def _unlink(path: Path | None) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:  # a read-only disk; the report is handed over again after a restart
-        _log.warning("%s: cannot be removed: %s", path, error.strerror)
+        logger(__name__).warning("%s: cannot be removed: %s", path, error.strerror)

@@ -11,7 +11,7 @@ microseconds is a NumPy call that gives up the interpreter meanwhile; `bincount`
 `add.at` and products of vectors do not.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,7 @@ class Workspace:
         self.places = _places(grid)
         self.edges = np.arange(features * (_SLOTS + grid.bins) + 1, dtype=self.places.dtype)
         self.offsets = np.arange(features) * (grid.cells + _SLOTS) + 1
-        self.scratch = np.empty((2, self.rows, features))
+        self.scratch = np.empty((self.rows, features))
 
 
 class Tally:
@@ -108,10 +108,14 @@ class Tally:
         """Rows counted so far."""
         return int(self._buffer[0])
 
-    def observe(self, rows: Rows) -> Counted:
+    def observe(self, rows: Rows, *, spent: bool = False) -> Counted:
         """Count rows, f8[rows, features]; fewer of them once `MAX_ROWS` are held.
 
         Any float is counted: NaN as missing, infinities below or above.
+
+        Args:
+            rows: to count.
+            spent: nobody needs them any more: they are overwritten, which saves a copy.
 
         Raises:
             ValueError: the rows have another number of features.
@@ -121,7 +125,8 @@ class Tally:
         rows, each = rows[: MAX_ROWS - self.count], self._workspace.rows
         with np.errstate(all="ignore"):
             unusual = [
-                self._observe(rows[start : start + each]) for start in range(0, len(rows), each)
+                self._observe(rows[start : start + each], spent=spent)
+                for start in range(0, len(rows), each)
             ]
         return Counted(len(rows), sum(unusual))
 
@@ -149,17 +154,19 @@ class Tally:
         """Forget all rows."""
         self._buffer[:] = 0
 
-    def _observe(self, rows: Rows) -> int:
+    def _observe(self, rows: Rows, *, spent: bool) -> int:
         """Count a block and return how many of its rows are unusual."""
-        space = self._workspace
-        position, work = space.scratch[:, : len(rows)]
-        np.subtract(rows, self.grid.low, out=position)
-        np.divide(position, self.grid.cell, out=position)
-        # Most blocks are finite, and then need neither NaN nor infinity looked after.
-        finite = bool(np.isfinite(position).all())
+        low, cell = self.grid.low, self.grid.cell
+        ends = np.stack([np.minimum.reduce(rows, axis=0), np.maximum.reduce(rows, axis=0)])
+        # Most blocks are finite, and then need neither NaN nor infinity looked after. NaN and
+        # infinity are at an end, and so is what is too far from `low` to have a finite position.
+        finite = bool(np.isfinite((ends - low) / cell).all())
+        self._stretch(*(ends if finite else _finite_ends(rows)))
+        work = self._workspace.scratch[: len(rows)]
+        position = np.subtract(rows, low, out=rows if spent else None)
+        np.divide(position, cell, out=position)
         unusual = self._count(position, work, finite=finite)
         self._add(position, work, finite=finite)
-        self._stretch(rows, finite=finite)
         self._buffer[0] += len(rows)
         return unusual
 
@@ -170,7 +177,7 @@ class Tally:
         if not finite:
             np.fmin(work, cells + 1.0, out=work)  # changes NaN alone, to the place of the missing
         np.floor(work, out=work)
-        cell = work.astype(np.int64)
+        cell = _as_integers(work)
         # As unsigned numbers, what is below the cells is far above them.
         unusual = np.greater_equal(cell.view(np.uint64), cells).any(axis=1)
         np.add(cell, space.offsets, out=cell)
@@ -191,31 +198,45 @@ class Tally:
         np.multiply(work, work, out=work)
         self._squares += np.add.reduce(work, axis=0).astype(np.int64)
 
-    def _stretch(self, rows: Rows, *, finite: bool) -> None:
-        """Extend minimum and maximum to the finite values of the rows."""
-        low = high = rows
-        if not finite:
-            present = np.isfinite(rows)
-            low, high = np.where(present, rows, np.inf), np.where(present, rows, -np.inf)
+    def _stretch(self, least: Rows, most: Rows) -> None:
+        """Extend minimum and maximum, f8[features] each."""
         extremes = _floats_from_words(self._extremes)
-        np.minimum(extremes[0], np.minimum.reduce(low, axis=0), out=extremes[0])
-        np.maximum(extremes[1], np.maximum.reduce(high, axis=0), out=extremes[1])
+        np.minimum(extremes[0], least, out=extremes[0])
+        np.maximum(extremes[1], most, out=extremes[1])
         # Adding 0 makes -0.0 into 0.0: the two are equal, and merging must not choose.
         np.add(extremes, 0.0, out=extremes)
         np.bitwise_xor(extremes.view(np.int64), _ABSENT, out=self._extremes)
 
 
-def _places(grid: Grid) -> NDArray[np.intp]:
+def _finite_ends(rows: Rows) -> tuple[Rows, Rows]:
+    """Return the least and the largest finite value of each feature, as `_ABSENT` for none."""
+    present = np.isfinite(rows)
+    return (
+        np.where(present, rows, np.inf).min(axis=0),
+        np.where(present, rows, -np.inf).max(axis=0),
+    )
+
+
+def _as_integers(values: Rows) -> NDArray[np.int64]:
+    """Return whole floats as integers in the memory that they were in."""
+    integers = values.reshape(-1).view(np.int64)
+    # Of one dimension, whose elements NumPy converts one after the other without a copy.
+    np.copyto(integers, values.reshape(-1), casting="unsafe")
+    return integers.reshape(values.shape)
+
+
+def _places(grid: Grid) -> NDArray[Any]:
     """Return the counter of every place a value can be in, all features in one row.
 
     A feature has a place below its cells, its cells, one above them, one for NaN.
     """
     features, stride = len(grid.names), _SLOTS + grid.bins
-    table = np.empty((features, grid.cells + _SLOTS), np.intp)
+    table = np.empty((features, grid.cells + _SLOTS), np.min_scalar_type(features * stride))
     table[:, 0], table[:, -2], table[:, -1] = _BELOW, _ABOVE, _MISSING
-    table[:, 1:-2] = _SLOTS + grid.lookup.astype(np.intp)
-    table += np.arange(features)[:, None] * stride
-    return table.astype(np.min_scalar_type(features * stride)).ravel()
+    table[:, 1:-2] = grid.lookup
+    table[:, 1:-2] += table.dtype.type(_SLOTS)
+    table += (np.arange(features)[:, None] * stride).astype(table.dtype)
+    return table.ravel()
 
 
 def _floats_from_words(words: NDArray[np.int64]) -> Rows:

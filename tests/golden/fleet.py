@@ -15,7 +15,6 @@ from insight_edge.documents.device import (
     Birth,
     Death,
     DeploymentState,
-    Owner,
     Refusal,
     Reported,
 )
@@ -23,6 +22,7 @@ from insight_edge.documents.enrolment import Broker, EnrolmentRequest, Identity
 from insight_edge.documents.facts import Facts
 from insight_edge.documents.host import SwapRecord
 from insight_edge.documents.job import Bench, Job, JobResult, JobState
+from insight_edge.documents.owner import Owner
 from insight_edge.documents.result import BenchResult
 from insight_edge.documents.serve_plan import ServePlan
 

@@ -15,7 +15,7 @@ from insight_edge.bundle.owner import write_owner
 from insight_edge.bundle.slots import Slots
 from insight_edge.documents.codec import decode_wire, digest
 from insight_edge.documents.delivery import Outcome, Predictions, SampleOffer
-from insight_edge.documents.device import Owner
+from insight_edge.documents.owner import Owner
 from insight_edge.documents.report import Report
 from insight_edge.documents.topics import Kind
 from insight_edge.errors import StorageError

@@ -11,9 +11,9 @@ import pytest
 from insight_edge.bundle.open import open_bundle
 from insight_edge.bundle.owner import write_owner
 from insight_edge.bundle.slots import Slots
-from insight_edge.documents.device import Owner
 from insight_edge.documents.frames import frame_from_message
 from insight_edge.documents.host import SOCKET_NAME, Activated, Hello, Refused, Retired
+from insight_edge.documents.owner import Owner
 from insight_edge.errors import HostError
 from insight_edge.fleet.hostlink import HostLink
 from insight_edge.runtime.infer import Runtime

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from insight_edge.bundle.open import Bundle
 from insight_edge.documents.facts import EngineFacts, Missing
 from insight_edge.documents.manifest import Variant
-from insight_edge.runtime.engines import onnxruntime_insides
 from insight_edge.runtime.engines.presence import engine_facts
 from insight_edge.runtime.insides import LayerFacts, Wanted
 from insight_edge.runtime.processor import isa_extensions
@@ -55,6 +54,8 @@ class OnnxRuntimeEngine:
 
     def layers(self, bundle: Bundle, variant: Variant, inputs: Tensors) -> tuple[LayerFacts, ...]:
         """Return what is executed, as the profile of one inference says."""
+        from insight_edge.runtime.engines import onnxruntime_insides  # nobody who serves asks
+
         options = _options(variant, 1)
         entry = bundle.file(variant.entry)
         return onnxruntime_insides.layers(entry, options, _providers(variant), inputs)
@@ -63,6 +64,8 @@ class OnnxRuntimeEngine:
         self, bundle: Bundle, variant: Variant, inputs: Tensors, wanted: Wanted
     ) -> dict[str, NDArray[Any]]:
         """Return tensors inside, by the source model's names."""
+        from insight_edge.runtime.engines import onnxruntime_insides  # nobody who serves asks
+
         options = _options(variant, 1)
         entry = bundle.file(variant.entry)
         return onnxruntime_insides.tensors(entry, options, _providers(variant), inputs, wanted)

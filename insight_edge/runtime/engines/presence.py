@@ -6,10 +6,10 @@ happen while another model serves. That the library also loads is seen when an
 artifact is loaded.
 """
 
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from insight_edge.documents.facts import EngineFacts, Missing
+from insight_edge.runtime.installed import release
 
 
 def engine_facts(
@@ -21,10 +21,7 @@ def engine_facts(
     """
     if find_spec(name) is None:
         return Missing(name=name, reason=f"the package {name} is not installed")
-    for distribution in (name, *distributions):
-        try:
-            release = version(distribution)
-        except PackageNotFoundError:
-            continue
-        return EngineFacts(name=name, version=release, precisions=precisions)
-    return Missing(name=name, reason=f"{name} is importable but not installed by pip")
+    found = release(name, *distributions)
+    if found is None:
+        return Missing(name=name, reason=f"{name} is importable but not installed by pip")
+    return EngineFacts(name=name, version=found, precisions=precisions)

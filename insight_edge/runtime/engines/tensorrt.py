@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from insight_edge.runtime.engines.tensorrt_flavours import (
     Flavour,
     flavour_of,
 )
+from insight_edge.runtime.installed import release
 
 NAME = "tensorrt"
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -52,10 +52,10 @@ class TensorRtEngine:
         reasons = []
         for flavour in FLAVOURS:
             obstacle = _obstacle(flavour, gpu)
-            if obstacle is None:
-                release = version(flavour.distribution)
-                return EngineFacts(name=NAME, version=release, precisions=PRECISIONS)
-            reasons.append(obstacle)
+            found = release(flavour.distribution) if obstacle is None else None
+            if found is not None:
+                return EngineFacts(name=NAME, version=found, precisions=PRECISIONS)
+            reasons.append(str(obstacle))
         return Missing(name=NAME, reason="; ".join(reasons))
 
     def load(self, bundle: Bundle, variant: Variant, *, threads: int) -> "TensorRtSession":
@@ -228,9 +228,7 @@ def _obstacle(flavour: Flavour, gpu: GpuFacts) -> str | None:
         return f"{flavour.name} does not run on compute capability {gpu.capability}"
     if find_spec(flavour.module) is None:
         return f"the package {flavour.distribution} is not installed"
-    try:
-        version(flavour.distribution)
-    except PackageNotFoundError:
+    if release(flavour.distribution) is None:
         return f"{flavour.module} is importable but not installed by pip"
     if gpu.cuda < flavour.cuda:
         found, wanted = (".".join(map(str, release)) for release in (gpu.cuda, flavour.cuda))

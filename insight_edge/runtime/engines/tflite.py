@@ -10,7 +10,6 @@ how many rows the file takes at once), and callers see the model's.
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from insight_edge.runtime.engines import tflite_insides
 from insight_edge.runtime.engines.tflite_notices import notices_dropped
 from insight_edge.runtime.engines.tflite_ports import Axes, Port, port
 from insight_edge.runtime.insides import LayerFacts, Wanted
+from insight_edge.runtime.installed import release
 from insight_edge.runtime.processor import isa_extensions
 
 NAME = "tflite"
@@ -46,14 +46,13 @@ class TfLiteEngine:
         package = next((name for name in (LITERT, OLDER) if find_spec(name)), None)
         if package is None:
             return Missing(name=NAME, reason=f"the package {LITERT} is not installed")
-        try:
-            release = version(package.replace("_", "-"))
-        except PackageNotFoundError:
+        found = release(package)
+        if found is None:
             return Missing(name=NAME, reason=f"{package} is importable but not installed by pip")
         if package == OLDER and np.lib.NumpyVersion(np.__version__) >= "2.0.0":
-            reason = f"{OLDER} {release} needs NumPy 1, {np.__version__} is installed"
+            reason = f"{OLDER} {found} needs NumPy 1, {np.__version__} is installed"
             return Missing(name=NAME, reason=reason)
-        return EngineFacts(name=NAME, version=release, precisions=_precisions(package))
+        return EngineFacts(name=NAME, version=found, precisions=_precisions(package))
 
     def load(self, bundle: Bundle, variant: Variant, *, threads: int) -> "TfLiteSession":
         """Return a session on the variant's file."""

@@ -12,7 +12,6 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +26,7 @@ from insight_edge.documents.manifest import Variant
 from insight_edge.runtime.engines import tvm_insides
 from insight_edge.runtime.engines.tvm_runtime import RUNTIME_FILES, load_runtime, use_threads
 from insight_edge.runtime.insides import LayerFacts
+from insight_edge.runtime.installed import release
 
 NAME = "tvm"
 PACKAGE = "apache-tvm-ffi"
@@ -48,11 +48,10 @@ class TvmEngine:
         """Return the version of apache-tvm-ffi, which is what a device installs of TVM."""
         if find_spec("tvm_ffi") is None:
             return Missing(name=NAME, reason=f"the package {PACKAGE} is not installed")
-        try:
-            release = version(PACKAGE)
-        except PackageNotFoundError:
+        found = release(PACKAGE)
+        if found is None:
             return Missing(name=NAME, reason="tvm_ffi is importable but not installed by pip")
-        return EngineFacts(name=NAME, version=release, precisions=("fp32",))
+        return EngineFacts(name=NAME, version=found, precisions=("fp32",))
 
     def layers(self, bundle: Bundle, variant: Variant, inputs: Tensors) -> tuple[LayerFacts, ...]:
         """Return the kernels that one inference calls."""

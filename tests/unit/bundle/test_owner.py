@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from insight_edge.bundle.owner import MAX_BYTES, NOBODY, read_owner, write_owner
-from insight_edge.documents.device import Owner
+from insight_edge.documents.owner import Owner
 from insight_edge.errors import ConfigurationError
 
 

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from insight_edge.bundle.owner import read_owner
-from insight_edge.documents.device import Owner
 from insight_edge.documents.enrolment import Broker, Identity
+from insight_edge.documents.owner import Owner
 from insight_edge.errors import ConfigurationError, DocumentError
 from insight_edge.fleet.identity import deployment_dir, identity_of, keep_identity
 

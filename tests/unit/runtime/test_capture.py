@@ -11,8 +11,8 @@ from insight_edge.bundle.npz import arrays_from_npz
 from insight_edge.bundle.owner import write_owner
 from insight_edge.documents.codec import decode_wire, digest
 from insight_edge.documents.delivery import SampleOffer
-from insight_edge.documents.device import Owner
 from insight_edge.documents.manifest import Reference
+from insight_edge.documents.owner import Owner
 from insight_edge.documents.statistics import document_from_grid, document_from_summary
 from insight_edge.documents.steps import Feature, Observe
 from insight_edge.runtime import capture

@@ -12,8 +12,8 @@ from msgspec.structs import replace
 
 from insight_edge.bundle.open import open_manifest
 from insight_edge.bundle.owner import write_owner
-from insight_edge.documents.device import Owner
 from insight_edge.documents.manifest import Io, Variant
+from insight_edge.documents.owner import Owner
 from insight_edge.documents.report import Counts
 from insight_edge.documents.statistics import summary_from_document
 from insight_edge.documents.steps import Argmax, Feature, Label, Observe, Scale, Softmax
