@@ -126,11 +126,14 @@ class Observe(Document, frozen=True, kw_only=True):
             is fed (`tensor`).
         inputs: at most 64 features of the inputs.
         outputs: features of the outputs after post-processing.
+        strides: of the input tensors that are sampled, by name: every so many points a block
+            of two by two is read. The others are read whole.
     """
 
     stage: Literal["raw", "tensor"] = "tensor"
     inputs: tuple[Feature, ...] = ()
     outputs: tuple[Feature, ...] = ()
+    strides: dict[str, int] = {}
 
 
 __all__ = [

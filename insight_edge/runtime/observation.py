@@ -6,7 +6,7 @@ belongs to its features. A side without a reference, or with a tensor whose
 rows have no fixed shape, is not counted. This module keeps no row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from insight_edge.runtime.result import Flags
 from insight_edge.stats.grid import Grid
 from insight_edge.transforms.executor import infer_specs
 from insight_edge.transforms.features import Extractor
+from insight_edge.transforms.sampling import Sampling
 
 Rows = NDArray[np.float64]
 Tensors = Mapping[str, NDArray[Any]]
@@ -33,7 +34,8 @@ class Side:
     """The features of the inputs, or of the outputs.
 
     Attributes:
-        specs: the tensors they read.
+        specs: the tensors they read, as they are kept: sampled.
+        sampling: of them; None where all are read whole.
         document: the columns of the reference's grid that are theirs, in order.
         grid: the same, to count over.
         extractor: of the features.
@@ -44,6 +46,13 @@ class Side:
     document: GridDocument
     grid: Grid
     extractor: Extractor
+    sampling: Sampling | None = None
+
+    def look(self, tensors: Tensors, number: int) -> Rows:
+        """Return f8[rows, features] of the tensors of the call with this number."""
+        if self.sampling is not None:
+            tensors = self.sampling.joined(tensors, number)
+        return self.rows(tensors)
 
     def tensors(self, kept: Sequence[bytes]) -> dict[str, NDArray[Any]]:
         """Return the tensors whose rows were kept as bytes."""
@@ -53,7 +62,7 @@ class Side:
         }
 
     def rows(self, tensors: Tensors) -> Rows:
-        """Return f8[rows, features] of the tensors."""
+        """Return f8[rows, features] of tensors that were kept."""
         return self.extractor.rows(tensors)
 
     def unusual(self, rows: Rows) -> NDArray[np.bool_]:
@@ -77,11 +86,17 @@ class Observation:
     inputs: Side | None
     outputs: Side | None
 
-    def judge(self, tensors: Tensors) -> Flags:
-        """Return the flags of the tensors that input features read."""
+    @property
+    def sample(self) -> Callable[[Tensors, int], Tensors] | None:
+        """Takes what is kept of the tensors of a call by its number; None for all of them."""
+        sampling = None if self.inputs is None else self.inputs.sampling
+        return None if sampling is None else sampling.blocks
+
+    def judge(self, tensors: Tensors, number: int = 0) -> Flags:
+        """Return the flags of the tensors that input features read, of the call so numbered."""
         if self.inputs is None:
             return Flags.INPUT_NAN if any(map(_has_nan, tensors.values())) else Flags.NONE
-        rows = self.inputs.rows(tensors)
+        rows = self.inputs.look(tensors, number)
         missing = np.isnan(rows)
         flags = Flags.INPUT_NAN if missing.any() else Flags.NONE
         present = np.where(missing, self.inputs.grid.low, rows)
@@ -93,7 +108,7 @@ def observation_from_manifest(manifest: Manifest) -> Observation:
 
     Raises:
         DocumentError: a feature reads a tensor that is not there, or the reference lacks it.
-        ConfigurationError: a step of `post` cannot be applied.
+        ConfigurationError: a step of `post` cannot be applied, or a tensor not be sampled.
     """
     io, asked = manifest.io, manifest.observe
     raw = asked.stage == "raw"
@@ -101,13 +116,16 @@ def observation_from_manifest(manifest: Manifest) -> Observation:
     after = infer_specs(manifest.post, io.model_outputs)
     return Observation(
         raw=raw,
-        inputs=_side(asked.inputs, before, manifest.reference),
-        outputs=_side(asked.outputs, after, manifest.reference),
+        inputs=_side(asked.inputs, before, manifest.reference, asked.strides),
+        outputs=_side(asked.outputs, after, manifest.reference, {}),
     )
 
 
 def _side(
-    features: Sequence[Feature], specs: Sequence[TensorSpec], reference: Reference | None
+    features: Sequence[Feature],
+    specs: Sequence[TensorSpec],
+    reference: Reference | None,
+    strides: Mapping[str, int],
 ) -> Side | None:
     by_name = {spec.name: spec for spec in specs}
     for feature in features:
@@ -117,12 +135,14 @@ def _side(
     if reference is None or not read or not all(map(observable, read)):
         return None
     document = _columns(features, reference.grid)
+    sampling = Sampling(strides, features, read)
     return Side(
         features=tuple(features),
-        specs=read,
+        specs=sampling.specs(read),
         document=document,
         grid=grid_from_document(document),
-        extractor=Extractor(features),
+        extractor=Extractor(features, sampling.names),
+        sampling=sampling if strides else None,
     )
 
 

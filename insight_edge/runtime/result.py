@@ -34,14 +34,14 @@ class Origin:
         owner: of the state directory; device `local` before enrolment.
         boot: grows by one each time the host starts on its state directory; 0 without one.
         bundle: digest of the manifest.
-        judge: flags of the tensors that input features are computed from.
+        judge: flags of the tensors that input features are computed from, and the call's number.
         version: of the model.
     """
 
     owner: Owner
     boot: int
     bundle: str
-    judge: Callable[[Tensors], Flags]
+    judge: Callable[[Tensors, int], Flags]
     version: int = 0
 
 
@@ -81,4 +81,4 @@ class Result(msgspec.Struct, frozen=True, eq=False):
         Worked out when asked, from the input arrays as they then are: ask before
         reusing a buffer. The report counts the flagged rows without being asked.
         """
-        return self.origin.judge(self.observed)
+        return self.origin.judge(self.observed, self.counter)

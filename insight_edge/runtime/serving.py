@@ -68,6 +68,7 @@ class Serving:
         self._suspicion = suspicion_from_reference(
             candidate.observation, candidate.bundle.manifest.reference
         )
+        self._sample = candidate.observation.sample
         self._lanes: list[Lane] = []
         self._idle: queue.SimpleQueue[Lane] = queue.SimpleQueue()
         self._held = 0
@@ -110,6 +111,8 @@ class Serving:
         observed = inputs if self._observation.raw else fed
         result = Result(next(self._counter), key, outputs, self._origin, observed)
         try:
+            if self._sample is not None:
+                observed = self._sample(observed, result.counter)
             if lane.keep(rows, finished_ns - started_ns, observed, tensors):
                 self._observer.ring()
             if finished_ns >= lane.sample_due_ns:

@@ -60,7 +60,7 @@ class Suspicion:
         side = self.observation.inputs
         if side is None:
             return None
-        row = side.rows(observed)[0]
+        row = side.look(observed, 0)[0]  # any sample of it will do
         with np.errstate(all="ignore"):
             cell = (row - side.grid.low) / side.grid.cell
         share = float(np.mean(~((cell >= 0) & (cell < side.grid.cells))))

@@ -6,7 +6,7 @@ default ones for images, tables and class probabilities. What a measure
 computes is in `measures`; counting is the business of `stats`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from insight_edge.documents.steps import Feature, Measure
 from insight_edge.errors import ConfigurationError
-from insight_edge.transforms.measures import MEASURES, Rows, flattened
+from insight_edge.transforms.measures import MEASURES, MEASURES_OF_BLOCKS, Rows, flattened
 
 _Where = slice | NDArray[np.intp]
 
@@ -27,13 +27,23 @@ PROBABILITY_MEASURES: tuple[Measure, ...] = ("confidence", "margin", "entropy", 
 
 
 class Extractor:
-    """Computes features of tensors; what can be known before there is a row is looked up once."""
+    """Computes features of tensors; what can be known before there is a row is looked up once.
 
-    def __init__(self, features: Sequence[Feature]) -> None:
+    Args:
+        features: in the order of the columns.
+        sampled: names of tensors that consist of blocks.
+    """
+
+    def __init__(self, features: Sequence[Feature], sampled: Collection[str] = frozenset()) -> None:
         self._width = len(features)
         self._gathered = tuple(_gathered(features))
         self._summarised = tuple(
-            (column, feature, (feature.tensor, feature.index, feature.axis))
+            (
+                column,
+                feature,
+                (feature.tensor, feature.index, feature.axis),
+                _measure(feature, sampled),
+            )
             for column, feature in enumerate(features)
             if feature.measure != "value"
         )
@@ -56,10 +66,10 @@ class Extractor:
         with np.errstate(all="ignore"):
             for name, columns, indices in self._gathered:
                 table[:, columns] = flattened(tensors[name])[:, indices]
-            for column, feature, key in self._summarised:
+            for column, feature, key, measure in self._summarised:
                 if key not in selected:
                     selected[key] = _select(tensors[feature.tensor], feature)
-                table[:, column] = MEASURES[feature.measure](selected[key])
+                table[:, column] = measure(selected[key])
         return table
 
 
@@ -117,6 +127,10 @@ def output_features(tensor: str) -> tuple[Feature, ...]:
         Feature(name=f"{tensor}.{measure}", tensor=tensor, measure=measure)
         for measure in PROBABILITY_MEASURES
     )
+
+
+def _measure(feature: Feature, sampled: Collection[str]) -> Callable[[Rows], Rows]:
+    return (MEASURES_OF_BLOCKS if feature.tensor in sampled else MEASURES)[feature.measure]
 
 
 def _gathered(features: Sequence[Feature]) -> Iterator[tuple[str, _Where, _Where]]:

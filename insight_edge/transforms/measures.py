@@ -69,6 +69,14 @@ def sharpness(rows: Rows) -> Rows:
     return result
 
 
+def sharpness_of_blocks(rows: Rows) -> Rows:
+    """Return `sharpness` of blocks of two by two that lie side by side, each pair within one."""
+    across = _total(rows[..., 1::2] - rows[..., ::2])
+    down = _total(rows[..., 1::2, :] - rows[..., ::2, :])
+    result: Rows = (across + down) / max(math.prod(rows.shape[1:]), 1)
+    return result
+
+
 def margin(rows: Rows) -> Rows:
     """Return the largest less the second largest value of each row; 0 is second to one value."""
     flat = flattened(rows)
@@ -108,3 +116,6 @@ MEASURES: dict[str, Callable[[Rows], NDArray[Any]]] = {
     "top": top,
 }
 """All but `value`, which is a gather and not a summary."""
+
+MEASURES_OF_BLOCKS = MEASURES | {"sharpness": sharpness_of_blocks}
+"""The same of tensors that are sampled (`transforms.sampling`)."""

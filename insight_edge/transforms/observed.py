@@ -11,6 +11,7 @@ from insight_edge.documents.steps import Feature, Observe
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import ConfigurationError
 from insight_edge.transforms.features import MAX_INPUT_FEATURES
+from insight_edge.transforms.sampling import Sampling
 from insight_edge.transforms.shapes import DTYPES
 
 
@@ -23,7 +24,7 @@ def check_observe(
 
     Raises:
         ConfigurationError: too many input features, a name is there twice, or a feature reads
-            what does not exist; the feature is named.
+            what does not exist; the feature is named. Or a tensor cannot be sampled.
     """
     if len(observe.inputs) > MAX_INPUT_FEATURES:
         raise ConfigurationError(
@@ -38,6 +39,7 @@ def check_observe(
             reason = _refuse(feature, known.get(feature.tensor))
             if reason:
                 raise ConfigurationError(f"observe: feature '{feature.name}': {reason}")
+    Sampling(observe.strides, observe.inputs, inputs)
 
 
 def _refuse(feature: Feature, spec: TensorSpec | None) -> str | None:

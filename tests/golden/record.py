@@ -162,6 +162,7 @@ OBSERVE = Observe(
     stage="raw",
     inputs=(Feature(name="brightness", tensor="image", measure="mean", index=0, axis=2),),
     outputs=(Feature(name="confidence", tensor="scores", measure="confidence"),),
+    strides={"image": 7},
 )
 MODEL = ModelInfo(
     name="pets", version=3, digest=DIGEST, task="image-classification", classes=("cat", "dog")

@@ -33,6 +33,7 @@ from insight_edge.transforms.features import (
 )
 from insight_edge.transforms.observed import check_observe
 from insight_edge.transforms.reference import reference_from_tensors
+from insight_edge.transforms.sampling import default_strides
 
 GOLDEN_ROWS = 16
 """Golden rows: enough that any output channel of any layer matters to one of them."""
@@ -211,7 +212,9 @@ def _default_observe(source: SourceModel) -> Observe:
         if len(spec.shape) == 2 and np.dtype(spec.dtype).kind == "f" and spec.shape[1] != 1
         for feature in output_features(spec.name)
     ]
-    return Observe(inputs=tuple(inputs[:MAX_INPUT_FEATURES]), outputs=tuple(outputs))
+    seen = tuple(inputs[:MAX_INPUT_FEATURES])
+    strides = default_strides(seen, source.workload.inputs)
+    return Observe(inputs=seen, outputs=tuple(outputs), strides=strides)
 
 
 def _default_features(spec: TensorSpec) -> tuple[Feature, ...]:

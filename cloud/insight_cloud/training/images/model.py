@@ -27,8 +27,9 @@ from insight_edge.documents.steps import (
 )
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.transforms.executor import infer_specs, run
-from insight_edge.transforms.features import extract, image_features, output_features
-from insight_edge.transforms.reference import reference_from_tensors
+from insight_edge.transforms.features import image_features, output_features
+from insight_edge.transforms.reference import reference_from_tensors, reference_rows
+from insight_edge.transforms.sampling import default_strides
 
 MODEL_INPUT = "x"
 MODEL_OUTPUT = "logits"
@@ -84,10 +85,12 @@ class ImageFormat:
     @property
     def observe(self) -> Observe:
         """What a device counts: the caller's image, which is smaller than the resized one."""
+        features = image_features(self.image.name)
         return Observe(
             stage="raw",
-            inputs=image_features(self.image.name),
+            inputs=features,
             outputs=output_features(PROBABILITIES),
+            strides=default_strides(features, [self.image]),
         )
 
     def prepare(self, images: NDArray[Any]) -> NDArray[Any]:
@@ -133,4 +136,4 @@ class ImageModel:
         observe = self.format.observe
         features = (*observe.inputs, *observe.outputs)
         names = np.array([feature.name for feature in features])
-        return npz_from_arrays({"names": names, "rows": extract(features, seen)})
+        return npz_from_arrays({"names": names, "rows": reference_rows(observe, seen, seen)})
