@@ -42,7 +42,7 @@ def take(place: Path, tell: Callable[[str], None]) -> Iterator[Figure]:
         for index in range(ROUNDS):
             tell(f"cold-start: {kind} model, process pair {index + 1} of {ROUNDS}")
             for mode in (ENGINE, RUNTIME) if index % 2 else (RUNTIME, ENGINE):
-                first_ms = live(python, mode, bundle, calls=0)["first_ms"]
+                first_ms = live(python, mode, bundle, calls=0).first_ms
                 taken.setdefault(mode, []).append(np.array([first_ms]))
         own, other = (float(np.median(np.concatenate(taken[m]))) for m in (RUNTIME, ENGINE))
         yield figure_from_estimate(

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.bundles import ONNXRUNTIME, compile_bundle, write_model
 from benchmarks.estimates import difference_interval
 from benchmarks.figure import Figure, figure_from_estimate
-from benchmarks.fresh import ENGINE, RUNTIME, live
+from benchmarks.fresh import ENGINE, RUNTIME, Life, import_ms, live
 from insight_edge.compile.toolchains.environments import environment_python
 from insight_edge.stats.interval import median_interval
 
@@ -44,13 +44,15 @@ def take(place: Path, tell: Callable[[str], None]) -> Iterator[Figure]:
     tell("footprint: compiling the model")
     bundle = compile_bundle(write_model("short", place), ONNXRUNTIME).bundle
     yield _import(python, bundle)
-    lives: dict[str, list[dict[str, float]]] = {ENGINE: [], RUNTIME: []}
+    lives: dict[str, list[Life]] = {ENGINE: [], RUNTIME: []}
     for index in range(ROUNDS):
         tell(f"footprint: process pair {index + 1} of {ROUNDS}")
         for mode in (ENGINE, RUNTIME) if index % 2 else (RUNTIME, ENGINE):
             lives[mode].append(live(python, mode, bundle))
     for kind, bar in (("rss", RSS_MB), ("pss", None), ("uss", None)):
-        own, other = ([np.array([life[kind]]) for life in lives[m]] for m in (RUNTIME, ENGINE))
+        own, other = (
+            [np.array([getattr(life, kind)]) for life in lives[m]] for m in (RUNTIME, ENGINE)
+        )
         yield figure_from_estimate(
             difference_interval(own, other),
             name=NAME,
@@ -85,7 +87,7 @@ def _wheel(place: Path) -> Figure:
 
 
 def _import(python: Path, bundle: Path) -> Figure:
-    taken = [np.array([live(python, "import", bundle)["import_ms"]]) for _ in range(ROUNDS)]
+    taken = [np.array([import_ms(python, bundle)]) for _ in range(ROUNDS)]
     return figure_from_estimate(
         median_interval(taken),
         name=NAME,

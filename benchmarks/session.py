@@ -25,6 +25,7 @@ from benchmarks import (
     ingest,
     overhead,
     serving,
+    statistics,
     swap,
     targets,
 )
@@ -62,6 +63,7 @@ BENCHMARKS: Mapping[str, Take] = {
     prediction.NAME: prediction.take,
     selection.NAME: selection.take,
     serving.NAME: serving.take,
+    statistics.NAME: statistics.take,
     swap.NAME: swap.take,
     targets.NAME: targets.take,
 }

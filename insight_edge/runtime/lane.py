@@ -26,7 +26,7 @@ from insight_edge.documents.tensors import TensorSpec
 
 MAX_ROWS = 4096
 MIN_ROWS = 8
-LANE_BYTES = 512 * 1024
+LANE_BYTES = 1024 * 1024
 """A lane holds as many rows as fit, within both bounds."""
 
 FEW_ROWS = 256

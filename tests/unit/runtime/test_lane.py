@@ -73,7 +73,7 @@ def test_nothing_can_be_taken_where_nothing_waits() -> None:
 
 @pytest.mark.parametrize(
     ("shape", "rows"),
-    [((1, 2), MAX_ROWS), ((1, 3, 32, 32), 42), ((1, 3, 1000, 1000), MIN_ROWS)],
+    [((1, 2), MAX_ROWS), ((1, 3, 32, 32), 85), ((1, 3, 1000, 1000), MIN_ROWS)],
 )
 def test_lane_holds_fewer_rows_of_larger_tensors(shape: tuple[int, ...], rows: int) -> None:
     assert Lane([TensorSpec(name="x", dtype="float32", shape=shape)], []).capacity == rows

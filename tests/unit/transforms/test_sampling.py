@@ -18,7 +18,7 @@ from insight_edge.stats.threshold import draw_threshold
 from insight_edge.transforms.features import Extractor, column_features, extract, image_features
 from insight_edge.transforms.observed import check_observe
 from insight_edge.transforms.reference import reference_rows
-from insight_edge.transforms.sampling import MAX_ELEMENTS, Sampler, Sampling, default_strides
+from insight_edge.transforms.sampling import MOST_SAMPLED, Sampler, Sampling, default_strides
 
 FEATURES = image_features("x", 3)
 SMALL = image_features("x")
@@ -100,9 +100,9 @@ def test_nothing_sampled_is_the_whole_as_before() -> None:
 @pytest.mark.parametrize(
     ("features", "shape", "stride"),
     [
-        (FEATURES, (3, 224, 224), 7),
-        (image_features("x", 3, axis=3), (224, 224, 3), 7),
-        (SMALL, (300, 200), 4),
+        (FEATURES, (3, 224, 224), 9),
+        (image_features("x", 3, axis=3), (224, 224, 3), 9),
+        (SMALL, (300, 200), 6),
         (FEATURES, (3, 64, 64), None),
         (column_features("x", ["a"]), (40_000,), None),
         (FEATURES, (3, 1, 90_000), None),
@@ -115,7 +115,7 @@ def test_default_stride_keeps_to_the_limit(
     assert found == ({} if stride is None else {"x": stride})
     if stride is not None:
         (sampled,) = Sampling(found, features, [spec(*shape)]).specs([spec(*shape)])
-        assert np.prod([size for size in sampled.shape if isinstance(size, int)]) <= MAX_ELEMENTS
+        assert np.prod([size for size in sampled.shape if isinstance(size, int)]) <= MOST_SAMPLED
 
 
 @pytest.mark.parametrize(
