@@ -44,8 +44,11 @@ CAMERA_DEPTH = 24
 WIDTHS = (64, 512, 512, 8)
 """Of the dense network: about 0.02 ms."""
 
-MOBILE = ((32, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1), (256, 512, 2))
-MOBILE += ((512, 512, 1),) * 5 + ((512, 1024, 2), (1024, 1024, 1))
+MOBILE: tuple[tuple[int, int, int], ...] = (
+    *((32, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1), (256, 512, 2)),
+    *((512, 512, 1),) * 5,
+    *((512, 1024, 2), (1024, 1024, 1)),
+)
 """Channels and strides of the blocks of a MobileNet (A. Howard and others, 2017): 4.2 million
 parameters, 0.57 billion multiplications."""
 

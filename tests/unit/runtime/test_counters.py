@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -109,4 +109,9 @@ class Counting(RuleBasedStateMachine):
 
 
 TestCounting: Any = Counting.TestCase
-TestCounting.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+TestCounting.settings = settings(
+    max_examples=15,
+    stateful_step_count=25,
+    deadline=None,
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),  # runtimes are too slow to shrink
+)

@@ -9,7 +9,7 @@ from insight_edge.documents.host import TakenPredictions
 from insight_edge.runtime.predictions import MAX_KEPT, PredictionLog
 from insight_edge.runtime.result import Flags, Origin, Result
 
-ORIGIN = Origin(owner=NOBODY, boot=2, bundle="sha256:b", judge=lambda _: Flags.NONE)
+ORIGIN = Origin(owner=NOBODY, boot=2, bundle="sha256:b", judge=lambda *_: Flags.NONE)
 
 
 def result(counter: int, outputs: dict[str, Any] | None = None, key: str | None = "k") -> Result:
