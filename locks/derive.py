@@ -33,7 +33,7 @@ def main() -> None:
     training = cloud["project"]["optional-dependencies"]["train"]
     everything = [*base, *workshop, *own, *training, *edge["dependency-groups"]["dev"]]
     _write("main", everything, [])
-    for engine in extras.keys() - {"compile"}:
+    for engine in extras.keys() - {"compile", "images"}:
         unused = [f"--no-emit-package={name}" for name in UNUSED.get(engine, ())]
         options = ["--generate-hashes", "--universal", *unused]
         _write(f"device-{engine}", [*base, *extras[engine]], options)

@@ -3,34 +3,23 @@
 
 A step reads the tensor `source` and writes the tensor `result` (which may be
 the same name). `transforms.executor` runs them; nothing here computes. The
-first dimension of every tensor is the batch.
+first dimension of every tensor is the batch. Steps on images are in
+`image_steps`, those on boxes in `detection_steps`.
 """
 
 from typing import Literal
 
 from insight_edge.documents.codec import Document
-
-
-class Step(Document, frozen=True, kw_only=True, tag_field="op"):
-    """What all steps share.
-
-    Attributes:
-        source: the tensor read.
-        result: the tensor written.
-    """
-
-    source: str
-    result: str
-
-
-class Resize(Step, frozen=True, kw_only=True, tag="resize"):
-    """Bilinear resize of the two spatial dimensions, half-pixel centres, edges clamped.
-
-    Reads (batch, h, w) or (batch, h, w, channels); writes float32 of the same rank.
-    """
-
-    height: int
-    width: int
+from insight_edge.documents.detection_steps import Boxes, Nms, Unplace
+from insight_edge.documents.image_steps import (
+    Channels,
+    Crop,
+    Decode,
+    Letterbox,
+    Resize,
+    ResizeShorter,
+)
+from insight_edge.documents.step import Step
 
 
 class Scale(Step, frozen=True, kw_only=True, tag="scale"):
@@ -70,17 +59,67 @@ class Softmax(Step, frozen=True, kw_only=True, tag="softmax"):
     axis: int = -1
 
 
+class Sigmoid(Step, frozen=True, kw_only=True, tag="sigmoid"):
+    """1 / (1 + exp(-x)) of each value, without overflow."""
+
+
 class Argmax(Step, frozen=True, kw_only=True, tag="argmax"):
-    """Index (int64) of the largest value along the last dimension; ties take the first."""
+    """Index (int64) of the largest value along `axis`; ties take the first."""
+
+    axis: int = -1
+
+
+class Top(Step, frozen=True, kw_only=True, tag="top"):
+    """The `count` largest values along the last dimension, and their indices, largest first.
+
+    Attributes:
+        indices: the tensor of indices (int64); ties take the first. A NaN comes last.
+    """
+
+    count: int
+    indices: str
+
+    @property
+    def writes(self) -> tuple[str, ...]:
+        """Values and indices."""
+        return (self.result, self.indices)
+
+
+class Threshold(Step, frozen=True, kw_only=True, tag="threshold"):
+    """Whether each value is at least its threshold (bool); a NaN is not.
+
+    Attributes:
+        least: one for all, or one for each entry of the last dimension.
+    """
+
+    least: tuple[float, ...]
+
+
+class Slice(Step, frozen=True, kw_only=True, tag="slice"):
+    """Entries `start` to `stop` (left out; the end for None) along `axis`."""
+
+    start: int
+    stop: int | None = None
+    axis: int = -1
 
 
 class Label(Step, frozen=True, kw_only=True, tag="label"):
-    """Class names (NumPy strings) for the indices in `source`."""
+    """Class names (NumPy strings) for the indices in `source`.
+
+    Attributes:
+        absent: what -1 is called, the index of what is not there; an error for None.
+    """
 
     classes: tuple[str, ...]
+    absent: str | None = None
 
 
-AnyStep = Resize | Scale | Normalize | Layout | Cast | Softmax | Argmax | Label
+AnyStep = (
+    Decode | Resize | ResizeShorter | Crop | Letterbox | Channels
+    | Scale | Normalize | Layout | Cast | Slice
+    | Softmax | Sigmoid | Argmax | Top | Threshold | Label
+    | Boxes | Nms | Unplace
+)  # fmt: skip
 
 
 Measure = Literal[
@@ -139,15 +178,27 @@ class Observe(Document, frozen=True, kw_only=True):
 __all__ = [
     "AnyStep",
     "Argmax",
+    "Boxes",
     "Cast",
+    "Channels",
+    "Crop",
+    "Decode",
     "Feature",
     "Label",
     "Layout",
+    "Letterbox",
     "Measure",
+    "Nms",
     "Normalize",
     "Observe",
     "Resize",
+    "ResizeShorter",
     "Scale",
+    "Sigmoid",
+    "Slice",
     "Softmax",
     "Step",
+    "Threshold",
+    "Top",
+    "Unplace",
 ]

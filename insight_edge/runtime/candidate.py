@@ -5,6 +5,7 @@ Stage opens and loads, verify asks the golden samples, warm makes the first
 calls. All of it happens beside whatever serves.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,8 +15,7 @@ from numpy.typing import NDArray
 
 from insight_edge.bundle.golden import GoldenSamples
 from insight_edge.bundle.open import Bundle
-from insight_edge.documents.manifest import Variant
-from insight_edge.documents.steps import AnyStep
+from insight_edge.documents.manifest import Manifest, Variant
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import EngineMissingError, SelfCheckError
 from insight_edge.runtime.loading import load_session
@@ -25,7 +25,7 @@ from insight_edge.runtime.pipeline import Pipeline
 from insight_edge.runtime.processor import isa_extensions
 from insight_edge.runtime.seam import Session
 from insight_edge.runtime.selfcheck import disagreement
-from insight_edge.transforms.executor import run
+from insight_edge.transforms.executor import answered
 
 WARM_CALLS = 3
 """Engines allocate on the first call of a shape, some choose kernels on the second."""
@@ -59,7 +59,7 @@ class Candidate:
             tolerance=self.variant.tolerance,
             mean_tolerances=self.variant.mean_tolerances,
         )
-        reason = reason or _other_result(golden, self.bundle.manifest.post)
+        reason = reason or _other_result(golden, self.bundle.manifest)
         reason = reason or _misfit(outputs, self.bundle.manifest.io.outputs)
         if reason is not None:
             raise SelfCheckError(
@@ -139,11 +139,11 @@ def _load(bundle: Bundle, name: str | None, threads: int) -> tuple[Variant, Sess
     return last, load_session(bundle, last, threads=threads)
 
 
-def _other_result(golden: GoldenSamples, post: Sequence[AnyStep]) -> str | None:
+def _other_result(golden: GoldenSamples, manifest: Manifest) -> str | None:
     """Return which result the steps make otherwise of the source model's outputs, if any does."""
     if not golden.results:
         return None
-    tensors = run(post, golden.outputs)
+    tensors = answered(manifest.pre, manifest.post, golden.inputs, golden.outputs)
     for name, wanted in golden.results.items():
         if name not in tensors or not _same(wanted, tensors[name]):
             return f"its steps after the model give another '{name}'"

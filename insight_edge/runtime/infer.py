@@ -150,6 +150,7 @@ class Runtime:
 
         Raises:
             TensorMismatchError: an input has the wrong name, type, dtype, rank or dimension.
+            InputError: a row holds nothing that a step before the model can use.
             InferenceFailedError: the engine failed on a checked input.
             SlotError: no bundle is serving.
             ValueError: the runtime is closed.

@@ -113,7 +113,8 @@ def observation_from_manifest(manifest: Manifest) -> Observation:
     io, asked = manifest.io, manifest.observe
     raw = asked.stage == "raw"
     before = io.inputs if raw else io.model_inputs
-    after = infer_specs(manifest.post, io.model_outputs)
+    known = infer_specs(manifest.pre, io.inputs)
+    after = infer_specs(manifest.post, (*known, *io.model_outputs))
     return Observation(
         raw=raw,
         inputs=_side(asked.inputs, before, manifest.reference, asked.strides),

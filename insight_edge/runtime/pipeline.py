@@ -11,9 +11,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from insight_edge.documents.manifest import Manifest
-from insight_edge.errors import InferenceFailedError
+from insight_edge.errors import InferenceFailedError, InputError
 from insight_edge.runtime.seam import Session
-from insight_edge.transforms.executor import run
+from insight_edge.transforms.executor import carried, run
 
 Tensors = Mapping[str, NDArray[Any]]
 Outputs = dict[str, NDArray[Any]]
@@ -27,25 +27,36 @@ class Pipeline:
         self._pre, self._post = manifest.pre, manifest.post
         self._model_inputs = tuple(spec.name for spec in manifest.io.model_inputs)
         self._outputs = tuple(spec.name for spec in manifest.io.outputs)
+        answers = (spec.name for spec in manifest.io.model_outputs)
+        self._carried = carried(manifest.post, answers)
 
     def answer(self, inputs: Tensors) -> tuple[Tensors, Outputs, Outputs, Outputs]:
         """Return what the model was fed, what it answered, all after `post`, and the outputs.
 
         Raises:
             InferenceFailedError: the engine or a step failed, whatever it raised.
+            InputError: the inputs are of the right names, dtypes and shapes, and a step before the
+                model cannot use them: a row is no image.
         """
         try:
-            fed = self._feed(inputs) if self._pre else inputs
+            before = run(self._pre, inputs) if self._pre else inputs
+            fed = {name: before[name] for name in self._model_inputs} if self._pre else inputs
+        except InputError:
+            raise
+        except Exception as error:
+            raise _failed(error) from error
+        try:
             raw = self._session.infer(fed)
             if not self._post:
                 return fed, raw, raw, raw
-            tensors = run(self._post, raw)
+            known = {name: before[name] for name in self._carried} | raw if self._carried else raw
+            tensors = run(self._post, known)
             return fed, raw, tensors, {name: tensors[name] for name in self._outputs}
         except Exception as error:  # a plug-in may raise anything
-            raise InferenceFailedError(
-                f"the engine failed on a checked input: {type(error).__name__}: {error}"
-            ) from error
+            raise _failed(error) from error
 
-    def _feed(self, inputs: Tensors) -> Outputs:
-        tensors = run(self._pre, inputs)
-        return {name: tensors[name] for name in self._model_inputs}
+
+def _failed(error: Exception) -> InferenceFailedError:
+    return InferenceFailedError(
+        f"the engine failed on a checked input: {type(error).__name__}: {error}"
+    )

@@ -20,7 +20,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from insight_edge.documents.report import Counts
-from insight_edge.errors import InferenceFailedError
+from insight_edge.errors import InferenceFailedError, InputError
 from insight_edge.runtime.boot import Boot
 from insight_edge.runtime.boundary import Boundary
 from insight_edge.runtime.candidate import Candidate
@@ -94,6 +94,7 @@ class Serving:
 
         Raises:
             TensorMismatchError: the inputs are not the manifest's.
+            InputError: a row holds nothing that a step before the model can use.
             InferenceFailedError: the engine failed.
         """
         rows = self._rows(inputs)
@@ -103,7 +104,7 @@ class Serving:
         started_ns = _now_ns()
         try:
             fed, _, tensors, outputs = self._answer(inputs)
-        except InferenceFailedError:
+        except (InferenceFailedError, InputError):
             lane.failed += 1
             raise
         finished_ns = _now_ns()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What each step computes (rules T1 to T11 in docs/formats/transforms.md).
+"""What each step computes (rules T5 to T11 and T20 to T23 in docs/formats/transforms.md).
 
 Only element-wise arithmetic, gathers and sums along contiguous rows: no matrix
 product, whose rounding depends on the library and on the batch. This module
@@ -18,30 +18,31 @@ from insight_edge.documents.steps import (
     Label,
     Layout,
     Normalize,
-    Resize,
     Scale,
+    Sigmoid,
+    Slice,
     Softmax,
     Step,
+    Threshold,
+    Top,
 )
 from insight_edge.errors import TensorMismatchError
-from insight_edge.transforms.bilinear import resize
 
 Array = NDArray[Any]
 
 
 @singledispatch
-def apply(step: Step, array: Array) -> Array:
-    """Return what the step makes of one tensor, batch first, C-contiguous.
+def apply(step: Step, *arrays: Array) -> Array | tuple[Array, ...]:
+    """Return what the step makes of the tensors that it reads, batch first, C-contiguous.
+
+    One array for each tensor that it writes, alone where it writes one.
 
     Raises:
-        TensorMismatchError: a `label` step meets an index that has no class.
+        TensorMismatchError: a `label` step meets an index that has no class, or an image does
+            not fit a step.
+        DocumentError, LimitExceededError: a row of `decode` is no image that is read.
     """
-    raise TypeError(f"{type(step).__name__} is not a step for {array.dtype}")
-
-
-@apply.register
-def _resize(step: Resize, array: Array) -> Array:
-    return resize(np.asarray(array, dtype=np.float32), step.height, step.width)
+    raise TypeError(f"{type(step).__name__} is not a step for {len(arrays)} tensors")
 
 
 @apply.register
@@ -91,19 +92,49 @@ def _softmax(step: Softmax, array: Array) -> Array:
 
 @apply.register
 def _argmax(step: Argmax, array: Array) -> Array:
-    del step
-    indices: Array = np.argmax(array, axis=-1)
+    indices: Array = np.argmax(array, axis=step.axis)
     return indices.astype(np.int64, copy=False)
 
 
 @apply.register
+def _sigmoid(step: Sigmoid, array: Array) -> Array:
+    del step
+    # Never the exponential of a positive number, which overflows.
+    power = np.exp(-np.abs(array, dtype=np.float32, casting="unsafe"))
+    shares: Array = np.where(array < 0, power, np.float32(1)) / (1 + power)
+    return shares
+
+
+@apply.register
+def _top(step: Top, array: Array) -> tuple[Array, Array]:
+    indices = np.argsort(-array.astype(np.float64), axis=-1, kind="stable")[..., : step.count]
+    return np.take_along_axis(array, indices, axis=-1), indices.astype(np.int64, copy=False)
+
+
+@apply.register
+def _threshold(step: Threshold, array: Array) -> Array:
+    found: Array = array >= np.array(step.least, dtype=np.float32)
+    return found
+
+
+@apply.register
+def _slice(step: Slice, array: Array) -> Array:
+    index = [slice(None)] * array.ndim
+    index[step.axis] = slice(step.start, step.stop)
+    return np.ascontiguousarray(array[tuple(index)])
+
+
+@apply.register
 def _label(step: Label, array: Array) -> Array:
-    if array.size and not (array.min() >= 0 and array.max() < len(step.classes)):
-        wrong = int(array.min()) if array.min() < 0 else int(array.max())
+    least = 0 if step.absent is None else -1
+    if array.size and not (array.min() >= least and array.max() < len(step.classes)):
+        wrong = int(array.min()) if array.min() < least else int(array.max())
         raise TensorMismatchError(
             f"'{step.source}' holds class {wrong}, and there are {len(step.classes)} classes"
         )
-    return _names(step.classes).take(array)
+    # What -1 is called comes last, where an index of -1 finds it.
+    names = step.classes if step.absent is None else (*step.classes, step.absent)
+    return _names(names)[array]
 
 
 @lru_cache(maxsize=16)

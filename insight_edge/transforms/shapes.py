@@ -15,10 +15,13 @@ from insight_edge.documents.steps import (
     Label,
     Layout,
     Normalize,
-    Resize,
     Scale,
+    Sigmoid,
+    Slice,
     Softmax,
     Step,
+    Threshold,
+    Top,
 )
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import ConfigurationError
@@ -33,39 +36,27 @@ DTYPES = frozenset(
 
 
 @singledispatch
-def result_spec(step: Step, spec: TensorSpec) -> TensorSpec:
-    """Return the spec of `step.result`, given that of `step.source`.
+def result_spec(step: Step, *specs: TensorSpec) -> TensorSpec | tuple[TensorSpec, ...]:
+    """Return the specs of what the step writes, given those of what it reads.
+
+    One for each tensor, alone where there is one.
 
     Raises:
-        ConfigurationError: the step cannot be applied to such a tensor.
+        ConfigurationError: the step cannot be applied to such tensors.
     """
-    raise TypeError(f"{type(step).__name__} is not a step for '{spec.name}'")
-
-
-@result_spec.register
-def _resize(step: Resize, spec: TensorSpec) -> TensorSpec:
-    _number(spec)
-    if len(spec.shape) not in {3, 4}:
-        raise ConfigurationError(
-            f"'{spec.name}' has {len(spec.shape)} dimensions",
-            hint="images are (batch, h, w) or (batch, h, w, channels)",
-        )
-    if step.height < 1 or step.width < 1:
-        raise ConfigurationError(f"{step.height} by {step.width} is not an image size")
-    shape = (spec.shape[0], step.height, step.width, *spec.shape[3:])
-    return TensorSpec(name=step.result, dtype="float32", shape=shape)
+    raise TypeError(f"{type(step).__name__} is not a step for {len(specs)} tensors")
 
 
 @result_spec.register
 def _scale(step: Scale, spec: TensorSpec) -> TensorSpec:
-    _number(spec)
+    refuse_text(spec)
     return TensorSpec(name=step.result, dtype="float32", shape=spec.shape)
 
 
 @result_spec.register
 def _normalize(step: Normalize, spec: TensorSpec) -> TensorSpec:
-    _number(spec)
-    size = spec.shape[_axis(step.axis, spec)]
+    refuse_text(spec)
+    size = spec.shape[axis_of(step.axis, spec)]
     if not len(step.mean) == len(step.std) == size:
         raise ConfigurationError(
             f"{len(step.mean)} means and {len(step.std)} deviations, and dimension {step.axis} "
@@ -96,7 +87,7 @@ def _layout(step: Layout, spec: TensorSpec) -> TensorSpec:
 
 @result_spec.register
 def _cast(step: Cast, spec: TensorSpec) -> TensorSpec:
-    _number(spec)
+    refuse_text(spec)
     if step.dtype not in DTYPES:
         raise ConfigurationError(
             f"'{step.dtype}' is not a dtype", hint=f"one of {', '.join(sorted(DTYPES))}"
@@ -106,16 +97,70 @@ def _cast(step: Cast, spec: TensorSpec) -> TensorSpec:
 
 @result_spec.register
 def _softmax(step: Softmax, spec: TensorSpec) -> TensorSpec:
-    _number(spec)
-    _axis(step.axis, spec)
+    refuse_text(spec)
+    axis_of(step.axis, spec)
     return TensorSpec(name=step.result, dtype="float32", shape=spec.shape)
 
 
 @result_spec.register
 def _argmax(step: Argmax, spec: TensorSpec) -> TensorSpec:
-    _number(spec)
-    _axis(-1, spec)
-    return TensorSpec(name=step.result, dtype="int64", shape=spec.shape[:-1])
+    refuse_text(spec)
+    axis = axis_of(step.axis, spec)
+    shape = (*spec.shape[:axis], *spec.shape[axis + 1 :])
+    return TensorSpec(name=step.result, dtype="int64", shape=shape)
+
+
+@result_spec.register
+def _sigmoid(step: Sigmoid, spec: TensorSpec) -> TensorSpec:
+    refuse_text(spec)
+    return TensorSpec(name=step.result, dtype="float32", shape=spec.shape)
+
+
+@result_spec.register
+def _top(step: Top, spec: TensorSpec) -> tuple[TensorSpec, TensorSpec]:
+    refuse_text(spec)
+    size = spec.shape[axis_of(-1, spec)]
+    if step.count < 1 or (isinstance(size, int) and step.count > size):
+        raise ConfigurationError(f"the {step.count} largest of {size} values")
+    shape = (*spec.shape[:-1], step.count)
+    values = TensorSpec(name=step.result, dtype=spec.dtype, shape=shape)
+    return values, TensorSpec(name=step.indices, dtype="int64", shape=shape)
+
+
+@result_spec.register
+def _threshold(step: Threshold, spec: TensorSpec) -> TensorSpec:
+    refuse_text(spec)
+    size = spec.shape[axis_of(-1, spec)]
+    refuse_thresholds(step.least, size, spec)
+    return TensorSpec(name=step.result, dtype="bool", shape=spec.shape)
+
+
+def refuse_thresholds(least: tuple[float, ...], size: int | str, spec: TensorSpec) -> None:
+    """Refuse thresholds that are neither one for all nor one for each of `size` entries.
+
+    Raises:
+        ConfigurationError: how many there are, and of what.
+    """
+    if len(least) not in {1, size}:
+        raise ConfigurationError(
+            f"{len(least)} thresholds, and the last dimension of '{spec.name}' is {size}",
+            hint="give one for all, or one for each",
+        )
+
+
+@result_spec.register
+def _slice(step: Slice, spec: TensorSpec) -> TensorSpec:
+    axis = axis_of(step.axis, spec)
+    size = spec.shape[axis]
+    if not isinstance(size, int):
+        raise ConfigurationError(f"dimension {step.axis} of '{spec.name}' has no fixed size")
+    stop = size if step.stop is None else step.stop
+    if not 0 <= step.start < stop <= size:
+        raise ConfigurationError(
+            f"dimension {step.axis} of '{spec.name}' is {size}: it has no {step.start} to {stop}"
+        )
+    shape = (*spec.shape[:axis], stop - step.start, *spec.shape[axis + 1 :])
+    return TensorSpec(name=step.result, dtype=spec.dtype, shape=shape)
 
 
 @result_spec.register
@@ -127,13 +172,22 @@ def _label(step: Label, spec: TensorSpec) -> TensorSpec:
     return msgspec.structs.replace(spec, name=step.result, dtype=TEXT)
 
 
-def _number(spec: TensorSpec) -> None:
+def refuse_text(spec: TensorSpec) -> None:
+    """Refuse what is not of numbers.
+
+    Raises:
+        ConfigurationError: its dtype is not in `DTYPES`.
+    """
     if spec.dtype not in DTYPES:
         raise ConfigurationError(f"'{spec.name}' is {spec.dtype}, not a number")
 
 
-def _axis(axis: int, spec: TensorSpec) -> int:
-    """Return `axis` counted from the front; the batch is not one to compute along."""
+def axis_of(axis: int, spec: TensorSpec) -> int:
+    """Return `axis` counted from the front; the batch is not one to compute along.
+
+    Raises:
+        ConfigurationError: there is none, or it is the batch.
+    """
     rank = len(spec.shape)
     if not -rank <= axis < rank:
         raise ConfigurationError(f"'{spec.name}' has {rank} dimensions, none of them {axis}")

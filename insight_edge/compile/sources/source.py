@@ -140,7 +140,7 @@ def read_description(path: Path) -> SourceDescription | None:
 def _check_face(source: SourceModel, description: SourceDescription) -> None:
     fed = infer_specs(description.pre, description.inputs)
     _check_holds("input", fed, source.workload.inputs)
-    answered = infer_specs(description.post, source.workload.outputs)
+    answered = infer_specs(description.post, (*fed, *source.workload.outputs))
     _check_holds("output", answered, description.outputs)
 
 

@@ -24,7 +24,7 @@ from insight_edge.documents.codec import encode_json
 from insight_edge.documents.evidence import Evidence, FloatLayer
 from insight_edge.documents.manifest import Golden, Io, Manifest, Provenance, Variant
 from insight_edge.documents.target import Precision, Target
-from insight_edge.transforms.executor import run
+from insight_edge.transforms.executor import answered
 
 GOLDEN_FILE = "golden.npz"
 EVIDENCE_FILE = "evidence.json"
@@ -116,7 +116,7 @@ def _results(source: SourceModel, question: Question) -> Arrays:
     described = source.described
     if not described.post:
         return {}
-    tensors = run(described.post, question.golden_answers)
+    tensors = answered(described.pre, described.post, question.golden_rows, question.golden_answers)
     return {spec.name: tensors[spec.name] for spec in described.outputs}
 
 

@@ -176,7 +176,8 @@ def _reference(
         observe = _default_observe(source)
     fed = run(described.pre, rows)
     inputs = rows if observe.stage == "raw" else fed
-    return observe, reference_from_tensors(observe, inputs, run(described.post, answers))
+    outputs = run(described.post, fed | answers)
+    return observe, reference_from_tensors(observe, inputs, outputs)
 
 
 def _refuse_observe(source: SourceModel) -> None:
@@ -184,7 +185,8 @@ def _refuse_observe(source: SourceModel) -> None:
     raw = described.observe.stage == "raw"
     inputs = described.inputs if raw else source.workload.inputs
     try:
-        outputs = infer_specs(described.post, source.workload.outputs)
+        known = infer_specs(described.pre, described.inputs)
+        outputs = infer_specs(described.post, (*known, *source.workload.outputs))
         check_observe(described.observe, inputs, outputs)
     except ConfigurationError as error:
         raise ModelError(f"the description does not fit: {error}", hint=error.hint) from error

@@ -20,7 +20,11 @@ from insight_edge.documents.steps import (
     Normalize,
     Resize,
     Scale,
+    Sigmoid,
+    Slice,
     Softmax,
+    Threshold,
+    Top,
 )
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import ConfigurationError, TensorMismatchError
@@ -244,3 +248,54 @@ def test_resize_is_refused_for_a_tensor_that_is_no_image() -> None:
     table = TensorSpec(name="table", dtype="float32", shape=("batch", 9))
     with pytest.raises(ConfigurationError, match=r"step 0 .* 2 dimensions"):
         infer_specs([Resize(source="table", result="x", height=2, width=2)], [table])
+
+
+@given(hnp.arrays(np.float32, (3, 5), elements=st.floats(width=32)))
+def test_sigmoid_agrees_with_float64_and_never_overflows(logits: Array) -> None:
+    with np.errstate(over="ignore"):
+        expected = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    found = one(Sigmoid(source="x", result="p"), logits)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-38)
+
+
+@given(hnp.arrays(np.float32, (3, 5), elements=st.sampled_from([0.0, 1.0, -1.0, np.nan])))
+def test_top_gives_the_largest_first_and_the_first_of_ties(values: Array) -> None:
+    made = run([Top(source="x", result="v", count=3, indices="i")], {"x": values})
+    for row, found in zip(values, made["i"], strict=True):
+        order = sorted(range(5), key=lambda i: (np.isnan(row[i]), -np.nan_to_num(row[i]), i))
+        assert found.tolist() == order[:3]
+    np.testing.assert_array_equal(made["v"], np.take_along_axis(values, made["i"], axis=-1))
+
+
+def test_thresholds_may_differ_by_class_and_are_reached_by_no_nan() -> None:
+    step = Threshold(source="x", result="y", least=(0.5, 0.9))
+    found = one(step, np.array([[0.5, 0.9], [0.49, 0.89], [np.nan, 1.0]], np.float32))
+    np.testing.assert_array_equal(found, [[True, True], [False, False], [False, True]])
+
+
+def test_argmax_of_a_map_is_the_class_of_each_pixel() -> None:
+    scores = np.random.default_rng(0).normal(size=(2, 3, 4, 5)).astype(np.float32)
+    found = one(Argmax(source="x", result="c", axis=1), scores)
+    np.testing.assert_array_equal(found, torch.from_numpy(scores).argmax(dim=1).numpy())
+
+
+def test_slice_takes_entries_along_its_axis() -> None:
+    batch = images(2, 6, 3)
+    np.testing.assert_array_equal(
+        one(Slice(source="x", result="y", start=2, stop=4, axis=1), batch), batch[:, 2:4]
+    )
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (Top(source="x", result="v", count=6, indices="i"), "6 largest of 5"),
+        (Threshold(source="x", result="y", least=(0.5, 0.9)), "2 thresholds"),
+        (Slice(source="x", result="y", start=3, stop=6), "no 3 to 6"),
+        (Argmax(source="x", result="c", axis=0), "is the batch"),
+    ],
+)
+def test_step_that_does_not_fit_its_tensor_is_refused(step: AnyStep, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        infer_specs([step], [TensorSpec(name="x", dtype="float32", shape=("batch", 5))])
