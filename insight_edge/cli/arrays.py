@@ -14,6 +14,7 @@ from insight_edge.errors import ConfigurationError, DocumentError
 Arrays = dict[str, NDArray[Any]]
 
 MAX_BYTES = 8 * 2**30
+MAX_FILE_BYTES = 256 * 2**20
 MAX_ARRAYS = 1024
 """Beyond these a file is not read."""
 
@@ -39,6 +40,22 @@ def read_arrays(path: Path, names: Sequence[str]) -> Arrays:
                 hint=f"it holds {', '.join(arrays) or 'nothing'}",
             )
     return {name: arrays[name] for name in names}
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of a file that is a row.
+
+    Raises:
+        ConfigurationError: no such file, or more than `MAX_FILE_BYTES`.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigurationError(f"{path}: longer than {MAX_FILE_BYTES} bytes")
+    return data
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

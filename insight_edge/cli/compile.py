@@ -26,6 +26,8 @@ def compile_(
     profile: Annotated[list[str], Parameter(name=["--profile"])],
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     calibration: Path | None = None,
+    transforms: Path | None = None,
+    fuse: bool = False,
     target: list[str] | None = None,
     max_drop: float | None = None,
     accept_unproven: Annotated[bool, Parameter(negative="")] = False,
@@ -53,6 +55,9 @@ def compile_(
         profile: hardware profile, an id or a TOML file; give it again for more than one.
         output: directory of the bundle; `{profile}` in it becomes the profile's id.
         calibration: .npz with rows by input name, and optionally labels.
+        transforms: TOML file that declares the steps from the caller's inputs to the model's and
+            from its outputs to the caller's, of a model without a description beside it.
+        fuse: put the last steps before the model into its graph, so that the engine does them.
         target: only this backend:precision; give it again for more than one.
         max_drop: percentage points of the task metric that may be lost, proven; by default the
             profile's limit or 1, of which 0.5 may be lost as measured.
@@ -83,7 +88,8 @@ def compile_(
 
     if measured is not None:
         needless = {
-            "--calibration": calibration, "--target": target, "--cache": cache, "--keep": keep,
+            "--calibration": calibration, "--transforms": transforms, "--fuse": fuse,
+            "--target": target, "--cache": cache, "--keep": keep,
             "--builder": builder, "--tuning": tuning, "--contenders": contenders,
         }  # fmt: skip
         _refuse_needless([flag for flag, value in needless.items() if value])
@@ -108,6 +114,8 @@ def compile_(
         cache=cache,
         tuning_s=tuning,
         trust_pickle=trust_pickle,
+        transforms=transforms,
+        fuse=fuse,
         builder=builder,
         contenders=contenders,
         explain=explain if explain_miss else None,

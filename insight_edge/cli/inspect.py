@@ -2,7 +2,7 @@
 """Verb `inspect`: what is in a bundle and what became of every trial, or what a model asks."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 from rich.markup import escape
@@ -83,8 +83,9 @@ def _describe(opened: Bundle, evidence: Evidence) -> None:
         ("model", f"{model.name} version {model.version}, {model.task}"),
         ("profile", manifest.profile),
         ("inputs", specs_line(manifest.io.inputs)),
-        ("pre", " → ".join(_name(step) for step in manifest.pre) or "none"),
-        ("post", " → ".join(_name(step) for step in manifest.post) or "none"),
+        ("pre", " → ".join(step.op for step in manifest.pre) or "none"),
+        ("in the graph", " → ".join(step.op for step in manifest.fused) or "none"),
+        ("post", " → ".join(step.op for step in manifest.post) or "none"),
         ("outputs", specs_line(manifest.io.outputs)),
         ("golden", f"{manifest.golden.rows} rows of {manifest.golden.source}"),
         ("reference", f"{manifest.reference.rows} rows" if manifest.reference else "none"),
@@ -102,7 +103,3 @@ def _measured_on(evidence: Evidence) -> str:
     host = evidence.measured_on
     by = evidence.measured_by or "the machine that compiled"
     return f"of {by}: {host.cpu_model}, {host.cores} cores"
-
-
-def _name(step: Any) -> str:
-    return type(step).__name__.lower()

@@ -8,10 +8,12 @@ import numpy as np
 from cyclopts import Parameter
 
 from insight_edge.bundle.open import open_bundle
-from insight_edge.cli.arrays import Arrays, read_arrays, write_arrays
+from insight_edge.cli.arrays import Arrays, read_arrays, read_file, write_arrays
 from insight_edge.cli.screen import err
-from insight_edge.errors import TensorMismatchError
+from insight_edge.documents.tensors import TensorSpec
+from insight_edge.errors import ConfigurationError, TensorMismatchError
 from insight_edge.runtime.infer import Runtime
+from insight_edge.transforms.files import rows_from_files, takes_files
 
 CHUNK_ROWS = 64
 """Rows a call where the batch dimension is free."""
@@ -20,7 +22,7 @@ CHUNK_ROWS = 64
 def run(
     bundle: Path,
     *,
-    input: Annotated[Path, Parameter(name=["--input"])],  # noqa: A002 - the flag is --input
+    input: Annotated[list[Path], Parameter(name=["--input"])],  # noqa: A002 - the flag is --input
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     variant: str | None = None,
     threads: int | None = None,
@@ -31,15 +33,16 @@ def run(
 
     Args:
         bundle: directory of the bundle.
-        input: .npz with one array for each input of the bundle, rows first.
+        input: .npz with one array for each input of the bundle, rows first; or files, each given
+            with its own --input, where the bundle takes files: they are its rows.
         output: .npz that gets one array for each output.
         variant: which variant; the winner by default.
         threads: inference threads; as many as this process may use by default.
     """
     opened = open_bundle(bundle, allow_unsigned=True)
     specs = opened.manifest.io.inputs
-    arrays = read_arrays(input, [spec.name for spec in specs])
-    count = _rows(input, arrays)
+    arrays = _arrays(input, specs)
+    count = _rows(input[0], arrays)
     fixed = specs[0].shape[0]
     step = fixed if isinstance(fixed, int) else CHUNK_ROWS
     with Runtime.open(bundle, allow_unsigned=True, variant=variant, threads=threads) as runtime:
@@ -50,6 +53,21 @@ def run(
     merged = {name: np.concatenate([answer[name] for answer in answers]) for name in answers[0]}
     write_arrays(output, merged)
     err.print(f"{count} rows through {opened.manifest.model.name} (unsigned) → {output}")
+
+
+def _arrays(paths: list[Path], specs: tuple[TensorSpec, ...]) -> Arrays:
+    """Return what callers pass: the arrays of one file, or files as rows.
+
+    Raises:
+        ConfigurationError: a file cannot be read, or several are given to a bundle that takes none.
+    """
+    if len(paths) == 1 and paths[0].suffix == ".npz":
+        return read_arrays(paths[0], [spec.name for spec in specs])
+    if len(specs) != 1 or not takes_files(specs[0]):
+        raise ConfigurationError(
+            f"{paths[0]}: this bundle takes arrays, not files", hint="write them as one .npz"
+        )
+    return {specs[0].name: rows_from_files([read_file(path) for path in paths])}
 
 
 def _rows(path: Path, arrays: Arrays) -> int:

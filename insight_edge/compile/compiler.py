@@ -93,7 +93,8 @@ def compile_model(
     facts = machine_facts()
     _refuse_mismatch(profile, facts)
     _refuse_occupied(output)
-    source = read_source(model, trust_pickle=settings.trust_pickle)
+    source = read_source(model, trust_pickle=settings.trust_pickle, transforms=settings.transforms)
+    source = _fused(source, tell) if settings.fuse else source
     rows = read_samples(samples, source.described.inputs) if samples else None
     command = Reproduce(
         model=model,
@@ -269,6 +270,16 @@ class _Compiler:
             rounds=settings.rounds,
             bound=exceeds(profile, self._facts),
         )
+
+
+def _fused(source: SourceModel, tell: Tell) -> SourceModel:
+    # The onnx package, which planning and --help do without.
+    from insight_edge.compile.sources.fusing import fuse
+
+    fused = fuse(source)
+    done = ", ".join(step.op for step in fused.fused)
+    tell(f"fused into the graph: {done or 'nothing'}")
+    return fused
 
 
 def _refuse_mismatch(profile: HardwareProfile, facts: Facts) -> None:

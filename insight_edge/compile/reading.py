@@ -8,6 +8,7 @@ from pathlib import Path
 from insight_edge.compile.plugins.discovery import importers
 from insight_edge.compile.plugins.seam import Importer
 from insight_edge.compile.sources.calling import by_rows
+from insight_edge.compile.sources.declared import declare, read_declaration
 from insight_edge.compile.sources.source import (
     SourceModel,
     describe,
@@ -19,7 +20,9 @@ from insight_edge.documents.source import SourceDescription
 from insight_edge.errors import InsightEdgeError, ModelError, ToolchainMissingError
 
 
-def read_source(path: Path, *, trust_pickle: bool = False) -> SourceModel:
+def read_source(
+    path: Path, *, trust_pickle: bool = False, transforms: Path | None = None
+) -> SourceModel:
     """Return the source model in a file, with the description beside it if there is one.
 
     A model that takes no rows is made one that takes a whole call as a row.
@@ -27,10 +30,13 @@ def read_source(path: Path, *, trust_pickle: bool = False) -> SourceModel:
     Args:
         path: of the model, a file or a directory; the first importer that accepts it reads it.
         trust_pickle: let code in the file run, where its format can carry code.
+        transforms: TOML file that declares the steps around a model without a description.
 
     Raises:
-        ModelError: no such file, nothing reads it, or it must not be compiled.
-        DocumentError: the description beside it is malformed.
+        ModelError: no such file, nothing reads it, it must not be compiled, or the declared
+            steps do not fit it.
+        ConfigurationError: what is declared cannot be read.
+        DocumentError: the description beside it, or what is declared, is malformed.
         ToolchainMissingError: what reads this format is not installed.
     """
     if not path.is_file() and not path.is_dir():
@@ -39,7 +45,13 @@ def read_source(path: Path, *, trust_pickle: bool = False) -> SourceModel:
     with _named(path):
         source = by_rows(source)
     description = _description(path)
-    return source if description is None else describe(source, description)
+    if description is not None:
+        source = describe(source, description)
+    if transforms is None:
+        return source
+    declared = read_declaration(transforms)
+    with _named(path):
+        return declare(source, declared)
 
 
 def is_model(path: Path) -> bool:

@@ -48,6 +48,8 @@ class Reproduce:
         words = ["insight-edge", "compile", "-m", str(self.model), "--profile", self.profile]
         if self.samples is not None:
             words += ["--calibration", str(self.samples)]
+        words += ["--transforms", str(settings.transforms)] if settings.transforms else []
+        words += ["--fuse"] if settings.fuse else []
         if settings.max_drop_pp is not None:
             words += ["--max-drop", f"{settings.max_drop_pp:g}"]
         if settings.threads is not None:

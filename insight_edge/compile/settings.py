@@ -34,6 +34,8 @@ class Settings:
         cache: where builds are kept; a temporary place for None.
         limits: of each build.
         trust_pickle: code in the model's file may run.
+        transforms: TOML file that declares the steps around a bare model.
+        fuse: put the last steps before the model into its graph, where that makes the same of it.
         tuning_s: spent by every target that can be tuned, on looking for faster code.
         repair_s: spent on repairing INT8 that fails its proof; 0 for no repair.
         keep: new or empty directory in which all that is made on the way stays; everything is
@@ -58,6 +60,8 @@ class Settings:
     cache: Path | None = None
     limits: BuildLimits | None = None
     trust_pickle: bool = False
+    transforms: Path | None = None
+    fuse: bool = False
     repair_s: float = 180.0
     tuning_s: float = 0.0
     keep: Path | None = None

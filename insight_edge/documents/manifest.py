@@ -153,6 +153,7 @@ class Manifest(Versioned, frozen=True, kw_only=True):
     Attributes:
         profile: id of the hardware profile it was built for.
         pre, post: steps from the caller's inputs to the model's and back; possibly empty.
+        fused: steps after `pre` that the artifacts do themselves.
         variants: the winner first, contenders last.
         reference: absent for a bare ONNX without calibration data.
         evidence: the file that holds the trials.
@@ -163,6 +164,7 @@ class Manifest(Versioned, frozen=True, kw_only=True):
     io: Io
     pre: tuple[AnyStep, ...] = ()
     post: tuple[AnyStep, ...] = ()
+    fused: tuple[AnyStep, ...] = ()
     observe: Observe = Observe()
     variants: tuple[Variant, ...]
     golden: Golden

@@ -19,6 +19,11 @@ class Step(Document, frozen=True, kw_only=True, tag_field="op"):
     result: str
 
     @property
+    def op(self) -> str:
+        """What the step is called in a manifest."""
+        return str(self.__struct_config__.tag)
+
+    @property
     def reads(self) -> tuple[str, ...]:
         """Names of all tensors that are read, in the order in which they are handed over."""
         return (self.source,)

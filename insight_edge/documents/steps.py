@@ -107,10 +107,11 @@ class Label(Step, frozen=True, kw_only=True, tag="label"):
     """Class names (NumPy strings) for the indices in `source`.
 
     Attributes:
+        classes: names by index; none only where a declaration's own are meant.
         absent: what -1 is called, the index of what is not there; an error for None.
     """
 
-    classes: tuple[str, ...]
+    classes: tuple[str, ...] = ()
     absent: str | None = None
 
 

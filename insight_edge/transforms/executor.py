@@ -56,8 +56,9 @@ def infer_specs(steps: Sequence[AnyStep], specs: Sequence[TensorSpec]) -> tuple[
         try:
             made = result_spec(step, *(_known(name, known) for name in step.reads))
         except ConfigurationError as error:
-            name = type(step).__name__.lower()
-            raise ConfigurationError(f"step {index} ({name}): {error}", hint=error.hint) from error
+            raise ConfigurationError(
+                f"step {index} ({step.op}): {error}", hint=error.hint
+            ) from error
         for spec in made if isinstance(made, tuple) else (made,):
             known[spec.name] = spec
     return tuple(known.values())

@@ -83,15 +83,27 @@ from insight_edge.documents.statistics import (
 )
 from insight_edge.documents.steps import (
     Argmax,
+    Boxes,
     Cast,
+    Channels,
+    Crop,
+    Decode,
     Feature,
     Label,
     Layout,
+    Letterbox,
+    Nms,
     Normalize,
     Observe,
     Resize,
+    ResizeShorter,
     Scale,
+    Sigmoid,
+    Slice,
     Softmax,
+    Threshold,
+    Top,
+    Unplace,
 )
 from insight_edge.documents.target import Target
 from insight_edge.documents.tensors import TensorSpec
@@ -173,12 +185,36 @@ def _entry(path: str) -> FileEntry:
     return FileEntry(path=path, sha256="cd" * 32, length_bytes=1024)
 
 
+IMAGE_STEPS = (
+    Decode(source="file", result="photo", channels=1, max_pixels=9),
+    ResizeShorter(source="photo", result="photo", size=9, method="nearest", antialias=True),
+    Crop(source="photo", result="photo", height=8, width=7),
+    Letterbox(
+        source="photo", result="x", height=8, width=8, fill=1.0, method="nearest", antialias=True,
+        placement="where",
+    ),
+)  # fmt: skip
+ANSWER_STEPS = (
+    Sigmoid(source="scores", result="scores"),
+    Top(source="scores", result="best", count=2, indices="which"),
+    Threshold(source="best", result="sure", least=(0.5, 0.25)),
+    Slice(source="scores", result="boxes", start=0, stop=4, axis=1),
+    Boxes(source="boxes", result="boxes", origin="cxcywh", to="xywh"),
+    Nms(
+        source="boxes", scores="scores", result="boxes", scores_result="kept",
+        classes_result="class", iou=0.5, threshold=(0.5,), most=9, candidates=99, across=True,
+    ),
+    Unplace(source="boxes", result="boxes", placement="where"),
+    Label(source="class", result="name", classes=("cat",), absent=""),
+)  # fmt: skip
+
 MANIFEST = Manifest(
     model=MODEL,
     profile="rpi5-8gb",
     io=Io(inputs=(RAW,), outputs=(LABELS,), model_inputs=(FED,), model_outputs=(SCORES,)),
-    pre=PRE,
-    post=POST,
+    pre=(*PRE, *IMAGE_STEPS),
+    post=(*POST, *ANSWER_STEPS),
+    fused=(Channels(source="x", result="x", order=(2, 1, 0), axis=1),),
     observe=OBSERVE,
     variants=(
         Variant(

@@ -13,11 +13,12 @@ import pytest
 
 from insight_edge.cli.main import VERBS
 from tests.fakes.onnx_models import conv_model
+from tests.fakes.pictures import photographs
 
 pytestmark = pytest.mark.slow
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
-NAMES = ("checking-a-model", "looking-inside", "timing-on-the-board")
+NAMES = ("checking-a-model", "looking-inside", "timing-on-the-board", "transforms")
 
 
 def commands(name: str) -> str:
@@ -30,6 +31,9 @@ def folder(tmp_path: Path) -> Path:
     onnx.save(conv_model(), tmp_path / "model.onnx")
     rows = np.random.default_rng(0).normal(size=(400, 3, 16, 16)).astype(np.float32)
     np.savez(tmp_path / "rows.npz", x=rows)
+    (tmp_path / "photos").mkdir()
+    for number, photo in enumerate(photographs(400)):
+        (tmp_path / "photos" / f"{number:03}.png").write_bytes(photo)
     return tmp_path
 
 

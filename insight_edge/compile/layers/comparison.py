@@ -25,6 +25,7 @@ from insight_edge.compile.layers.divergence import (
 )
 from insight_edge.compile.layers.program_tensors import program_tensors
 from insight_edge.compile.layers.source_tensors import rows_that_fit, source_order, source_tensors
+from insight_edge.compile.sources.fusing import with_steps
 from insight_edge.compile.sources.source import Original, SourceModel
 from insight_edge.compile.toolchains.environments import device_python
 from insight_edge.documents.manifest import Manifest, Variant
@@ -139,6 +140,9 @@ def comparison_of(
         ModelError: the source model fails on the rows.
     """
     _refuse_other_model(bundle, source)
+    manifest = bundle.manifest
+    if manifest.fused:
+        source = with_steps(source, manifest.fused, manifest.io.model_inputs[0])
     count = min(rows_that_fit(source), _count(rows or bundle.golden().inputs))
     fed = model_rows(bundle, count, rows=rows)
     model = onnx.load_from_string(source.data)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from insight_edge.documents.codec import MAX_DOCUMENT_BYTES, decode_json, digest
 from insight_edge.documents.manifest import ModelInfo
 from insight_edge.documents.source import SourceDescription
+from insight_edge.documents.steps import AnyStep
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.documents.workload import Workload
 from insight_edge.errors import ConfigurationError, DocumentError, InsightEdgeError, ModelError
@@ -48,6 +49,7 @@ class SourceModel:
         importer: token of the importer that made it.
         description: what training wrote beside it; None for a bare model.
         original: the file itself, where a backend can take it; it answers as the ONNX does.
+        fused: steps that were put into the graph, so that its digest is not the description's.
         examples: rows of its inputs that the file carries, by name; none where it does not.
     """
 
@@ -57,6 +59,7 @@ class SourceModel:
     importer: str
     description: SourceDescription | None = None
     original: Original | None = None
+    fused: tuple[AnyStep, ...] = ()
     examples: Mapping[str, NDArray[np.generic]] = field(default_factory=dict, compare=False)
 
     @property

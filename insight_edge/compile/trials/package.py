@@ -94,6 +94,7 @@ def package(
         io=_io(source),
         pre=source.described.pre,
         post=source.described.post,
+        fused=source.fused,
         observe=question.observe,
         variants=tuple(_variant(part, question) for part in parts),
         golden=Golden(

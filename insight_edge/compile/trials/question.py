@@ -23,7 +23,13 @@ from insight_edge.compile.trials.oracle import Arrays, fed_rows, source_answers
 from insight_edge.documents.manifest import GoldenSource, Reference
 from insight_edge.documents.steps import Feature, Observe
 from insight_edge.documents.tensors import TensorSpec
-from insight_edge.errors import ConfigurationError, ModelError
+from insight_edge.errors import (
+    ConfigurationError,
+    DocumentError,
+    InputError,
+    ModelError,
+    TensorMismatchError,
+)
 from insight_edge.transforms.executor import infer_specs, run
 from insight_edge.transforms.features import (
     MAX_INPUT_FEATURES,
@@ -34,6 +40,9 @@ from insight_edge.transforms.features import (
 from insight_edge.transforms.observed import check_observe
 from insight_edge.transforms.reference import reference_from_tensors
 from insight_edge.transforms.sampling import default_strides
+
+MOST_CHANNELS = 16
+"""Of what is taken for an image: a dimension of more is its height or width."""
 
 GOLDEN_ROWS = 16
 """Golden rows: enough that any output channel of any layer matters to one of them."""
@@ -129,13 +138,13 @@ def _golden(source: SourceModel, rows: Arrays, count: int) -> tuple[GoldenSource
         chosen = np.unique(np.linspace(0, count - 1, min(wanted, count)).astype(np.int64))
         golden = {name: array[chosen] for name, array in rows.items()}
         return "data", golden, source_answers(source, fed_rows(source, golden))
-    failed = None
+    failed: InputError | None = None
     for origin, golden in _made_up(source, wanted):
         try:
             return origin, golden, source_answers(source, fed_rows(source, golden))
         except RowlessError:
             raise
-        except ModelError as error:
+        except (ModelError, DocumentError, TensorMismatchError) as error:
             failed = failed or error
     raise ModelError(f"{failed}", hint="pass rows that it takes (--calibration x.npz)") from failed
 
@@ -220,11 +229,15 @@ def _default_observe(source: SourceModel) -> Observe:
 
 
 def _default_features(spec: TensorSpec) -> tuple[Feature, ...]:
-    if np.dtype(spec.dtype).kind != "f" or not all(isinstance(s, int) for s in spec.shape[1:]):
+    if not all(isinstance(size, int) for size in spec.shape[1:]):
         return ()
     sizes = [int(size) for size in spec.shape[1:]]
+    if len(sizes) == 3 and min(sizes[:2]) > MOST_CHANNELS and sizes[2] in {1, 3, 4}:
+        return image_features(spec.name, sizes[2], axis=3)
+    if np.dtype(spec.dtype).kind != "f":
+        return ()
     if len(sizes) == 1 and sizes[0] <= MAX_INPUT_FEATURES:
         return column_features(spec.name, [f"{spec.name}.{i}" for i in range(sizes[0])])
-    if len(sizes) == 3 and min(sizes[1:]) > 1 and sizes[0] <= 16:
+    if len(sizes) == 3 and min(sizes[1:]) > 1 and sizes[0] <= MOST_CHANNELS:
         return image_features(spec.name, sizes[0])
     return ()

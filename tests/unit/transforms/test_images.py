@@ -3,7 +3,6 @@
 
 import contextlib
 import io
-import struct
 import zlib
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,7 +37,9 @@ from insight_edge.errors import (
 )
 from insight_edge.transforms import png
 from insight_edge.transforms.executor import infer_specs, run
+from insight_edge.transforms.files import rows_from_files
 from insight_edge.transforms.pictures import pixels_from_file
+from tests.fakes.pictures import png_of
 
 Array = NDArray[Any]
 
@@ -60,11 +61,7 @@ EVALUATION: tuple[AnyStep, ...] = (
 
 
 def file_rows(*files: bytes) -> Array:
-    """Return files as rows, padded with zeros to one length."""
-    rows = np.zeros((len(files), max(map(len, files), default=0)), np.uint8)
-    for row, data in zip(rows, files, strict=True):
-        row[: len(data)] = np.frombuffer(data, np.uint8)
-    return rows
+    return rows_from_files(files)
 
 
 def one(step: AnyStep, array: Array) -> Array:
@@ -73,17 +70,6 @@ def one(step: AnyStep, array: Array) -> Array:
 
 def read(data: bytes, channels: int = 3) -> Array:
     return pixels_from_file(data, channels=channels, max_pixels=1 << 20)
-
-
-def png_of(width: int, height: int, lines: bytes, *, depth: int = 8, colour: int = 2) -> bytes:
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
-    head = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
-    parts = chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(lines)), chunk(b"IEND", b"")
-    return png.SIGNATURE + b"".join(parts)
 
 
 @pytest.mark.parametrize("kind", KINDS)
