@@ -21,12 +21,14 @@ if TYPE_CHECKING:
     import torch
 
 Kind = Literal["short", "long", "image", "dense", "camera", "mobile"]
+Kind = Literal["short", "long", "image", "photo", "dense", "camera"]
 
 OPSET = 18
 SHAPES: dict[Kind, tuple[int, ...]] = {
     "short": (64,),
     "long": (64,),
     "image": (3, 64, 64),
+    "photo": (3, 224, 224),
     "dense": (64,),
     "camera": (3, 64, 64),
     "mobile": (3, 224, 224),
@@ -82,7 +84,7 @@ def network(kind: Kind, seed: int = 0) -> "torch.nn.Sequential":
 
 def _layers(kind: Kind) -> "list[torch.nn.Module]":
     match kind:
-        case "image":
+        case "image" | "photo":
             return _image_layers()
         case "camera":
             return _camera_layers()

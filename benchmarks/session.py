@@ -29,6 +29,7 @@ from benchmarks import (
     swap,
     targets,
 )
+from benchmarks import agent, cache, check, drift, fusing, ingest, overhead, serving, swap, targets
 from benchmarks.figure import Figure
 from insight_edge.bench.felt import Felt
 from insight_edge.bench.machine import machine_facts
@@ -58,6 +59,7 @@ BENCHMARKS: Mapping[str, Take] = {
     "compile": _of_the_compiler,
     drift.NAME: drift.take,
     footprint.NAME: footprint.take,
+    fusing.NAME: fusing.take,
     ingest.NAME: ingest.take,
     overhead.NAME: overhead.take,
     prediction.NAME: prediction.take,

@@ -61,9 +61,10 @@ def _arrays(paths: list[Path], specs: tuple[TensorSpec, ...]) -> Arrays:
     Raises:
         ConfigurationError: a file cannot be read, or several are given to a bundle that takes none.
     """
-    if len(paths) == 1 and paths[0].suffix == ".npz":
+    files = len(specs) == 1 and takes_files(specs[0])
+    if len(paths) == 1 and (paths[0].suffix == ".npz" or not files):
         return read_arrays(paths[0], [spec.name for spec in specs])
-    if len(specs) != 1 or not takes_files(specs[0]):
+    if not files:
         raise ConfigurationError(
             f"{paths[0]}: this bundle takes arrays, not files", hint="write them as one .npz"
         )

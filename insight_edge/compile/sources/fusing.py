@@ -66,10 +66,9 @@ def with_steps(source: SourceModel, steps: Sequence[AnyStep], given: TensorSpec)
     named = names_of(model) | {spec.name for spec in source.workload.outputs}
     if opset_of(model) < OPSET or given.name in named - {fed.name}:
         return source
-    specs = _read_by(steps, given)
-    if not _same(steps, specs, opset_of(model)):
+    if not _same(steps, given, opset_of(model)):
         return source
-    made = prepend(model, steps, specs).SerializeToString()
+    made = prepend(model, steps, given).SerializeToString()
     fused = source_from_onnx(made, name=source.name, importer=source.importer)
     return replace(fused, fused=tuple(steps))
 
@@ -91,9 +90,9 @@ def fusable_tail(described: SourceDescription, workload: Workload) -> int:
     return count
 
 
-def _same(steps: Sequence[AnyStep], specs: list[TensorSpec], opset: int) -> bool:
+def _same(steps: Sequence[AnyStep], given: TensorSpec, opset: int) -> bool:
     """Return whether the operators answer what the executor does to random numbers."""
-    to = _written_by(steps, specs[0])
+    [to] = [spec for spec in infer_specs(steps, [given]) if spec.name == steps[-1].result]
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(to.dtype))
     values = [helper.make_tensor_value_info(name, kind, to.shape) for name in ("fed", "answer")]
     node = helper.make_node("Identity", ["fed"], ["answer"])
@@ -103,20 +102,9 @@ def _same(steps: Sequence[AnyStep], specs: list[TensorSpec], opset: int) -> bool
         ir_version=8,
     )
     written = [*steps[:-1], msgspec.structs.replace(steps[-1], result="fed")]
-    model = prepend(alone, written, specs).SerializeToString()
-    rows = next(random_rows([specs[0]], ROWS))
+    model = prepend(alone, written, given).SerializeToString()
+    rows = next(random_rows([given], ROWS))
     expected = run(steps, rows)[steps[-1].result]
     found = Reference(model, as_written=True).answers(rows)["answer"]
     within = ABSOLUTE * float(np.abs(expected).max())
     return np.allclose(found, expected, rtol=RELATIVE, atol=within)
-
-
-def _read_by(steps: Sequence[AnyStep], given: TensorSpec) -> list[TensorSpec]:
-    """Return the spec of what each of some steps in a row reads."""
-    return [_written_by(steps[:count], given) for count in range(len(steps))]
-
-
-def _written_by(steps: Sequence[AnyStep], given: TensorSpec) -> TensorSpec:
-    if not steps:
-        return given
-    return next(s for s in infer_specs(steps, [given]) if s.name == steps[-1].result)

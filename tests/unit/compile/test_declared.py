@@ -154,6 +154,31 @@ def test_fused_model_answers_the_same_and_takes_what_callers_pass(tmp_path: Path
     assert again.data == fused.data
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int16", "float32"])
+@pytest.mark.parametrize("steps", [
+    ('{op="normalize",source="a",result="b",mean=[1,2,3],std=[2,3,4]},'
+    '{op="channels",source="b",result="c",order=[2,0,1]},'
+    '{op="scale",source="c",result="d",factor=-2.5,offset=3},'
+    '{op="layout",source="d",result="x",origin="NHWC",to="NCHW"}'),
+    ('{op="layout",source="a",result="b",origin="NHWC",to="NCHW"},'
+    '{op="cast",source="b",result="c",dtype="float32"},'
+    '{op="normalize",source="c",result="x",mean=[1,2,3],std=[2,3,4],axis=1}'),
+    ('{op="layout",source="a",result="b",origin="NHWC",to="NCHW"},'
+    '{op="cast",source="b",result="x",dtype="float32"}'),
+])  # fmt: skip
+def test_steps_in_any_order_and_of_any_dtype_are_fused(
+    dtype: str, steps: str, tmp_path: Path
+) -> None:
+    inputs = f'inputs = [{{ name = "a", dtype = "{dtype}", shape = ["batch", 16, 16, 3] }}]'
+    source = source_of(tmp_path, f"{inputs}\npre = [{steps}]")
+    fused = fuse(source)
+    assert fused.described.pre == ()
+    rows = {"a": photos()["photo"].astype(dtype)}
+    np.testing.assert_allclose(answered(fused, rows), answered(source, rows), rtol=1e-4, atol=1e-4)
+    spared = [node.op_type for node in onnx.load_from_string(fused.data).graph.node]
+    assert sum(op in {"Mul", "Add", "Cast"} for op in spared) <= 3
+
+
 def test_wrong_normalisation_is_told_from_the_fused_one(tmp_path: Path) -> None:
     right = answered(fuse(source_of(tmp_path)), photos())
     wrong = answered(fuse(source_of(tmp_path, DECLARED.replace("0.4, 0.5", "0.5, 0.4"))), photos())

@@ -48,6 +48,8 @@ SAID: dict[str, tuple[Any, list[str]]] = {
     "rounds": (5, ["--rounds", "5"]),
     "repair_s": (0.0, ["--repair", "0"]),
     "trust_pickle": (True, ["--trust-pickle"]),
+    "transforms": (Path("steps.toml"), ["--transforms", "steps.toml"]),
+    "fuse": (True, ["--fuse"]),
     "tuning_s": (20.0, ["--tuning", "20"]),
     "builder": (Path("shared"), ["--builder", "shared"]),
     "contenders": (True, ["--contenders"]),

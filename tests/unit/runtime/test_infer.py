@@ -16,11 +16,22 @@ from insight_edge.documents.manifest import Io, Variant
 from insight_edge.documents.owner import Owner
 from insight_edge.documents.report import Counts
 from insight_edge.documents.statistics import summary_from_document
-from insight_edge.documents.steps import Argmax, Feature, Label, Observe, Scale, Softmax
+from insight_edge.documents.steps import (
+    Argmax,
+    Cast,
+    Decode,
+    Feature,
+    Label,
+    Observe,
+    Resize,
+    Scale,
+    Softmax,
+)
 from insight_edge.documents.target import Target
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import (
     ConfigurationError,
+    DocumentError,
     EngineMissingError,
     InferenceFailedError,
     LoadFailedError,
@@ -32,6 +43,7 @@ from insight_edge.runtime.infer import Runtime
 from insight_edge.runtime.result import Flags
 from insight_edge.stats.tally import Tally
 from insight_edge.transforms.features import Extractor
+from insight_edge.transforms.files import rows_from_files
 from tests.fakes.matrix import (
     CLASSES,
     COLUMNS,
@@ -43,6 +55,7 @@ from tests.fakes.matrix import (
     tagged_matrix,
     write_matrix_bundle,
 )
+from tests.fakes.pictures import png_from_pixels
 
 
 @pytest.fixture
@@ -266,6 +279,36 @@ def test_pre_and_post_run_around_the_engine(
     assert report.inputs.minimum[0] == rows[:, 0].min() * (1 if stage == "raw" else 2)
     assert report.outputs.maximum[0] is not None
     assert report.outputs.maximum[0] <= 1
+    assert engine.live == 0
+
+
+def test_row_that_is_no_image_is_the_callers_mistake_counted_and_the_next_is_answered(
+    engine: MatrixEngine, tmp_path: Path
+) -> None:
+    photo = rows_from_files([png_from_pixels(np.zeros((5, 9, 3), np.uint8))])
+    file = TensorSpec(name="file", dtype="uint8", shape=("batch", "bytes"))
+    x = TensorSpec(name="x", dtype="float32", shape=("batch", COLUMNS))
+    y = TensorSpec(name="y", dtype="float32", shape=("batch", CLASSES))
+    write_matrix_bundle(
+        tmp_path / "bundle",
+        tagged_matrix(0),
+        golden_inputs={"file": photo.repeat(len(golden_rows()), axis=0)},
+        io=Io(inputs=(file,), outputs=(y,), model_inputs=(x,), model_outputs=(y,)),
+        pre=(
+            Decode(source="file", result="photo"),
+            Resize(source="photo", result="photo", height=1, width=COLUMNS),
+            Argmax(source="photo", result="photo", axis=3),
+            Argmax(source="photo", result="photo", axis=1),
+            Cast(source="photo", result="x", dtype="float32"),
+        ),
+    )
+    with Runtime.open(tmp_path / "bundle", allow_unsigned=True) as runtime:
+        runtime.infer({"file": photo})
+        with pytest.raises(DocumentError, match="row 0: 'file': a PNG that is cut off"):
+            runtime.infer({"file": photo[:, :40]})
+        runtime.infer({"file": photo})
+        counts = counts_of(runtime)
+    assert (counts.asked, counts.answered, counts.failed) == (3, 2, 1)
     assert engine.live == 0
 
 
