@@ -4,7 +4,7 @@
 A step reads the tensor `source` and writes the tensor `result` (which may be
 the same name). `transforms.executor` runs them; nothing here computes. The
 first dimension of every tensor is the batch. Steps on images are in
-`image_steps`, those on boxes in `detection_steps`.
+`image_steps`, on sound in `sound_steps`, on boxes in `detection_steps`.
 """
 
 from typing import Literal
@@ -19,6 +19,7 @@ from insight_edge.documents.image_steps import (
     Resize,
     ResizeShorter,
 )
+from insight_edge.documents.sound_steps import Sound
 from insight_edge.documents.step import Step
 
 
@@ -116,7 +117,7 @@ class Label(Step, frozen=True, kw_only=True, tag="label"):
 
 
 AnyStep = (
-    Decode | Resize | ResizeShorter | Crop | Letterbox | Channels
+    Sound | Decode | Resize | ResizeShorter | Crop | Letterbox | Channels
     | Scale | Normalize | Layout | Cast | Slice
     | Softmax | Sigmoid | Argmax | Top | Threshold | Label
     | Boxes | Nms | Unplace
@@ -198,6 +199,7 @@ __all__ = [
     "Sigmoid",
     "Slice",
     "Softmax",
+    "Sound",
     "Step",
     "Threshold",
     "Top",

@@ -10,11 +10,12 @@ from insight_edge.transforms import (
     detections,
     image_arithmetic,
     image_shapes,
+    sounds,
 )
 from insight_edge.transforms.arithmetic import apply
 from insight_edge.transforms.shapes import result_spec
 
-TEACHERS = (detection_shapes, detections, image_arithmetic, image_shapes)
+TEACHERS = (detection_shapes, detections, image_arithmetic, image_shapes, sounds)
 """Imported for what they register."""
 
 __all__ = ["TEACHERS", "apply", "result_spec"]

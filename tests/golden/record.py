@@ -101,6 +101,7 @@ from insight_edge.documents.steps import (
     Sigmoid,
     Slice,
     Softmax,
+    Sound,
     Threshold,
     Top,
     Unplace,
@@ -186,6 +187,7 @@ def _entry(path: str) -> FileEntry:
 
 
 IMAGE_STEPS = (
+    Sound(source="noise", result="samples", rate=16_000, samples=9),
     Decode(source="file", result="photo", channels=1, max_pixels=9),
     ResizeShorter(source="photo", result="photo", size=9, method="nearest", antialias=True),
     Crop(source="photo", result="photo", height=8, width=7),
