@@ -9,6 +9,8 @@ from typing import Literal
 
 from insight_edge.documents.codec import Document, Versioned
 
+Role = Literal["serve", "challenger"]
+
 
 class Assignment(Document, frozen=True, kw_only=True):
     """What one deployment should run.
@@ -19,7 +21,7 @@ class Assignment(Document, frozen=True, kw_only=True):
     """
 
     bundle: str
-    role: Literal["serve", "challenger"] = "serve"
+    role: Role = "serve"
     share: float = 1.0
 
 

@@ -13,6 +13,9 @@ from insight_edge.documents.steps import AnyStep, Observe
 from insight_edge.documents.target import Target
 from insight_edge.documents.tensors import TensorSpec
 
+NUMERIC_TASKS = ("regression", "forecasting", "estimation", "extraction", "embedding")
+"""How names of tasks end whose answers are numbers: a row of them has no class."""
+
 
 class ModelInfo(Document, frozen=True, kw_only=True):
     """Which model this is.
@@ -171,3 +174,8 @@ class Manifest(Versioned, frozen=True, kw_only=True):
     reference: Reference | None = None
     evidence: FileEntry
     provenance: Provenance = Provenance()
+
+
+def ranks_classes(task: str) -> bool:
+    """Return whether (n, k) numbers are scores of classes, judging by the name of the task."""
+    return not task.endswith(NUMERIC_TASKS)

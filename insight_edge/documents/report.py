@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """A report: the telemetry of one window of one deployment, and nothing else."""
 
+from insight_edge.documents.challenge import Challenge
 from insight_edge.documents.codec import Document, Versioned
 from insight_edge.documents.counted import LatencyDocument, SummaryDocument
+from insight_edge.documents.desired import Role
 
 
 class Window(Document, frozen=True, kw_only=True):
@@ -42,6 +44,10 @@ class Report(Versioned, frozen=True, kw_only=True):
         bundle: digest of the manifest that served.
         signed: whether that manifest was signed and checked.
         recovered: the window was found open after a crash.
+        role: of the bundle. What a challenger repeated behind callers' backs is counted too,
+            its latency at low priority.
+        challenge: what a challenger did besides; None of a bundle that serves, and where the
+            window was recovered.
     """
 
     device: str = "local"
@@ -57,3 +63,5 @@ class Report(Versioned, frozen=True, kw_only=True):
     latency: LatencyDocument
     inputs: SummaryDocument | None = None
     outputs: SummaryDocument | None = None
+    role: Role = "serve"
+    challenge: Challenge | None = None

@@ -13,6 +13,7 @@ from insight_edge.documents.facts import EngineFacts
 from insight_edge.documents.host import Health, Hello, OutcomeRow, PredictionRow, SwapRecord
 from insight_edge.documents.report import Counts, Report
 from insight_edge.runtime.boot import Boot
+from insight_edge.runtime.challenger import Challenger
 from insight_edge.runtime.loading import engine_facts
 from insight_edge.runtime.swap import Succession
 
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 
 
 class Doors:
-    """The requests of the host protocol; every one may come from any thread."""
+    """The requests of the host protocol; every one may come from any thread.
+
+    Attributes:
+        challenger: beside the serving bundle, if there is one.
+    """
 
     def __init__(
         self, succession: Succession, boot: Boot, slots: "Slots | None", *, allow_unsigned: bool
@@ -31,6 +36,7 @@ class Doors:
         self._slots = slots
         self._allow_unsigned = allow_unsigned
         self._taking = threading.Lock()
+        self.challenger: Challenger | None = None
 
     def hello(self) -> Hello:
         """Return what this host is: protocol, process, engines, the bundle that serves."""
@@ -78,9 +84,10 @@ class Doors:
         """
         with self._taking:
             report = self._boot.shelf.oldest()
-            serving = self._succession.serving
-            if report is None and serving is not None:
-                serving.close_window()
+            if report is None:
+                for one in (self._succession.serving, self.challenger):
+                    if one is not None:
+                        one.close_window()
                 report = self._boot.shelf.oldest()
             return report
 

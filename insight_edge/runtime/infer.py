@@ -10,6 +10,7 @@ What a bundle does with a call is in `serving`, what a new one must pass in
 `candidate`, how it takes over in `swap`.
 """
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -24,11 +25,13 @@ from insight_edge.documents.owner import Owner
 from insight_edge.documents.report import Report
 from insight_edge.errors import SlotError, TrustError, UpdateError
 from insight_edge.runtime.boot import Boot
+from insight_edge.runtime.challenger import CPU_SHARE, Challenger
 from insight_edge.runtime.doors import Doors
 from insight_edge.runtime.outcomes import OutcomeLog, outcome_row
 from insight_edge.runtime.processor import usable_threads
 from insight_edge.runtime.result import Result
 from insight_edge.runtime.served import Served
+from insight_edge.runtime.share import Share
 from insight_edge.runtime.shelf import Shelf
 from insight_edge.runtime.swap import Succession
 
@@ -48,6 +51,8 @@ class Runtime:
         self._allow_unsigned = allow_unsigned
         self._idle_reason = "no slot is committed"
         self._host: Host | None = None
+        self._challenger: Challenger | None = None
+        self._challenging = threading.Lock()
         self._claim = None if state_dir is None else _claim(state_dir)
         try:
             self._slots = None if state_dir is None else _slots(state_dir)
@@ -155,6 +160,16 @@ class Runtime:
             SlotError: no bundle is serving.
             ValueError: the runtime is closed.
         """
+        challenger = self._challenger
+        if challenger is None:
+            return self._infer(inputs, key)
+        answered = None if key is None else challenger.answer(inputs, key)
+        if answered is None:
+            answered = self._infer(inputs, key)
+            challenger.see(inputs, answered)
+        return answered
+
+    def _infer(self, inputs: Mapping[str, NDArray[Any]], key: str | None) -> Result:
         while (serving := self._succession.serving) is not None:
             lane = serving.enter()
             if lane is None:
@@ -209,6 +224,60 @@ class Runtime:
             lambda: open_bundle(bundle_path, allow_unsigned=self._allow_unsigned)
         )
 
+    def challenge(
+        self,
+        bundle_path: Path | str,
+        *,
+        cpu_share: float = CPU_SHARE,
+        share: float = 0.0,
+        salt: str | None = None,
+    ) -> Served:
+        """Compare another bundle with the one that serves, until `unchallenge`; return what it is.
+
+        It repeats calls behind the callers' backs, as many as fit its share of a processor; its
+        reports say how often it answered otherwise. With a `share` it also answers that part of
+        the calls with a key, always of the same keys; `Result.role` says so. Where it fails, the
+        serving bundle answers. Another challenger that is there is closed when this one is ready.
+
+        Args:
+            bundle_path: the challenger's directory.
+            cpu_share: of one processor, 0 to 1, that repeating calls may take; 0 repeats none.
+            share: of calls with a key, 0 to 1, that it answers itself.
+            salt: draws the keys of that share; the deployment's name by default.
+
+        Raises:
+            ConfigurationError: its inputs or outputs are not the serving bundle's.
+            InputError, TrustError, EngineError, EngineMissingError, SelfCheckError: as `open`.
+            SlotError: no bundle is serving.
+            ValueError: a share is not from 0 to 1, or the runtime is closed.
+        """
+        drawn = Share(share, self._boot.owner.deployment if salt is None else salt)
+        with self._challenging:
+            self._succession.refuse_closed()
+            served = self.served
+            if served is None:
+                raise SlotError("no bundle is serving that could be challenged")
+            challenger = Challenger(
+                self._boot,
+                lambda: open_bundle(bundle_path, allow_unsigned=self._allow_unsigned),
+                served.manifest,
+                cpu_share=cpu_share,
+                share=drawn,
+            )
+            self._set_challenger(challenger)
+            return challenger.served
+
+    def unchallenge(self) -> None:
+        """End the challenge; without one, do nothing. The challenger's last report remains."""
+        with self._challenging:
+            self._set_challenger(None)
+
+    @property
+    def challenger(self) -> Served | None:
+        """What challenges the serving bundle; None where nothing does."""
+        challenger = self._challenger
+        return None if challenger is None else challenger.served
+
     def take_report(self) -> Report | None:
         """Return the oldest closed window's report; where there is none, close the open one.
 
@@ -228,13 +297,21 @@ class Runtime:
         host, self._host = self._host, None
         if host is not None:
             host.leave()
-        self._succession.close()
+        with self._challenging:
+            self._set_challenger(None)
+            self._succession.close()
         if self._claim is not None and self._boot.capture is not None:
             self._boot.capture.stop()
         if host is not None:
             host.hand_over(awaited=self._boot.owner != NOBODY)
             host.stop()
         self._release()
+
+    def _set_challenger(self, challenger: Challenger | None) -> None:
+        old, self._challenger = self._challenger, challenger
+        self._doors.challenger = challenger
+        if old is not None:
+            old.close()
 
     def _serve_slots(self) -> None:
         """Serve the committed slot, or else the other one."""

@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 
 from insight_edge.documents.report import Counts
+from insight_edge.runtime.disagreement import Account
 from insight_edge.runtime.lane import Chunk, Lane, row_shape
 from insight_edge.runtime.logs import logger
 from insight_edge.runtime.observation import Observation
@@ -45,14 +46,21 @@ class Observer:
     Args:
         lanes: shared with whoever makes lanes; only ever appended to.
         header: of the first window; each window gets its own sequence and time.
+        account: of a challenger, handed over with each window.
     """
 
     def __init__(
-        self, observation: Observation, lanes: Sequence[Lane], header: WindowHeader, shelf: Shelf
+        self,
+        observation: Observation,
+        lanes: Sequence[Lane],
+        header: WindowHeader,
+        shelf: Shelf,
+        account: Account | None = None,
     ) -> None:
         self._observation = observation
         self._lanes = lanes
         self._shelf = shelf
+        self._account = account
         self._window = shelf.open(header)
         self._chunk_rows = _chunk_rows(observation)
         self._base = Counts()
@@ -90,10 +98,14 @@ class Observer:
             self._finished = last
             counts = self._window.current.counts()
             # Rows of calls asked in the window before count too.
-            if counts != Counts() or (last and self._shelf.has_later(self._window)):
+            account = self._account
+            is_news = counts != Counts() or (account is not None and account.has_news())
+            # Two bundles have windows at once: an open number below others looks like a lost one.
+            is_awaited = last or account is not None
+            if is_news or (is_awaited and self._shelf.has_later(self._window)):
                 self._window.turn()
                 self._window.seal(time.time_ns(), closed=True)
-                self._shelf.put(self._window)
+                self._shelf.put(self._window, None if account is None else account.take())
                 self._base = Counts(
                     **{n: getattr(self._base, n) + getattr(counts, n) for n in _TOTALS}
                 )

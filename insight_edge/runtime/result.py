@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from numpy.typing import NDArray
 
+from insight_edge.documents.desired import Role
 from insight_edge.documents.owner import Owner
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -36,6 +37,7 @@ class Origin:
         bundle: digest of the manifest.
         judge: flags of the tensors that input features are computed from, and the call's number.
         version: of the model.
+        role: in which that bundle answered.
     """
 
     owner: Owner
@@ -43,6 +45,7 @@ class Origin:
     bundle: str
     judge: Callable[[Tensors, int], Flags]
     version: int = 0
+    role: Role = "serve"
 
 
 class Result(msgspec.Struct, frozen=True, eq=False):
@@ -73,6 +76,11 @@ class Result(msgspec.Struct, frozen=True, eq=False):
     def bundle(self) -> str:
         """Digest of the manifest of the bundle that answered, and that bundle alone."""
         return self.origin.bundle
+
+    @property
+    def role(self) -> Role:
+        """`challenger` where a challenger answered a call with a key of its share."""
+        return self.origin.role
 
     @property
     def flags(self) -> Flags:

@@ -19,11 +19,13 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from insight_edge.documents.desired import Role
 from insight_edge.documents.report import Counts
 from insight_edge.errors import InferenceFailedError, InputError
 from insight_edge.runtime.boot import Boot
 from insight_edge.runtime.boundary import Boundary
 from insight_edge.runtime.candidate import Candidate
+from insight_edge.runtime.disagreement import Account
 from insight_edge.runtime.lane import Lane
 from insight_edge.runtime.observer import Observer
 from insight_edge.runtime.predictions import PERIOD_NS
@@ -38,12 +40,15 @@ _now_ns = time.perf_counter_ns
 class Serving:
     """A loaded bundle that answers and is observed.
 
+    Args:
+        account: of a challenger; None for a bundle that serves.
+
     Attributes:
         digest: of its manifest.
         served: what it is.
     """
 
-    def __init__(self, candidate: Candidate, boot: Boot) -> None:
+    def __init__(self, candidate: Candidate, boot: Boot, account: Account | None = None) -> None:
         self.digest = candidate.bundle.digest
         self.served = Served(
             bundle=self.digest,
@@ -62,6 +67,7 @@ class Serving:
             bundle=self.digest,
             judge=candidate.observation.judge,
             version=candidate.bundle.manifest.model.version,
+            role=_role(account),
         )
         self._counter, self._predictions = boot.counter, boot.predictions
         self._capture = boot.capture
@@ -75,7 +81,7 @@ class Serving:
         self._draining = False
         self._making = threading.Lock()
         self._observer = Observer(
-            self._observation, self._lanes, _header(candidate, boot), boot.shelf
+            self._observation, self._lanes, _header(candidate, boot, account), boot.shelf, account
         )
 
     def enter(self) -> Lane | None:
@@ -169,7 +175,11 @@ class Serving:
             return lane
 
 
-def _header(candidate: Candidate, boot: Boot) -> WindowHeader:
+def _role(account: Account | None) -> Role:
+    return "serve" if account is None else "challenger"
+
+
+def _header(candidate: Candidate, boot: Boot, account: Account | None) -> WindowHeader:
     inputs, outputs = candidate.observation.inputs, candidate.observation.outputs
     return WindowHeader(
         device=boot.owner.device,
@@ -180,4 +190,5 @@ def _header(candidate: Candidate, boot: Boot) -> WindowHeader:
         signed=candidate.bundle.signed,
         inputs=None if inputs is None else inputs.document,
         outputs=None if outputs is None else outputs.document,
+        role=_role(account),
     )

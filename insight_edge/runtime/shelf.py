@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from insight_edge.documents.challenge import Challenge
 from insight_edge.documents.report import Counts, Report
 from insight_edge.errors import DocumentError
 from insight_edge.runtime.logs import logger
@@ -48,10 +49,11 @@ class Shelf:
         """Return whether a window was opened after this one, of this bundle or of another."""
         return window.header.sequence < self._newest
 
-    def put(self, window: OpenWindow) -> None:
-        """Keep a window that nobody changes any more."""
+    def put(self, window: OpenWindow, challenge: Challenge | None = None) -> None:
+        """Keep a window that nobody changes any more, and what its challenger did besides."""
+        report = msgspec.structs.replace(window.report(), challenge=challenge)
         with self._lock:
-            self._closed.append((window.report(), window.path))
+            self._closed.append((report, window.path))
             while len(self._closed) > MAX_CLOSED:
                 _unlink(self._closed.popleft()[1])
 

@@ -15,6 +15,7 @@ from insight_edge.documents.host import SwapRecord
 from insight_edge.errors import InsightEdgeError, UpdateError
 from insight_edge.runtime.boot import Boot
 from insight_edge.runtime.candidate import stage
+from insight_edge.runtime.disagreement import Account
 from insight_edge.runtime.phases import REQUEST, Phases
 from insight_edge.runtime.serving import Serving
 
@@ -27,19 +28,28 @@ Opening = Callable[[], Bundle]
 class Succession:
     """The bundle that serves, and those that served before and are not empty yet.
 
+    Args:
+        account: of a challenger, which is no more than another bundle here.
+
     Attributes:
         serving: what new callers meet; None before the first and after `close`.
         closed: whether `close` was called.
     """
 
     def __init__(
-        self, boot: Boot, *, threads: int, drain_timeout_s: float = DRAIN_TIMEOUT_S
+        self,
+        boot: Boot,
+        *,
+        threads: int,
+        drain_timeout_s: float = DRAIN_TIMEOUT_S,
+        account: Account | None = None,
     ) -> None:
         self.serving: Serving | None = None
         self.closed = False
         self._boot = boot
         self._threads = threads
         self._drain_timeout_s = drain_timeout_s
+        self._account = account
         self._undrained: list[Serving] = []
         self._swapping = threading.Lock()
 
@@ -119,7 +129,7 @@ class Succession:
                 candidate.verify()
             with phases("warm"):
                 candidate.warm()
-                return Serving(candidate, self._boot)
+                return Serving(candidate, self._boot, self._account)
         except BaseException:
             candidate.discard()
             raise

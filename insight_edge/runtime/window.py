@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from insight_edge.documents import report as documents
 from insight_edge.documents.codec import Versioned, decode_json, encode_json
+from insight_edge.documents.desired import Role
 from insight_edge.documents.statistics import (
     GridDocument,
     SummaryDocument,
@@ -67,6 +68,7 @@ class WindowHeader(Versioned, frozen=True, kw_only=True):
     opened_s: float = 0.0
     inputs: GridDocument | None = None
     outputs: GridDocument | None = None
+    role: Role = "serve"
 
 
 class Page:
@@ -162,6 +164,7 @@ class OpenWindow:
             latency=document_from_latency(page.latency),
             inputs=_summary(page.inputs),
             outputs=_summary(page.outputs),
+            role=header.role,
         )
 
 

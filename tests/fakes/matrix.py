@@ -7,7 +7,7 @@ Enough to tell bundles apart by their answers: every bundle's matrix is its tag.
 import io
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,8 @@ class MatrixEngine:
         inside: released once for every call that has begun.
         gate: calls wait here; open from the start.
         live: sessions that are not closed.
+        spoil: given a session's matrix and the input, returns another answer, or None for the
+            right one; it may raise and wait.
     """
 
     inside: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
@@ -62,6 +64,7 @@ class MatrixEngine:
     failing: bool = False
     live: int = 0
     used_after_close: int = 0
+    spoil: Callable[[Array, Array], Array | None] = lambda *_: None
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -90,7 +93,8 @@ class MatrixSession:
             self._engine.used_after_close += 1
         if self._engine.failing:
             raise ArithmeticError("planted")
-        return {"y": inputs["x"] @ self._matrix}
+        spoilt = self._engine.spoil(self._matrix, inputs["x"])
+        return {"y": inputs["x"] @ self._matrix if spoilt is None else spoilt}
 
     def close(self) -> None:
         self._closed = True

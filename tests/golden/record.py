@@ -11,6 +11,7 @@ from typing import get_args
 
 import numpy as np
 
+from insight_edge.documents.challenge import Challenge, Disagreement, OutputDisagreement
 from insight_edge.documents.codec import (
     Document,
     Versioned,
@@ -457,6 +458,31 @@ REPORT = Report(
     latency=_latency(),
     inputs=SUMMARY,
     outputs=SUMMARY,
+    role="challenger",
+    challenge=Challenge(
+        compared=5,
+        dropped=2,
+        failed=1,
+        spent_ns=80_000_000,
+        cpu_ns=60_000_000,
+        share=0.25,
+        keyed_served=6,
+        keyed_challenged=2,
+        fell_back=1,
+        disagreements=(
+            Disagreement(
+                against=DIGEST,
+                rows=5,
+                differing=2,
+                odd=1,
+                outputs=(
+                    OutputDisagreement(
+                        name="scores", differing=2, decibels={"0": 1, "7": 3, "20": 1}
+                    ),
+                ),
+            ),
+        ),
+    ),
 )
 
 SOURCE = SourceDescription(

@@ -23,9 +23,6 @@ from insight_edge.errors import ConfigurationError
 Labels = NDArray[np.generic]
 Specs = Mapping[str, tuple[int, ...]]
 
-NUMERIC_TASKS = ("regression", "forecasting", "estimation", "extraction", "embedding")
-"""How names of tasks end whose answers are numbers: a row of them has no class."""
-
 HINT = (
     "labels are (n,) class indices, (n, ...) class indices of every element, or numbers of the "
     "shape of an output"
@@ -45,11 +42,6 @@ class Scores:
     source: Figures
     target: Figures
     binary: bool
-
-
-def ranks_classes(task: str) -> bool:
-    """Return whether (n, k) numbers are scores of classes, judging by the name of the task."""
-    return not task.endswith(NUMERIC_TASKS)
 
 
 def score(source: Outputs, target: Outputs, labels: Labels, *, ranked: bool) -> Scores | None:

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from insight_edge.bundle.durable import replace_file
 from insight_edge.bundle.npz import npz_from_arrays
 from insight_edge.compile.graph.rowwise import RowlessError
-from insight_edge.compile.rows.metric import Labels, ranks_classes, scored_output
+from insight_edge.compile.rows.metric import Labels, scored_output
 from insight_edge.compile.rows.random_rows import random_rows, random_rows_after
 from insight_edge.compile.rows.samples import Samples
 from insight_edge.compile.sources.source import SourceModel
 from insight_edge.compile.trials.oracle import Arrays, fed_rows, source_answers
-from insight_edge.documents.manifest import GoldenSource, Reference
+from insight_edge.documents.manifest import GoldenSource, Reference, ranks_classes
 from insight_edge.documents.steps import Feature, Observe
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import (

@@ -21,8 +21,9 @@ from insight_edge.compile.rows.closeness import (
     resolution,
     says_class,
 )
-from insight_edge.compile.rows.metric import Labels, Scores, ranks_classes, score
+from insight_edge.compile.rows.metric import Labels, Scores, score
 from insight_edge.documents.evidence import Proof, ProofVerdict
+from insight_edge.documents.manifest import ranks_classes
 from insight_edge.errors import CompileError
 from insight_edge.stats.paired import MAX_ROWS, loss_bound, rows_needed
 from insight_edge.stats.paired_scores import score_loss, score_rows_needed

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from insight_edge.compile.rows.metric import ranks_classes, score
+from insight_edge.compile.rows.metric import score
 from insight_edge.compile.trials.verify import prove
+from insight_edge.documents.manifest import ranks_classes
 from insight_edge.errors import ConfigurationError
 
 HALF = np.array([[0, 0], [1, 1]])
