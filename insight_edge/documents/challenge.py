@@ -9,6 +9,11 @@ from collections.abc import Iterable
 
 from insight_edge.documents.codec import Document
 
+_COUNTS = (
+    "compared", "dropped", "failed", "spent_ns", "cpu_ns", "keyed_served", "keyed_challenged",
+    "fell_back",
+)  # fmt: skip
+
 
 class OutputDisagreement(Document, frozen=True, kw_only=True):
     """One output of the rows that were compared.
@@ -70,6 +75,17 @@ class Challenge(Document, frozen=True, kw_only=True):
     def sampled(self) -> int:
         """Calls that it was to repeat."""
         return self.compared + self.dropped + self.failed
+
+
+def together(parts: Iterable[Challenge]) -> Challenge:
+    """Return what several windows say together; the share is the last one's."""
+    several = tuple(parts)
+    counts = {name: sum(getattr(part, name) for part in several) for name in _COUNTS}
+    return Challenge(
+        **counts,
+        share=several[-1].share if several else 0.0,
+        disagreements=merged(part for one in several for part in one.disagreements),
+    )
 
 
 def merged(parts: Iterable[Disagreement]) -> tuple[Disagreement, ...]:

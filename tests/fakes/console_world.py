@@ -24,6 +24,7 @@ from insight_cloud.platform.clock import now
 from insight_cloud.rollouts.plan import Plan
 from insight_cloud.telemetry.samples import SampleState
 from insight_edge.bundle.npz import npz_from_arrays
+from insight_edge.documents.challenge import Challenge, Disagreement, OutputDisagreement
 from insight_edge.documents.device import Birth, Death, DeploymentState, Refusal, Reported
 from insight_edge.documents.enrolment import EnrolmentRequest
 from insight_edge.documents.facts import EngineFacts, Facts
@@ -83,6 +84,7 @@ class ConsoleWorld:
         self.release()
         self.enrol(24)
         self.count()
+        self.challenge()
         self.sample()
         self.roll_out()
         self.retrain()
@@ -182,6 +184,27 @@ class ConsoleWorld:
                 pass
             while self.cloud.monitoring.run(at):
                 pass
+
+    def challenge(self) -> None:
+        """Let version 3 be compared with the one that serves, on one device."""
+        name, profile = self.names[0], PROFILES[0]
+        output = OutputDisagreement(
+            name=f"scores{self.text}", differing=38, decibels={"1": 38, "6": 300, "7": 800}
+        )
+        part = Disagreement(
+            against=self.bundles[2, profile], rows=1138, differing=38, odd=2, outputs=(output,)
+        )
+        told = Challenge(
+            compared=1138, dropped=20_862, failed=3, share=0.1, keyed_served=912,
+            keyed_challenged=103, fell_back=1, disagreements=(part,),
+        )  # fmt: skip
+        self.sequence[name] += 1
+        one = report(
+            self.sequence[name], rows=0, device=name, deployment=DEPLOYMENT, role="challenger",
+            bundle=self.bundles[3, profile], challenge=told, inputs=None, outputs=None,
+        )  # fmt: skip
+        receipts = self.cloud.telemetry.ingest([message(one)], self.now)
+        assert [receipt.fate for receipt in receipts] == ["stored"], receipts
 
     def sample(self, count: int = 14) -> None:
         """Let a device upload inputs, and somebody label a few."""

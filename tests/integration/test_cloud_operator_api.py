@@ -45,6 +45,7 @@ ROUTES = {
     ("POST", "/v1/releases/{bundle}/revoke"): DO,
     ("GET", "/v1/telemetry/totals"): LOOK,
     ("GET", "/v1/telemetry/windows"): LOOK,
+    ("GET", "/v1/telemetry/challenges"): LOOK,
     ("GET", "/v1/telemetry/samples"): LOOK,
     ("GET", "/v1/telemetry/quarantine"): LOOK,
     ("GET", "/v1/telemetry/joined"): LOOK,
@@ -304,6 +305,7 @@ def test_what_was_counted_is_looked_at_within_bounds(world: Operators) -> None:
     month = world.ask("GET", path, since="2026-11-01", until="2026-11-21", device=DEVICE)
     assert month.status == 200
     assert world.ask("GET", "/v1/telemetry/windows", device=DEVICE).json == []
+    assert world.ask("GET", "/v1/telemetry/challenges", device=DEVICE).json == []
     assert world.ask("GET", "/v1/telemetry/quarantine").json == []
     samples = world.ask("GET", "/v1/telemetry/samples", state="uploaded").json
     assert samples[0]["outputs"] == {"y": [0.9, 0.1]}

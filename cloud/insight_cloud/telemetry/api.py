@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, Stric
 
 from insight_cloud.accounts.door import Actor, Role, need
 from insight_cloud.platform.answers import refusals
+from insight_cloud.telemetry.challenges import Challenged
 from insight_cloud.telemetry.learning import Learnt
 from insight_cloud.telemetry.rollups import Slot
 from insight_cloud.telemetry.rules import HOUR_S
@@ -100,6 +101,34 @@ class WindowOut(BaseModel):
     arrived: datetime = Field(description="By the cloud's clock.")
     counts: CountsOut
     p99_ms: float | None
+
+
+class DisagreementOut(BaseModel):
+    """How often a challenger answered otherwise than one bundle that served."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    against: str
+    rows: int
+    differing: int
+    odd: int = Field(description="Where one gave a number and the other NaN or infinity.")
+
+
+class ChallengedOut(BaseModel):
+    """What one bundle did as a challenger on one deployment, all its reports together."""
+
+    device: str
+    deployment: str
+    bundle: str
+    changed: datetime = Field(description="When its latest report came.")
+    compared: int = Field(description="Calls that it repeated.")
+    dropped: int = Field(description="Calls that there was no room or time to repeat.")
+    failed: int
+    share: float = Field(description="Of calls with a key, that it answers itself.")
+    keyed_served: int
+    keyed_challenged: int
+    fell_back: int
+    disagreements: list[DisagreementOut]
 
 
 class SampleOut(BaseModel):
@@ -195,6 +224,7 @@ def router(telemetry: Telemetry, clock: Callable[[], datetime]) -> APIRouter:
     """Return the routes."""
     made = APIRouter(prefix="/v1", tags=["telemetry"])
     _add_counting(made, telemetry, clock)
+    _add_challenges(made, telemetry)
     _add_keeping(made, telemetry)
     _add_outcomes(made, telemetry, clock)
     return made
@@ -239,6 +269,34 @@ def _add_counting(made: APIRouter, telemetry: Telemetry, clock: Callable[[], dat
             )
             for one in found
         ]
+
+
+def _add_challenges(made: APIRouter, telemetry: Telemetry) -> None:
+    @made.get("/telemetry/challenges", responses=refusals())
+    def challenges(
+        actor: Viewer, device: Device = None, bundle: Bundle = None
+    ) -> list[ChallengedOut]:
+        """Return what challengers did on each deployment, the latest first."""
+        found = telemetry.challenged(device=device, bundle=bundle, tenant=actor.tenant)
+        return [_challenged(one) for one in found]
+
+
+def _challenged(one: Challenged) -> ChallengedOut:
+    told = one.told
+    return ChallengedOut(
+        device=one.device,
+        deployment=one.deployment,
+        bundle=one.bundle,
+        changed=datetime.fromtimestamp(one.changed_s, UTC),
+        compared=told.compared,
+        dropped=told.dropped,
+        failed=told.failed,
+        share=told.share,
+        keyed_served=told.keyed_served,
+        keyed_challenged=told.keyed_challenged,
+        fell_back=told.fell_back,
+        disagreements=[DisagreementOut.model_validate(part) for part in told.disagreements],
+    )
 
 
 def _add_keeping(made: APIRouter, telemetry: Telemetry) -> None:

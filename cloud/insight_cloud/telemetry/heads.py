@@ -29,6 +29,9 @@ MAX_RESULTS = 4096
 """In one batch of predictions; an agent takes 256 at a time from a host."""
 
 MAX_OUTPUTS = 64
+MAX_AGAINST = 16
+"""Bundles that one window of a challenger is compared with."""
+
 MAX_KEY_LENGTH = 256
 MAX_LABEL_LENGTH = 200
 
@@ -37,6 +40,10 @@ _TEXT = "^[^\\x00]*\\Z"
 
 Calls = Annotated[int, Meta(ge=0, le=MAX_CALLS)]
 Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
+Nanoseconds = Annotated[int, Meta(ge=0, le=MAX_LATENCY_NS)]
+Step = Annotated[str, Meta(pattern="^(1?[0-9]|20)\\Z")]
+"""Six decibels each, up to 120."""
+
 Digest = Annotated[str, Meta(pattern="^sha256:[0-9a-f]{64}\\Z")]
 Key = Annotated[str, Meta(max_length=MAX_KEY_LENGTH, pattern=_TEXT)]
 Label = Annotated[str, Meta(max_length=MAX_LABEL_LENGTH, pattern=_TEXT)]
@@ -92,6 +99,39 @@ class SummaryHead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     maximum: msgspec.Raw
 
 
+class OutputDisagreementHead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How often one output was another, within bounds."""
+
+    name: Key
+    differing: Calls
+    decibels: dict[Step, Calls] = {}
+
+
+class DisagreementHead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How often a challenger answered otherwise than one bundle, within bounds."""
+
+    against: Digest
+    rows: Calls
+    differing: Calls
+    odd: Calls = 0
+    outputs: Annotated[tuple[OutputDisagreementHead, ...], Meta(max_length=MAX_OUTPUTS)] = ()
+
+
+class ChallengeHead(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a challenger did in a window, within bounds."""
+
+    compared: Calls = 0
+    dropped: Calls = 0
+    failed: Calls = 0
+    spent_ns: Nanoseconds = 0
+    cpu_ns: Nanoseconds = 0
+    share: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    keyed_served: Calls = 0
+    keyed_challenged: Calls = 0
+    fell_back: Calls = 0
+    disagreements: Annotated[tuple[DisagreementHead, ...], Meta(max_length=MAX_AGAINST)] = ()
+
+
 class ReportHead(Head, frozen=True, kw_only=True, gc=False):
     """What is read of a report when it arrives."""
 
@@ -106,6 +146,7 @@ class ReportHead(Head, frozen=True, kw_only=True, gc=False):
     latency: LatencyHead
     inputs: SummaryHead | None = None
     outputs: SummaryHead | None = None
+    challenge: ChallengeHead | None = None
 
 
 class PredictionsHead(Head, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, or_
 from sqlalchemy.orm import Session
 
-from insight_cloud.telemetry import samples, segmenting
+from insight_cloud.telemetry import challenges, samples, segmenting
 from insight_cloud.telemetry.health import forget_runs
 from insight_cloud.telemetry.pending import give_up
 from insight_cloud.telemetry.rules import HOUR_S
@@ -33,7 +33,7 @@ class Retention:
         unlogged_s: of one that could not be logged.
         outcomes_s: of what came true.
         offers_s: until a sample that nobody has uploaded is let go.
-        totals_s: of an hour's totals.
+        totals_s: of an hour's totals; of what a challenger did, since its last report.
         segments_s: of a segment; the newest of a bundle stays.
     """
 
@@ -72,3 +72,4 @@ def let_go(session: Session, keep: Retention, now_s: float) -> None:
     )
     session.execute(delete(TotalsRow).where(TotalsRow.hour < (now_s - keep.totals_s) / HOUR_S))
     segmenting.let_go(session, now_s - keep.segments_s)
+    challenges.let_go(session, now_s - keep.totals_s)

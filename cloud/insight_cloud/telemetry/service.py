@@ -15,6 +15,7 @@ import msgspec
 from insight_cloud.platform.database import Database
 from insight_cloud.platform.schema import TENANT
 from insight_cloud.telemetry import (
+    challenges,
     claiming,
     health,
     joining,
@@ -25,6 +26,7 @@ from insight_cloud.telemetry import (
     taking,
     windows,
 )
+from insight_cloud.telemetry.challenges import Challenged
 from insight_cloud.telemetry.checking import Counted, check_all
 from insight_cloud.telemetry.heads import OutcomeHead
 from insight_cloud.telemetry.health import Health
@@ -183,6 +185,15 @@ class Telemetry:
         """Return the latest windows of a deployment, the newest first."""
         with self._database.read() as session:
             return windows.latest(session, tenant, device, deployment, max(0, limit))
+
+    def challenged(
+        self, *, device: str | None = None, bundle: str | None = None, tenant: str = TENANT
+    ) -> tuple[Challenged, ...]:
+        """Return what challengers did on each deployment, the latest first."""
+        named = {"tenant": tenant, "device": device, "bundle": bundle}
+        chosen = {name: value for name, value in named.items() if value is not None}
+        with self._database.read() as session:
+            return challenges.find(session, chosen)
 
     def bundle_known(self, bundle: str, now: datetime, *, tenant: str = TENANT) -> None:
         """Let reports of a bundle be added up that came before it was known.

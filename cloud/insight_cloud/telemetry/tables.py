@@ -129,6 +129,24 @@ class SegmentRow(Row):
     statistics: Mapped[bytes]
 
 
+class ChallengeRow(Row):
+    """What one bundle did as a challenger on one deployment, all its reports together.
+
+    Attributes:
+        changed_s: when the latest of them came.
+        told: a `Challenge`, in JSON.
+    """
+
+    __tablename__ = "telemetry_challenge"
+    __table_args__ = (Index(None, "tenant", "bundle"),)
+
+    device: Mapped[str] = mapped_column(primary_key=True)
+    deployment: Mapped[str] = mapped_column(primary_key=True)
+    bundle: Mapped[str] = mapped_column(primary_key=True)
+    changed_s: Mapped[float]
+    told: Mapped[bytes]
+
+
 class RunRow(Row):
     """One boot of a deployment, of whose reports the oldest were let go.
 

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from insight_cloud.platform.schema import Row
-from insight_cloud.telemetry import pending
+from insight_cloud.telemetry import challenges, pending
 from insight_cloud.telemetry.checking import Counted
 from insight_cloud.telemetry.reading import Message, Values
 from insight_cloud.telemetry.rules import Fate, Receipt
@@ -107,6 +107,15 @@ def _keep_reports(
             pending.Stored(row, message.payload, counted.get(message.digest))
             for row, message, fate in zip(rows, messages, fates, strict=True)
             if fate is Fate.STORED and message.fault is None
+        ],
+    )
+    challenges.add(
+        session,
+        [
+            (row, message.report.challenge)
+            for row, message, fate in zip(rows, messages, fates, strict=True)
+            if fate is Fate.STORED and message.fault is None
+            if message.report is not None and message.report.challenge is not None
         ],
     )
     return [

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from insight_cloud.console.bundle_view import latency_chart, trial_lines, trial_of, winner_of
+from insight_cloud.console.challenge_view import challenge_lines
 from insight_cloud.console.desk import Desk, label_of
 from insight_cloud.console.forms import Filled
 from insight_cloud.console.navigation import Crumb
@@ -73,6 +74,8 @@ def _view(desk: Desk, bundle: str, tenant: str) -> dict[str, Any]:
         "lines": trial_lines(evidence),
         "latencies": latency_chart(evidence.trials),
         "serving": serving.total,
+        "labels": desk.labels(),
+        "challenges": challenge_lines(cloud.telemetry.challenged(bundle=bundle, tenant=tenant)),
         "jobs": cloud.jobs.list(bundle=bundle, limit=JOBS, tenant=tenant),
         "measurable": [(bundle, label_of(release))] if release.state is State.LISTED else [],
         "terms": Terms(),

@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from insight_cloud.console.challenge_view import challenge_lines
 from insight_cloud.console.desk import Desk, label_of
 from insight_cloud.console.fleet_view import swap_figures
 from insight_cloud.console.forms import Filled
@@ -94,6 +95,7 @@ def _view(desk: Desk, name: str, tenant: str) -> dict[str, Any]:
         "desired": cloud.devices.desired(name, tenant=tenant),
         "swaps": {one.name: swap_figures(one.state) for one in line.deployments},
         "reports": reports,
+        "challenges": challenge_lines(cloud.telemetry.challenged(device=name, tenant=tenant)),
         "events": cloud.devices.timeline(name, limit=EVENTS, tenant=tenant),
         "jobs": [
             (job, member, member_tag(member))
