@@ -76,7 +76,7 @@ def _ratio(decibels: Mapping[str, int]) -> str:
         seen += rows
         if seen >= half:
             worst = steps[0][0]
-            return f"{step * STEP_DB:.0f} dB in the middle, {worst * STEP_DB:.0f} dB at worst"
+            return f"{step * STEP_DB:.0f} dB, {worst * STEP_DB:.0f} at worst"
     return MISSING
 
 

@@ -151,7 +151,7 @@ def test_line_says_how_often_and_how_far_answers_differ() -> None:
     (line,) = challenge_lines([told])
     assert (line.rows, line.differing) == (10, "10.00 %")
     assert line.interval
-    assert line.outputs == ("y: 42 dB in the middle, 0 dB at worst",)
+    assert line.outputs == ("y: 42 dB, 0 at worst",)
     assert line.calls == "10 of 17 repeated, 2 failed"
     assert line.keys == "2 of 8 calls, 1 it failed"
 
