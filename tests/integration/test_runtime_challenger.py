@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A challenger that is wrong on purpose for some rows, both bundles real ONNX."""
 
+import re
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from insight_edge.documents.report import Report
 from insight_edge.runtime.infer import Runtime
 from tests.fakes.matrix import CLASSES, COLUMNS, random_matrix, write_matrix_bundle
 
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "challengers.md"
 CALLS, ROWS = 4, 64
 PLANTED = 37
 
@@ -87,6 +89,24 @@ def test_disagreement_that_is_reported_is_the_one_that_was_planted(tmp_path: Pat
     assert sum(part.differing for part in parts) == PLANTED
     assert sum(part.odd for part in parts) == 0
     assert 0 < sum(one.cpu_ns for one in found) <= sum(one.spent_ns for one in found)
+
+
+def test_guide_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, seed in (("serving", 0), ("candidate", 1)):
+        matrix = random_matrix(seed)
+        artifact = onnx_bytes(matrix, is_wrong=False)
+        write_matrix_bundle(
+            tmp_path / f"{name}.bundle", matrix, backend="onnxruntime", artifact=artifact
+        )
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL):
+        exec(block, names)  # noqa: S102 - our own page
+    said = capsys.readouterr().out
+    assert "of 1 calls repeated" in said
+    assert "a share of 2 of a processor" in said
 
 
 def _compared(reports: list[Report]) -> int:
