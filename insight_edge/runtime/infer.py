@@ -11,10 +11,10 @@ What a bundle does with a call is in `serving`, what a new one must pass in
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from numpy.typing import NDArray
 
@@ -27,10 +27,12 @@ from insight_edge.errors import SlotError, TrustError, UpdateError
 from insight_edge.runtime.boot import Boot
 from insight_edge.runtime.challenger import CPU_SHARE, Challenger
 from insight_edge.runtime.doors import Doors
+from insight_edge.runtime.lane import Lane
 from insight_edge.runtime.outcomes import OutcomeLog, outcome_row
 from insight_edge.runtime.processor import usable_threads
 from insight_edge.runtime.result import Result
 from insight_edge.runtime.served import Served
+from insight_edge.runtime.serving import Asked, Serving
 from insight_edge.runtime.share import Share
 from insight_edge.runtime.shelf import Shelf
 from insight_edge.runtime.swap import Succession
@@ -40,6 +42,10 @@ if TYPE_CHECKING:
     from insight_edge.bundle.slots import Slots
     from insight_edge.runtime.capture import Capture
     from insight_edge.runtime.host import Host
+
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 
 class Runtime:
@@ -162,20 +168,23 @@ class Runtime:
         """
         challenger = self._challenger
         if challenger is None:
-            return self._infer(inputs, key)
+            return self._inside(Serving.infer, inputs, key)
         answered = None if key is None else challenger.answer(inputs, key)
         if answered is None:
-            answered = self._infer(inputs, key)
+            answered = self._inside(Serving.infer, inputs, key)
             challenger.see(inputs, answered)
         return answered
 
-    def _infer(self, inputs: Mapping[str, NDArray[Any]], key: str | None) -> Result:
+    def _inside(
+        self, ask: Callable[[Serving, Lane, A, str | None], R], asked: A, key: str | None
+    ) -> R:
+        """Ask the bundle that serves, with a lane of it."""
         while (serving := self._succession.serving) is not None:
             lane = serving.enter()
             if lane is None:
                 continue  # swapped since the line above: look again
             try:
-                return serving.infer(lane, inputs, key)
+                return ask(serving, lane, asked, key)
             finally:
                 serving.leave(lane)
         self._succession.refuse_closed()
@@ -183,6 +192,27 @@ class Runtime:
             f"no bundle is serving: {self._idle_reason}",
             hint="activate a slot, or swap to a bundle",
         )
+
+    def infer_together(self, calls: Sequence[Asked]) -> list[Result]:
+        """Answer several calls with one call of the engine; `batching` gathers them.
+
+        Nothing is counted where it raises: ask one by one. Keys are given back and decide
+        nothing: no challenger answers here.
+
+        Args:
+            calls: inputs and key of each, at least one.
+
+        Raises:
+            TensorMismatchError, InferenceFailedError: of any of them.
+            ValueError: they do not go together, or the runtime is closed.
+            SlotError: no bundle is serving.
+        """
+        results = self._inside(Serving.infer_together, calls, None)
+        challenger = self._challenger
+        if challenger is not None:
+            for (inputs, _), result in zip(calls, results, strict=True):
+                challenger.see(inputs, result)
+        return results
 
     def outcome(
         self,

@@ -14,9 +14,10 @@ up the bundle that serves by then.
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from insight_edge.documents.desired import Role
@@ -35,6 +36,15 @@ from insight_edge.runtime.suspicion import suspicion_from_reference
 from insight_edge.runtime.window import WindowHeader
 
 _now_ns = time.perf_counter_ns
+
+
+Tensors = Mapping[str, NDArray[Any]]
+
+Asked = tuple[Tensors, str | None]
+"""Inputs and key of one call."""
+
+Took = tuple[int, int, int]
+"""Rows of a call, how long the engine took, and when it was done, in ns."""
 
 
 class Serving:
@@ -117,10 +127,18 @@ class Serving:
         lane.answered += 1
         observed = inputs if self._observation.raw else fed
         result = Result(next(self._counter), key, outputs, self._origin, observed)
+        self._observe(lane, result, inputs, tensors, (rows, finished_ns - started_ns, finished_ns))
+        return result
+
+    def _observe(
+        self, lane: Lane, result: Result, inputs: Tensors, tensors: Tensors, took: Took
+    ) -> None:
+        rows, latency_ns, finished_ns = took
         try:
+            observed = result.observed
             if self._sample is not None:
                 observed = self._sample(observed, result.counter)
-            if lane.keep(rows, finished_ns - started_ns, observed, tensors):
+            if lane.keep(rows, latency_ns, observed, tensors):
                 self._observer.ring()
             if finished_ns >= lane.sample_due_ns:
                 lane.sample_due_ns = finished_ns + PERIOD_NS
@@ -129,7 +147,38 @@ class Serving:
                     self._capture.consider(result, inputs, self._suspicion)
         except Exception:  # noqa: BLE001 (what fails in observing must not reach a caller)
             lane.broken += 1
-        return result
+
+    def infer_together(
+        self, lane: Lane, calls: Sequence[Asked], key: str | None = None
+    ) -> list[Result]:
+        """Answer calls of several callers with one call of the engine, each with its own result.
+
+        Nothing is counted where it raises: ask one by one.
+
+        Raises:
+            TensorMismatchError: the inputs of one are not the manifest's.
+            InferenceFailedError: the engine failed.
+            ValueError: they do not go together, or the answer has not a row for each of theirs.
+        """
+        del key  # each call has its own
+        rows = [self._rows(inputs) for inputs, _ in calls]
+        first, _ = calls[0]
+        joined = {name: np.concatenate([inputs[name] for inputs, _ in calls]) for name in first}
+        started_ns = _now_ns()
+        fed, _, tensors, outputs = self._answer(joined)
+        finished_ns = _now_ns()
+        parts = zip(*(split(side, rows) for side in (fed, tensors, outputs)), strict=True)
+        results = []
+        for (inputs, own_key), count, (own_fed, own, answer) in zip(
+            calls, rows, parts, strict=True
+        ):
+            lane.asked += 1
+            lane.answered += 1
+            observed = inputs if self._observation.raw else own_fed
+            result = Result(next(self._counter), own_key, answer, self._origin, observed)
+            self._observe(lane, result, inputs, own, (count, finished_ns - started_ns, finished_ns))
+            results.append(result)
+        return results
 
     def health(self) -> tuple[int, Counts, int | None]:
         """Return number and counts of the open window, and its 99th percentile latency in ns."""
@@ -173,6 +222,22 @@ class Serving:
             lane = Lane(inputs.specs if inputs else (), outputs.specs if outputs else ())
             self._lanes.append(lane)
             return lane
+
+
+def split(tensors: Tensors, rows: Sequence[int]) -> list[dict[str, NDArray[Any]]]:
+    """Return the rows of each of some calls.
+
+    Raises:
+        ValueError: a tensor has not as many rows as they have together.
+    """
+    ends = np.cumsum(rows)
+    for name, array in tensors.items():
+        if not array.ndim or len(array) != ends[-1]:
+            raise ValueError(f"'{name}' has not a row for each of {ends[-1]}")
+    return [
+        {name: array[end - count : end] for name, array in tensors.items()}
+        for end, count in zip(ends.tolist(), rows, strict=True)
+    ]
 
 
 def _role(account: Account | None) -> Role:
