@@ -12,6 +12,9 @@ import msgspec
 from benchmarks import agent, cache, check, compare, drift, ingest, overhead, serving, swap, targets
 from benchmarks import (
     agent,
+from benchmarks import (
+    agent,
+    batching,
     cache,
     check,
     drift,
@@ -30,6 +33,10 @@ from benchmarks import (
     targets,
 )
 from benchmarks import agent, cache, check, drift, fusing, ingest, overhead, serving, swap, targets
+    serving,
+    swap,
+    targets,
+)
 from benchmarks.figure import Figure
 from insight_edge.bench.felt import Felt
 from insight_edge.bench.machine import machine_facts
@@ -51,6 +58,7 @@ def _of_the_compiler(place: Path, tell: Tell) -> Iterator[Figure]:
 
 BENCHMARKS: Mapping[str, Take] = {
     agent.NAME: agent.take,
+    batching.NAME: batching.take,
     cache.NAME: cache.take,
     check.NAME: check.take,
     compare.NAME: compare.take,
