@@ -128,7 +128,8 @@ class Challenger:
             self._account.compared(call.bundle, call.outputs, found.outputs)
         except Exception:  # noqa: BLE001 (whatever a challenger does is counted and harms nobody)
             self._account.failed()
-        self._account.spent(time.monotonic_ns() - clock_ns, time.thread_time_ns() - cpu_ns)
+        used_ns = time.thread_time_ns() - cpu_ns  # within the time by the clock
+        self._account.spent(time.monotonic_ns() - clock_ns, used_ns)
 
     def _ask(self, inputs: Tensors) -> Result:
         """Return its answer, which no log of predictions is to hold: nobody was given it."""

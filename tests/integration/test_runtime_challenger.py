@@ -88,7 +88,8 @@ def test_disagreement_that_is_reported_is_the_one_that_was_planted(tmp_path: Pat
     assert sum(part.rows for part in parts) == len(rows)
     assert sum(part.differing for part in parts) == PLANTED
     assert sum(part.odd for part in parts) == 0
-    assert 0 < sum(one.cpu_ns for one in found) <= sum(one.spent_ns for one in found)
+    cpu_ns, spent_ns = (sum(getattr(c, n) for c in found) for n in ("cpu_ns", "spent_ns"))
+    assert 0 < cpu_ns <= spent_ns * 1.001, "the clock may be slewed meanwhile"
 
 
 def test_guide_works(
