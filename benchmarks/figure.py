@@ -11,8 +11,7 @@ from insight_edge.documents.evidence import Interval
 from insight_edge.stats.interval import Estimate
 
 Verdict = Literal["WITHIN", "OVER", "NOISY"]
-Unit = Literal["x", "us", "s", "%", ""]
-Unit = Literal["x", "us", "ms", "s", "MB", ""]
+Unit = Literal["x", "us", "ms", "s", "%", "MB", ""]
 
 OK, A_BAR_EXCEEDED, NOT_MEASURED = 0, 1, 3
 """Exit codes; those of `insight-edge` that mean the same."""
@@ -25,10 +24,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
         name: of the benchmark, as the command line takes it.
         case: under which it was taken.
         measured, peer: what is compared with what.
-        unit: `x` for a ratio (below 1 is less than the peer), `us` for a difference, `s` for
-            what was timed once, `%` for a share, `` for a count.
-        unit: `x` for a ratio (below 1 is less than the peer), `us` and `MB` for a
-            difference, `s` and `ms` for what was timed once, `` for a count.
+        unit: `x` for a ratio (below 1 is less than the peer), `us` and `MB` for a difference, `s`
+            and `ms` for what was timed once, `%` for a share, `` for a count.
         rounds: of paired measurements that the interval resamples.
         bar: the most it may be; None where it is only shown.
         verdict: None without a bar.

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-Kind = Literal["short", "long", "image", "dense", "camera", "mobile"]
-Kind = Literal["short", "long", "image", "photo", "dense", "camera"]
+Kind = Literal["short", "long", "image", "photo", "dense", "camera", "mobile"]
 
 OPSET = 18
 SHAPES: dict[Kind, tuple[int, ...]] = {

@@ -12,8 +12,7 @@ from benchmarks.figure import Figure
 from benchmarks.session import Session
 from insight_edge.documents.codec import to_plain
 
-UNITS = {"x": " x", "us": " µs", "s": " s", "%": " %", "": ""}
-UNITS = {"x": " x", "us": " µs", "ms": " ms", "s": " s", "MB": " MB", "": ""}
+UNITS = {"x": " x", "us": " µs", "ms": " ms", "s": " s", "%": " %", "MB": " MB", "": ""}
 STYLES = {"WITHIN": "green", "OVER": "bold red", "NOISY": "yellow"}
 PIPED_WIDTH = 160
 """Columns where stdout is no terminal and Rich would assume 80."""

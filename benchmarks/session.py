@@ -9,31 +9,22 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks import agent, cache, check, compare, drift, ingest, overhead, serving, swap, targets
-from benchmarks import (
-    agent,
 from benchmarks import (
     agent,
     batching,
     cache,
     check,
+    cold_start,
+    compare,
     drift,
+    footprint,
+    fusing,
     ingest,
     overhead,
     prediction,
     selection,
-    cold_start,
-    drift,
-    footprint,
-    ingest,
-    overhead,
     serving,
     statistics,
-    swap,
-    targets,
-)
-from benchmarks import agent, cache, check, drift, fusing, ingest, overhead, serving, swap, targets
-    serving,
     swap,
     targets,
 )
@@ -78,12 +69,7 @@ BENCHMARKS: Mapping[str, Take] = {
     targets.NAME: targets.take,
 }
 
-LONG = {"compile", serving.NAME, compare.NAME}
-"""These need peers or take long."""
-
-SHORT = tuple(name for name in BENCHMARKS if name not in LONG)
-"""What is taken unless somebody asks for something."""
-LONG = {"compile", prediction.NAME, selection.NAME, serving.NAME}
+LONG = {"compile", compare.NAME, prediction.NAME, selection.NAME, serving.NAME}
 SHORT = tuple(name for name in BENCHMARKS if name not in LONG)
 """What is taken unless somebody asks for something: the others need peers, or take long."""
 

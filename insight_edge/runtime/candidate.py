@@ -5,8 +5,7 @@ Stage opens and loads, verify asks the golden samples, warm makes the first
 calls. All of it happens beside whatever serves.
 """
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
