@@ -24,9 +24,6 @@ from insight_edge.runtime.shadow import Call, Shadow
 from insight_edge.runtime.share import Share
 from insight_edge.runtime.swap import Opening, Succession
 
-CPU_SHARE = 0.05
-"""Of one processor: a device that was sized for one model still has room for it."""
-
 DRAIN_TIMEOUT_S = 2.0
 """What hangs in a challenger is not waited for as long as what serves."""
 

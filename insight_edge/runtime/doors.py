@@ -13,12 +13,12 @@ from insight_edge.documents.facts import EngineFacts
 from insight_edge.documents.host import Health, Hello, OutcomeRow, PredictionRow, SwapRecord
 from insight_edge.documents.report import Counts, Report
 from insight_edge.runtime.boot import Boot
-from insight_edge.runtime.challenger import Challenger
 from insight_edge.runtime.loading import engine_facts
 from insight_edge.runtime.swap import Succession
 
 if TYPE_CHECKING:
     from insight_edge.bundle.slots import Slots
+    from insight_edge.runtime.challenger import Challenger
 
 
 class Doors:

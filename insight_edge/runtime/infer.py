@@ -25,7 +25,6 @@ from insight_edge.documents.owner import Owner
 from insight_edge.documents.report import Report
 from insight_edge.errors import SlotError, TrustError, UpdateError
 from insight_edge.runtime.boot import Boot
-from insight_edge.runtime.challenger import CPU_SHARE, Challenger
 from insight_edge.runtime.doors import Doors
 from insight_edge.runtime.lane import Lane
 from insight_edge.runtime.outcomes import OutcomeLog, outcome_row
@@ -33,7 +32,6 @@ from insight_edge.runtime.processor import usable_threads
 from insight_edge.runtime.result import Result
 from insight_edge.runtime.served import Served
 from insight_edge.runtime.serving import Asked, Serving
-from insight_edge.runtime.share import Share
 from insight_edge.runtime.shelf import Shelf
 from insight_edge.runtime.swap import Succession
 
@@ -41,8 +39,12 @@ if TYPE_CHECKING:
     from insight_edge.bundle.claim import Claim
     from insight_edge.bundle.slots import Slots
     from insight_edge.runtime.capture import Capture
+    from insight_edge.runtime.challenger import Challenger
     from insight_edge.runtime.host import Host
 
+
+CPU_SHARE = 0.05
+"""Of one processor: a device that was sized for one model still has room for a challenger."""
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -281,6 +283,10 @@ class Runtime:
             SlotError: no bundle is serving.
             ValueError: a share is not from 0 to 1, or the runtime is closed.
         """
+        # A runtime that nobody challenges does without.
+        from insight_edge.runtime.challenger import Challenger
+        from insight_edge.runtime.share import Share
+
         drawn = Share(share, self._boot.owner.deployment if salt is None else salt)
         with self._challenging:
             self._succession.refuse_closed()
@@ -337,7 +343,7 @@ class Runtime:
             host.stop()
         self._release()
 
-    def _set_challenger(self, challenger: Challenger | None) -> None:
+    def _set_challenger(self, challenger: "Challenger | None") -> None:
         old, self._challenger = self._challenger, challenger
         self._doors.challenger = challenger
         if old is not None:
