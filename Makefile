@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 setup: $(STAMP)  ## the environment in .venv, and one locked environment for each engine and toolchain
 
-$(STAMP): locks/main.txt $(ENGINES:%=locks/device-%.txt) $(TOOLCHAINS:%=locks/toolchain-%.txt) pyproject.toml cloud/pyproject.toml
+$(STAMP): locks/main.txt locks/device.txt $(ENGINES:%=locks/device-%.txt) $(TOOLCHAINS:%=locks/toolchain-%.txt) pyproject.toml cloud/pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r locks/main.txt

@@ -2,10 +2,11 @@
 """Derive every lock from `constraints.txt`: `make lock`.
 
 `main.txt` is the environment of the workshop and the cloud; `device-<engine>.txt`
-is all that a device has; `toolchain-<name>.txt` is what `toolchains.toml` asks for,
-over what builds need of this package. Device locks carry hashes and hold for every
-platform; the others do not, because torch comes as a different file from each
-index (CPU or CUDA) under one version.
+is all that a device has, with what every device has in `device.txt`;
+`toolchain-<name>.txt` is what `toolchains.toml` asks for, over what builds need of
+this package. Device locks carry hashes and hold for every platform; the others do
+not, because torch comes as a different file from each index (CPU or CUDA) under one
+version.
 """
 
 import re
@@ -37,6 +38,7 @@ def main() -> None:
         unused = [f"--no-emit-package={name}" for name in UNUSED.get(engine, ())]
         options = ["--generate-hashes", "--universal", *unused]
         _write(f"device-{engine}", [*base, *extras[engine]], options)
+    _share(sorted((ROOT / "locks").glob("device-*.txt")))
     toolchains = tomllib.loads((ROOT / "locks/toolchains.toml").read_text())
     for name, asked in toolchains.items():
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as overrides:
@@ -45,6 +47,20 @@ def main() -> None:
             _write(f"toolchain-{name}", [*base, *asked["requires"]], ["--override", overrides.name])
         with (ROOT / "locks" / f"toolchain-{name}.txt").open("a") as lock:
             lock.writelines(f"{pin}\n" for pin in asked.get("alone", []))
+
+
+PIN = re.compile(r"^\S.*\n(?:[ \t].*\n)*", re.MULTILINE)
+"""A package with its version and, on indented lines, its hashes."""
+
+
+def _share(locks: list[Path]) -> None:
+    """Put what all of these pin into `device.txt`: hashes do not compress, and a wheel has them."""
+    pins = {lock: PIN.findall(lock.read_text()) for lock in locks}
+    shared = set.intersection(*map(set, pins.values()))
+    (ROOT / "locks" / "device.txt").write_text("".join(sorted(shared)))
+    for lock, found in pins.items():
+        own = [pin for pin in found if pin not in shared]
+        lock.write_text("".join(["-r device.txt\n", *own]))
 
 
 def _write(name: str, requirements: list[str], options: list[str]) -> None:

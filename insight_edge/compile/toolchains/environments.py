@@ -5,12 +5,13 @@
                         artifact that needs a newer library than the device has fails here
     toolchain-<name>    compilers and converters that fight with others over their dependencies
 
-An environment holds what `locks/<name>.txt` pins and, by link, this very package
-with its entry points; nothing else of the workshop can be imported in it. It
-lives under the environment it was made from and goes with it.
+An environment holds what `locks/<name>.txt` pins, what that takes in with `-r`, and
+by link this very package with its entry points; nothing else of the workshop can be
+imported in it. It lives under the environment it was made from and goes with it.
 """
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,10 @@ INSTALL_TIMEOUT_S = 1800
 
 _KINDS = ("device-", "toolchain-")
 
+_SHARED = "-r "
+_PIN = re.compile(r"^\S.*\n(?:[ \t].*\n)*", re.MULTILINE)
+"""A package with its version and, on indented lines, its hashes."""
+
 
 def environment_names() -> tuple[str, ...]:
     """Return the names of all environments that have a lock, sorted."""
@@ -39,16 +44,22 @@ def lock_digest(name: str) -> str:
     Raises:
         ConfigurationError: there is no lock of this name.
     """
-    return "sha256:" + hashlib.sha256(_lock(name).read_bytes()).hexdigest()
+    return "sha256:" + hashlib.sha256(lock_text(name).encode()).hexdigest()
 
 
 def lock_text(name: str) -> str:
-    """Return what a lock pins.
+    """Return what a lock pins, with what it shares with others in its place.
 
     Raises:
         ConfigurationError: there is no lock of this name.
     """
-    return _lock(name).read_text()
+    lock = _lock(name)
+    first, _, own = lock.read_text().partition("\n")
+    if not first.startswith(_SHARED):
+        return lock.read_text()
+    shared = lock.with_name(first.removeprefix(_SHARED)).read_text()
+    pins = _PIN.findall(shared) + _PIN.findall(own)
+    return "".join(sorted(pins, key=lambda pin: pin.partition("==")[0]))
 
 
 def environment_python(name: str) -> Path:

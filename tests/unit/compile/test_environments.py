@@ -15,6 +15,7 @@ from insight_edge.compile.toolchains.environments import (
     environment_python,
     install_environment,
     lock_digest,
+    lock_text,
 )
 from insight_edge.errors import ConfigurationError, ToolchainMissingError
 
@@ -53,6 +54,20 @@ def test_every_engine_has_a_lock_and_its_digest() -> None:
     digests = {lock_digest(name) for name in names}
     assert len(digests) == len(names)
     assert all(digest.startswith("sha256:") for digest in digests)
+
+
+def test_lock_has_what_it_shares_with_others_in_its_place(empty_locks: Path) -> None:
+    shared = "numpy==2 \\\n    --hash=sha256:1 \\\n    --hash=sha256:2\nopenvino==1\n"
+    (empty_locks / "device.txt").write_text(shared)
+    own = "openvino-telemetry==3\n    # via openvino\nblack==1\n"
+    (empty_locks / f"{NAME}.txt").write_text(f"-r device.txt\n{own}")
+    before = lock_digest(NAME)
+    numpy, openvino = shared[: -len("openvino==1\n")], "openvino==1\n"
+    telemetry, black = own[: -len("black==1\n")], "black==1\n"
+    assert lock_text(NAME) == black + numpy + openvino + telemetry
+    (empty_locks / "device.txt").write_text(numpy)
+    assert lock_digest(NAME) != before
+    assert environment_names() == (NAME,)
 
 
 @pytest.mark.usefixtures("prefix")
