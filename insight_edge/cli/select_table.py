@@ -17,6 +17,8 @@ from insight_edge.selection.option import Demand, Fleet
 from insight_edge.selection.sentences import (
     answer,
     bargain,
+    caveats,
+    cost_told,
     demand_told,
     fleet_told,
     response_told,
@@ -58,6 +60,7 @@ def choice_plain(choice: Choice, demand: Demand, fleet: Fleet) -> dict[str, Any]
         "confidence": choice.confidence,
         "demands": demand_told(demand),
         "fleet": fleet_told(fleet),
+        "caveats": caveats(choice, demand),
         "relaxed": [
             {
                 "demand": one.judged.name,
@@ -93,6 +96,7 @@ def _show(choice: Choice, demand: Demand, fleet: Fleet, output: Format) -> None:
         title=escape(f"Best of each device; demands: {demand_told(demand)}"),
     )
     told = [f"Cost: {fleet_told(fleet)}.", answer(choice)]
+    told += caveats(choice, demand)
     told += [f"{bargain(one)}." for one in choice.relaxed if one.gain is not None]
     sys.stdout.write("\n" + "\n".join(f"- {line}" for line in told) + "\n")
 
@@ -109,7 +113,7 @@ def _row(one: Weighed, choice: Choice) -> dict[str, str]:
         "which is": option.latency.kind if option.latency else "not known",
         "response ms": response_told(one),
         "price": UNKNOWN_PRICE if option.price_usd is None else f"{option.price_usd:,.0f} USD",
-        "fleet USD": _shown(one.cost_usd, ",.0f"),
+        "fleet USD": cost_told(one),
         "power W": _shown(option.power_w),
         "demands": standing(one),
     }

@@ -23,6 +23,8 @@ from insight_edge.selection.plots import (
 from insight_edge.selection.sentences import (
     answer,
     bargain,
+    caveats,
+    cost_told,
     demand_told,
     fleet_told,
     miss,
@@ -116,6 +118,7 @@ def page(choice: Choice, demand: Demand, fleet: Fleet) -> str:
         roofline(options),
         over_time(options),
     ]
+    apart = "".join(f"<p>{escape(words)}</p>" for words in caveats(choice, demand))
     told = [f"<li>{escape(bargain(one))}</li>" for one in choice.relaxed if one.gain is not None]
     told += [f"<li>{escape(miss(one))}</li>" for one in choice.relaxed if one.gain is None]
     heading = "What each demand costs" if choice.winner else "The nearest miss of each demand"
@@ -126,25 +129,15 @@ def page(choice: Choice, demand: Demand, fleet: Fleet) -> str:
         f"<title>Which device</title><style>{STYLE}</style></head><body><main>"
         f"<h1>Which device</h1><p class=soft>Demands: {escape(demand_told(demand))}. "
         f"Cost: {escape(fleet_told(fleet))}.</p>"
-        f'<p class="answer">{escape(answer(choice))}</p>{_options(choice)}{relaxed}'
+        f'<p class="answer">{escape(answer(choice))}</p>{apart}{_options(choice)}{relaxed}'
         f"{''.join(map(_section, drawn))}</main></body></html>\n"
     )
 
 
 def _options(choice: Choice) -> str:
     ordered = best_first(choice)
-    head = [
-        "model",
-        "device",
-        "target",
-        "p50 ms",
-        "which is",
-        "response ms",
-        "fleet USD",
-        "power W",
-    ]
     rows = "".join(_option(one, won=one is choice.winner) for one in ordered)
-    cells = "".join(f"<th scope=col>{name}</th>" for name in [*head, "demands"])
+    cells = "".join(f"<th scope=col>{name}</th>" for name in HEAD)
     return (
         f'<h2>Options</h2><div class="wide" tabindex="0" role="region" aria-label="Options">'
         f"<table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table></div>"
@@ -164,7 +157,7 @@ def _option(one: Weighed, *, won: bool) -> str:
         "-" if latency is None else f"{least}{latency.p50_ms:.3g}{span}",
         latency.kind if latency else "not known",
         response_told(one),
-        "price unknown" if one.cost_usd is None else f"{one.cost_usd:,.0f}",
+        cost_told(one),
         "-" if option.power_w is None else f"{option.power_w:g}",
         standing(one),
     ]

@@ -4,7 +4,9 @@
 from insight_edge.selection.choice import Choice, Relaxed
 from insight_edge.selection.demands import Judged
 from insight_edge.selection.option import Demand, Fleet
-from insight_edge.selection.weighing import Weighed
+from insight_edge.selection.weighing import By, Weighed, is_predicted, value_of
+
+MEDIAN = 50.0
 
 BY = {"cost": "cost", "latency": "latency", "power": "power"}
 
@@ -22,6 +24,38 @@ def answer(choice: Choice) -> str:
     if next_ is not None and choice.margin is not None:
         said += f" Next is {next_.option.name}, {choice.margin:.0%} more."
     return said
+
+
+def caveats(choice: Choice, demand: Demand) -> list[str]:
+    """Return what the winner was not held to, and who was not compared with it; one line each."""
+    winner = choice.winner
+    if winner is None or winner.option.latency is None:
+        return []
+    told, tail = [], winner.option.latency.tail or {}
+    if demand.percentile != MEDIAN and demand.percentile not in tail:
+        told.append(
+            f"p{demand.percentile:g} of {winner.option.name} was not measured: "
+            "its median stands for it, with what rows wait."
+        )
+    apart = {
+        one.option.profile.id: unknown
+        for one in choice.weighed
+        if one.kept and is_predicted(one) and value_of(one, choice.by) is None
+        if (unknown := _unknown(one, choice.by))
+    }
+    if apart:
+        names = ", ".join(f"{name} ({unknown})" for name, unknown in apart.items())
+        told.append(f"Kept to the demands, but not compared by {BY[choice.by]}: {names}.")
+    return told
+
+
+def cost_told(one: Weighed) -> str:
+    """Return the cost of the fleet in USD as text, or what is not known of it."""
+    return _unknown(one, "cost") if one.cost_usd is None else f"{one.cost_usd:,.0f}"
+
+
+def _unknown(one: Weighed, by: By) -> str:
+    return "price unknown" if by == "cost" and one.option.price_usd is None else "power unknown"
 
 
 def bargain(one: Relaxed) -> str:

@@ -15,7 +15,7 @@ from insight_edge.selection.latency import Kind, Latency
 from insight_edge.selection.option import HOURS_A_YEAR, Demand, Fleet, Option, cost_usd
 from insight_edge.selection.pareto import dominates, front
 from insight_edge.selection.queueing import response_ms
-from insight_edge.selection.sentences import answer, bargain, miss
+from insight_edge.selection.sentences import answer, bargain, caveats, cost_told, miss
 from tests.fakes.selecting import board
 
 FP32 = Target(backend="onnxruntime", precision="fp32")
@@ -142,3 +142,27 @@ def test_a_queue_only_adds_to_latency_and_grows_without_end(
     assert (quick == math.inf) is (rate * service / 1e3 >= 1)
     scattered = replace(latency, mean=1.2, scatter=2.0)
     assert response_ms(scattered, percent, rate) >= quick
+
+
+def test_what_was_not_compared_is_named_with_what_is_not_known_of_it() -> None:
+    options = [option("bare", 1.0), option("dark", 1.0, price=10.0), FAST]
+    fleet = Fleet(usd_per_kwh=0.3)
+    powered = replace(FAST, profile=board("fast", price=80.0, power=5.0))
+    demand = Demand(max_latency_ms=10.0)
+    choice = choose([*options[:2], powered], demand, fleet)
+    assert choice.winner is not None
+    assert choice.winner.option is powered
+    assert caveats(choice, demand) == [
+        "Kept to the demands, but not compared by cost: bare (price unknown), dark (power unknown)."
+    ]
+    assert [cost_told(one) for one in choice.weighed[:2]] == ["price unknown", "power unknown"]
+    assert caveats(choose([FAST], demand), demand) == []
+
+
+def test_percentile_that_nobody_measured_is_told() -> None:
+    demand = Demand(max_latency_ms=10.0, percentile=99.0)
+    (said,) = caveats(choose([FAST], demand), demand)
+    assert said.startswith("p99 of fast onnxruntime:fp32 was not measured: its median stands")
+    assert FAST.latency is not None
+    measured = replace(FAST, latency=replace(FAST.latency, tail={99.0: 1.5}))
+    assert caveats(choose([measured], demand), demand) == []
