@@ -80,9 +80,9 @@ def test_body_is_decoded_as_it_was_encoded(body: bytes, coding: str) -> None:
         ("br", b"", 415),
         ("gzip, gzip", b"", 415),
         ("gzip", b"not gzip", 400),
-        ("gzip", gzip.compress(b"abc")[:-4], 400),
-        ("gzip", gzip.compress(b"abc") + b"more", 400),
-        ("gzip", gzip.compress(bytes(10**6)), 413),
+        ("gzip", gzip.compress(b"abc", mtime=0)[:-4], 400),
+        ("gzip", gzip.compress(b"abc", mtime=0) + b"more", 400),
+        ("gzip", gzip.compress(bytes(10**6), mtime=0), 413),
         ("deflate", zlib.compress(bytes(10**6)), 413),
     ],
 )
