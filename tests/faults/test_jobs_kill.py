@@ -63,6 +63,8 @@ def test_an_instant_that_kills_every_agent_fails_the_job_after_three(
 def test_a_result_that_is_not_acknowledged_waits_over_a_restart(world: JobWorld) -> None:
     world.acknowledging = False
     world.start("well")
+    world.until(lambda: "born" in world.world.told())
+    world.world.stop_cloud()  # its ingester acknowledges, too
     world.tell(world.job(bundle=world.publish()))
     world.result()
     world.kill()
