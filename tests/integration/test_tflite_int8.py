@@ -81,3 +81,28 @@ def test_rows_that_are_nan_inside_are_told_with_the_tensor(op: str, tmp_path: Pa
     assert "is NaN or infinite on the calibration rows" in outcome.reason
     assert {"Abs": "tensor 'y'", "LogSoftmax": "LogSoftmax"}[op] in outcome.reason
     assert "tflite:int8+dynamic" in outcome.reason
+
+
+@pytest.mark.parametrize("inputs", [16, 200], ids=["in the tables", "behind the tables"])
+def test_zero_points_are_in_the_file_once(inputs: int, tmp_path: Path) -> None:
+    """The quantiser writes weights of 256 KiB and more behind the tables, smaller ones inside."""
+    python = device_python("tflite")
+    if python is None:
+        pytest.skip("the environment 'device-tflite' is not installed")
+    channels = 2048
+    model = model_of(
+        [helper.make_node("Gemm", ["x", "w", "b"], ["y"])],
+        [value("x", ("batch", inputs))],
+        [value("y", ("batch", channels))],
+        weights_of(0, w=(inputs, channels), b=(channels,)),
+    )
+    rows = np.random.default_rng(0).normal(size=(32, inputs)).astype(np.float32)
+    outcome = built(model, tmp_path, "tflite:int8", rows={"x": rows})
+    assert isinstance(outcome, Built), outcome
+    weights, biases, scales, zero_points = inputs, 4, 2 * 4, 8
+    least = channels * (weights + biases + scales + zero_points)
+    size = (outcome.directory / outcome.artifact.entry).stat().st_size
+    assert least < size < least + channels * zero_points
+    [wanted] = answers_of(model, rows[:5]).values()
+    [given] = answered(python, model, outcome, {"x": rows[:5]})[0].values()
+    np.testing.assert_allclose(given, wanted, atol=0.05 * np.abs(wanted).max())

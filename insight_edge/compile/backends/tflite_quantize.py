@@ -15,6 +15,7 @@ import numpy as np
 
 from insight_edge.compile.backends.tflite_names import came_as_tflite, converted_names
 from insight_edge.compile.backends.tflite_outputs import COPY, parted
+from insight_edge.compile.backends.tflite_vectors import shared
 from insight_edge.compile.job import BuildJob
 from insight_edge.compile.quantize.calibration import Arrays, calibration_feeds
 from insight_edge.errors import BuildFailedError
@@ -150,4 +151,4 @@ def _blocks(feeds: Iterator[Arrays]) -> Iterator[list[Arrays]]:
 
 def _bytes(quantizer: Any, statistics: Any) -> bytes:
     done = quantizer.quantize(statistics, enable_progress_report=False)
-    return bytes(done.quantized_model)
+    return shared(bytes(done.quantized_model))
