@@ -5,9 +5,10 @@ Stage opens and loads, verify asks the golden samples, warm makes the first
 calls. All of it happens beside whatever serves.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +27,14 @@ from insight_edge.runtime.seam import Session
 from insight_edge.runtime.selfcheck import disagreement
 from insight_edge.transforms.executor import answered
 
+if TYPE_CHECKING:
+    from insight_edge.runtime.isolation import Isolation
+
 WARM_CALLS = 3
 """Engines allocate on the first call of a shape, some choose kernels on the second."""
 
 Arrays = dict[str, NDArray[Any]]
+Loader = Callable[[Bundle, Variant], Session]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +108,10 @@ class Candidate:
         return next((size for size in fixed if isinstance(size, int)), wanted)
 
 
-def stage(bundle: Bundle, *, variant: str | None, threads: int) -> Candidate:
-    """Return the candidate of an opened bundle, its artifact loaded.
+def stage(
+    bundle: Bundle, *, variant: str | None, threads: int, isolation: "Isolation | None" = None
+) -> Candidate:
+    """Return the candidate of an opened bundle, its artifact loaded, in a child if isolated.
 
     The winner is taken, or the fallback where this machine lacks the winner's
     engine or a CPU extension. A variant asked for by name is taken or refused.
@@ -115,7 +122,7 @@ def stage(bundle: Bundle, *, variant: str | None, threads: int) -> Candidate:
         DocumentError: the manifest asks for what it does not have.
     """
     observation = observation_from_manifest(bundle.manifest)
-    chosen, session = _load(bundle, variant, threads)
+    chosen, session = _load(bundle, variant, _loader(isolation, threads))
     return Candidate(
         bundle=bundle,
         variant=chosen,
@@ -125,17 +132,26 @@ def stage(bundle: Bundle, *, variant: str | None, threads: int) -> Candidate:
     )
 
 
-def _load(bundle: Bundle, name: str | None, threads: int) -> tuple[Variant, Session]:
+def _loader(isolation: "Isolation | None", threads: int) -> Loader:
+    if isolation is None:
+        return partial(load_session, threads=threads)
+    # Sockets and child processes, which a runtime without a child would carry for nothing.
+    from insight_edge.runtime.child.session import load_isolated
+
+    return partial(load_isolated, isolation=isolation, threads=threads)
+
+
+def _load(bundle: Bundle, name: str | None, load: Loader) -> tuple[Variant, Session]:
     serving = (one for one in bundle.manifest.variants if one.role != "contender")
     *preferred, last = serving if name is None else (bundle.variant(name),)
     extensions = set(isa_extensions())
     for variant in preferred:
         if extensions.issuperset(variant.isa):
             try:
-                return variant, load_session(bundle, variant, threads=threads)
+                return variant, load(bundle, variant)
             except EngineMissingError:
                 continue
-    return last, load_session(bundle, last, threads=threads)
+    return last, load(bundle, last)
 
 
 def _other_result(golden: GoldenSamples, manifest: Manifest) -> str | None:

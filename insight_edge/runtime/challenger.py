@@ -9,7 +9,7 @@ fails in it, the serving bundle answers. It has windows of its own, with a repor
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -23,6 +23,9 @@ from insight_edge.runtime.serving import Serving
 from insight_edge.runtime.shadow import Call, Shadow
 from insight_edge.runtime.share import Share
 from insight_edge.runtime.swap import Opening, Succession
+
+if TYPE_CHECKING:
+    from insight_edge.runtime.isolation import Isolation
 
 DRAIN_TIMEOUT_S = 2.0
 """What hangs in a challenger is not waited for as long as what serves."""
@@ -52,7 +55,14 @@ class Challenger:
     """
 
     def __init__(
-        self, boot: Boot, opening: Opening, beside: Manifest, *, cpu_share: float, share: Share
+        self,
+        boot: Boot,
+        opening: Opening,
+        beside: Manifest,
+        *,
+        cpu_share: float,
+        share: Share,
+        isolation: "Isolation | None" = None,
     ) -> None:
         if not 0.0 <= cpu_share <= 1.0:
             raise ConfigurationError(f"a share of {cpu_share} of a processor: from 0 to 1")
@@ -60,7 +70,11 @@ class Challenger:
         self._account = Account(ranked=ranks_classes(beside.model.task), share=share.part)
         # One thread: more of them would take more than one processor's time at once.
         self._succession = Succession(
-            boot, threads=1, drain_timeout_s=DRAIN_TIMEOUT_S, account=self._account
+            boot,
+            threads=1,
+            isolation=isolation,
+            drain_timeout_s=DRAIN_TIMEOUT_S,
+            account=self._account,
         )
         self._succession.begin(opening, None)
         self.served = self._serving().served

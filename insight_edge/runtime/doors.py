@@ -74,7 +74,7 @@ class Doors:
             answered=counts.answered,
             failed=counts.failed,
             p99_ms=None if p99_ns is None else p99_ns / 1e6,
-            rss_bytes=_rss_bytes(),
+            rss_bytes=_rss_bytes() + (serving.engine_bytes() if serving else 0),
         )
 
     def oldest_report(self) -> Report | None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from insight_edge.runtime.capture import Capture
     from insight_edge.runtime.challenger import Challenger
     from insight_edge.runtime.host import Host
+    from insight_edge.runtime.isolation import Isolation
 
 
 CPU_SHARE = 0.05
@@ -54,9 +55,14 @@ class Runtime:
     """Serves one bundle at a time; make one with `open` or `attach`."""
 
     def __init__(
-        self, state_dir: Path | None, *, allow_unsigned: bool, threads: int | None
+        self,
+        state_dir: Path | None,
+        *,
+        allow_unsigned: bool,
+        threads: int | None,
+        isolation: "Isolation | None",
     ) -> None:
-        self._allow_unsigned = allow_unsigned
+        self._allow_unsigned, self._isolation = allow_unsigned, isolation
         self._idle_reason = "no slot is committed"
         self._host: Host | None = None
         self._challenger: Challenger | None = None
@@ -70,7 +76,9 @@ class Runtime:
             raise
         boot.shelf.recover()
         self._succession = Succession(
-            boot, threads=usable_threads() if threads is None else threads
+            boot,
+            threads=usable_threads() if threads is None else threads,
+            isolation=isolation,
         )
         self._doors = Doors(self._succession, boot, self._slots, allow_unsigned=allow_unsigned)
 
@@ -82,6 +90,7 @@ class Runtime:
         allow_unsigned: bool = False,
         variant: str | None = None,
         threads: int | None = None,
+        isolation: "Isolation | None" = None,
         state_dir: Path | str | None = None,
     ) -> Self:
         """Return a runtime that serves the bundle in a directory, without an agent.
@@ -92,6 +101,7 @@ class Runtime:
             variant: name of the variant to load; by default the winner, or the fallback
                 where this machine lacks the winner's engine or a CPU extension.
             threads: of the engine; by default all that this process may use.
+            isolation: runs the engine in a child process within these bounds; by default here.
             state_dir: where windows and the boot counter survive the process.
 
         Raises:
@@ -102,7 +112,7 @@ class Runtime:
             ConfigurationError, StorageError, SlotError: the state directory cannot be used.
         """
         state = None if state_dir is None else Path(state_dir)
-        runtime = cls(state, allow_unsigned=allow_unsigned, threads=threads)
+        runtime = cls(state, allow_unsigned=allow_unsigned, threads=threads, isolation=isolation)
         try:
             runtime._succession.begin(
                 lambda: open_bundle(bundle_path, allow_unsigned=allow_unsigned), variant
@@ -114,7 +124,12 @@ class Runtime:
 
     @classmethod
     def attach(
-        cls, state_dir: Path | str, *, allow_unsigned: bool = False, threads: int | None = None
+        cls,
+        state_dir: Path | str,
+        *,
+        allow_unsigned: bool = False,
+        threads: int | None = None,
+        isolation: "Isolation | None" = None,
     ) -> Self:
         """Return a runtime that serves the committed slot and does what the agent asks.
 
@@ -128,7 +143,9 @@ class Runtime:
         # Sockets and messages, which a runtime without an agent would carry for nothing.
         from insight_edge.runtime.host import Host
 
-        runtime = cls(Path(state_dir), allow_unsigned=allow_unsigned, threads=threads)
+        runtime = cls(
+            Path(state_dir), allow_unsigned=allow_unsigned, threads=threads, isolation=isolation
+        )
         try:
             runtime._serve_slots()
             runtime._host = Host(runtime._doors, Path(state_dir))
@@ -299,6 +316,7 @@ class Runtime:
                 served.manifest,
                 cpu_share=cpu_share,
                 share=drawn,
+                isolation=self._isolation,
             )
             self._set_challenger(challenger)
             return challenger.served

@@ -52,6 +52,8 @@ class Pipeline:
             known = {name: before[name] for name in self._carried} | raw if self._carried else raw
             tensors = run(self._post, known)
             return fed, raw, tensors, {name: tensors[name] for name in self._outputs}
+        except InferenceFailedError:  # in words of its own
+            raise
         except Exception as error:  # a plug-in may raise anything
             raise _failed(error) from error
 

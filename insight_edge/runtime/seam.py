@@ -19,7 +19,10 @@ Array = NDArray[Any]
 
 
 class Session(Protocol):
-    """A loaded artifact."""
+    """A loaded artifact.
+
+    One that is not loaded in this process also has `resident_bytes()`, the memory that it takes.
+    """
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the model outputs by name for checked model inputs by name.

@@ -14,7 +14,7 @@ up the bundle that serves by then.
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,6 +56,7 @@ class Serving:
     Attributes:
         digest: of its manifest.
         served: what it is.
+        engine_bytes: resident memory of an engine that is not in this process.
     """
 
     def __init__(self, candidate: Candidate, boot: Boot, account: Account | None = None) -> None:
@@ -68,6 +69,9 @@ class Serving:
             signed=candidate.bundle.signed,
         )
         self._free = candidate.discard
+        self.engine_bytes: Callable[[], int] = getattr(
+            candidate.session, "resident_bytes", lambda: 0
+        )
         self._answer = candidate.pipeline.answer
         self._rows = Boundary(candidate.bundle.manifest.io.inputs).rows
         self._observation = candidate.observation

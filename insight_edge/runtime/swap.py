@@ -9,6 +9,7 @@ meet the new one. Until the flip any error leaves everything as it was.
 
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from insight_edge.bundle.open import Bundle
 from insight_edge.documents.host import SwapRecord
@@ -18,6 +19,9 @@ from insight_edge.runtime.candidate import stage
 from insight_edge.runtime.disagreement import Account
 from insight_edge.runtime.phases import REQUEST, Phases
 from insight_edge.runtime.serving import Serving
+
+if TYPE_CHECKING:
+    from insight_edge.runtime.isolation import Isolation
 
 DRAIN_TIMEOUT_S = 30.0
 """A call that hangs longer than this keeps its old session until `retire`, not the swap waiting."""
@@ -29,6 +33,7 @@ class Succession:
     """The bundle that serves, and those that served before and are not empty yet.
 
     Args:
+        isolation: of a child that the engine runs in; None to run it here.
         account: of a challenger, which is no more than another bundle here.
 
     Attributes:
@@ -41,13 +46,14 @@ class Succession:
         boot: Boot,
         *,
         threads: int,
+        isolation: "Isolation | None" = None,
         drain_timeout_s: float = DRAIN_TIMEOUT_S,
         account: Account | None = None,
     ) -> None:
         self.serving: Serving | None = None
         self.closed = False
         self._boot = boot
-        self._threads = threads
+        self._threads, self._isolation = threads, isolation
         self._drain_timeout_s = drain_timeout_s
         self._account = account
         self._undrained: list[Serving] = []
@@ -123,7 +129,9 @@ class Succession:
     def _prepare(self, opening: Opening, phases: Phases, variant: str | None) -> Serving:
         """Return a bundle that is ready to serve; whatever fails leaves nothing loaded."""
         with phases("stage"):
-            candidate = stage(opening(), variant=variant, threads=self._threads)
+            candidate = stage(
+                opening(), variant=variant, threads=self._threads, isolation=self._isolation
+            )
         try:
             with phases("verify"):
                 candidate.verify()

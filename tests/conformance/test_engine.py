@@ -2,10 +2,12 @@
 """What every engine must do, whoever wrote it: right answers, its caller's own, and no trace."""
 
 import gc
+import os
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,9 @@ from insight_edge.errors import (
     LoadFailedError,
     SelfCheckError,
 )
+from insight_edge.runtime.child.session import load_isolated
 from insight_edge.runtime.infer import Runtime
+from insight_edge.runtime.isolation import Isolation
 from insight_edge.runtime.loading import GROUP, engine_facts, load_session
 from insight_edge.runtime.pipeline import Pipeline
 from insight_edge.runtime.seam import Session
@@ -67,8 +71,15 @@ def make(token: str, factories: dict[str, Make]) -> Make:
     return factories[token]
 
 
+@pytest.fixture(params=["here", pytest.param("child", marks=pytest.mark.long)])
+def loader(request: pytest.FixtureRequest) -> Load:
+    """Return what loads a variant, in this process or in one of its own."""
+    isolated: Load = partial(load_isolated, isolation=Isolation())
+    return load_session if request.param == "here" else isolated
+
+
 @pytest.fixture
-def load(token: str, make: Make, tmp_path: Path) -> Iterator[Load]:
+def load(token: str, make: Make, loader: Load, tmp_path: Path) -> Iterator[Load]:
     """Load an artifact of some weights as the device does; closed in the end."""
     live: list[Session] = []
 
@@ -76,7 +87,7 @@ def load(token: str, make: Make, tmp_path: Path) -> Iterator[Load]:
         place = tmp_path / f"bundle-{len(live)}"
         write_engine_bundle(place, token, make(weights), weights)
         bundle = open_bundle(place, allow_unsigned=True)
-        live.append(load_session(bundle, bundle.variant(), threads=threads))
+        live.append(loader(bundle, bundle.variant(), threads=threads))
         return live[-1]
 
     yield load_weights
@@ -95,14 +106,20 @@ def assert_answers(found: dict[str, Array], inputs: dict[str, Array], weights: A
     np.testing.assert_array_equal(found["top"], expected["top"])
 
 
+def process_of(session: Session) -> int:
+    """Return the process that the engine runs in."""
+    found: int = getattr(session, "pid", os.getpid())
+    return found
+
+
 def count_of(kind: str) -> int:
     """Return how many descriptors (`fd`) or threads (`task`) this process has."""
     return len(list(Path("/proc/self", kind).iterdir()))
 
 
-def busy_ns() -> dict[str, int]:
-    """Return the time that each thread of this process has run."""
-    tasks = Path("/proc/self/task").iterdir()
+def busy_ns(pid: int) -> dict[str, int]:
+    """Return the time that each thread of a process has run."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
     return {task.name: int((task / "schedstat").read_text().split()[0]) for task in tasks}
 
 
@@ -271,12 +288,13 @@ def test_no_more_threads_work_than_were_asked_for(load: Load, threads: int) -> N
     session = load(weights_of(0, 512, 512), threads=threads)
     inputs = rows_of(1, 128, 512)
     session.infer(inputs)
-    before, gained = busy_ns(), [0]
+    pid = process_of(session)
+    before, gained = busy_ns(pid), [0]
     # The kernel counts at its ticks, which a fast engine may fall between.
     while sum(gained) < ENOUGH_NS:
         for _ in range(10):
             session.infer(inputs)
-        gained = [after - before.get(task, 0) for task, after in busy_ns().items()]
+        gained = [after - before.get(task, 0) for task, after in busy_ns(pid).items()]
     assert 1 <= sum(own > 0.05 * sum(gained) for own in gained) <= threads
 
 

@@ -4,7 +4,8 @@
 It computes `y = relu(x @ w + shift)` and `top = argmax(x @ w + shift)`. Where the
 variant's settings say so, one call misbehaves, `{"at": "7", "do": "die"}`, every third one
 takes 500 us longer, `{"every": "3", "spin_us": "500"}`, or each one longer than the one before,
-`{"growing_us": "0.5"}`. `{"evicted": "1"}` has it find its artifact evicted from memory, each time.
+`{"growing_us": "0.5"}`. `{"evicted": "1"}` has it find its artifact evicted from memory, each time;
+`{"load": "die"}` has it misbehave before that.
 """
 
 import mmap
@@ -40,6 +41,8 @@ class FakeEngine:
 
     def load(self, bundle: Bundle, variant: Variant, *, threads: int) -> "FakeSession":
         del threads
+        if "load" in variant.settings:
+            MISBEHAVIOURS[variant.settings["load"]]()
         path = bundle.file(variant.entry)
         evicted = Evicted(path) if "evicted" in variant.settings else None
         return FakeSession(np.load(path), variant.settings, evicted)
@@ -130,7 +133,15 @@ def _fall_silent() -> None:
     _hang()
 
 
+def _gorge() -> None:
+    """Take memory until there is none; given back with the error."""
+    taken = []
+    while True:
+        taken.append(bytearray(16 << 20))
+
+
 MISBEHAVIOURS = {
+    "gorge": _gorge,
     "die": _die,
     "hang": _hang,
     "fail": _fail,
