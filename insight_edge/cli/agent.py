@@ -205,6 +205,8 @@ def serve(
     token_file: Path | None = None,
     name: str | None = None,
     threads: int | None = None,
+    child: Annotated[bool, Parameter(negative=())] = False,
+    child_memory_mb: int | None = None,
     off: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
     """Let the agent keep `insight-edge serve` running for a deployment, or no longer.
@@ -223,6 +225,8 @@ def serve(
         token_file: file with a token that clients have to show.
         name: what clients call the model; the name in its manifest by default.
         threads: of the engine for a call.
+        child: runs the engine in a process of its own.
+        child_memory_mb: the most MiB of that process's own memory; with it goes --child.
         off: serve it no longer.
     """
     # What looks into certificates, a running agent does without.
@@ -240,7 +244,8 @@ def serve(
         return
     plan = plan_of(
         host=host, port=port, socket=socket, certificate=certificate, key=key,
-        token_file=token_file, name=name, threads=threads,
+        token_file=token_file, name=name, threads=threads, child=child,
+        child_memory_mb=child_memory_mb,
     )  # fmt: skip
     write_plan(place, plan)
     where = escape(str(socket or f"port {port or PORT}"))

@@ -18,6 +18,8 @@ def plan_of(
     token_file: Path | None,
     name: str | None,
     threads: int | None,
+    child: bool,
+    child_memory_mb: int | None,
 ) -> ServePlan:
     """Return the plan; its paths are absolute, since the agent runs elsewhere.
 
@@ -30,6 +32,8 @@ def plan_of(
         raise ConfigurationError("nobody would know which port it is", hint="name a port")
     if threads is not None and threads < 1:
         raise ConfigurationError("threads are 1 or more")
+    if child_memory_mb is not None and child_memory_mb < 1:
+        raise ConfigurationError("child-memory-mb is 1 or more")
     door(
         host=host or "127.0.0.1",
         port=8000 if port is None else port,
@@ -47,6 +51,8 @@ def plan_of(
         token_file=_absolute(token_file),
         name=name,
         threads=threads,
+        child=child,
+        child_memory_mb=child_memory_mb,
     )
 
 

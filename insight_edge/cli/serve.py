@@ -16,6 +16,7 @@ from cyclopts import Parameter
 from insight_edge.cli.screen import err
 from insight_edge.errors import ConfigurationError
 from insight_edge.runtime.infer import Runtime
+from insight_edge.runtime.isolation import Isolation
 from insight_edge.runtime.processor import usable_threads
 from insight_edge.serve.door import door
 from insight_edge.serve.limits import MIB, Limits
@@ -40,6 +41,8 @@ def serve(
     token_file: Path | None = None,
     name: str | None = None,
     threads: int | None = None,
+    child: Annotated[bool, Parameter(negative="")] = False,
+    child_memory_mb: int | None = None,
     calls: int | None = None,
     waiting: int = 64,
     max_body_mb: int = 64,
@@ -60,6 +63,8 @@ def serve(
         token_file: file with a token that clients have to show.
         name: what clients call the model; the name in its manifest by default.
         threads: of the engine for a call; as many as this process may use by default.
+        child: runs the engine in a process of its own, whose end no request but its own notices.
+        child_memory_mb: the most MiB of that process's own memory; with it goes --child.
         calls: at once; by default as many as there are processors for, 2 or more.
         waiting: calls that wait for their turn before others are told to come back.
         max_body_mb: the most MiB of a body.
@@ -71,13 +76,20 @@ def serve(
     at_once = max(LEAST_CALLS, usable_threads() // max(1, own_threads)) if calls is None else calls
     if min(own_threads, at_once, max_body_mb) < 1 or waiting < 0:
         raise ConfigurationError("threads, calls and max-body-mb are 1 or more, waiting 0 or more")
+    isolation = _isolation(child_memory_mb) if child or child_memory_mb is not None else None
     place, access = door(
         host=host, port=port, socket=socket, certificate=certificate, key=key, token_file=token_file
     )
     logging.basicConfig(
         level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
-    with _runtime(bundle, state, allow_unsigned=allow_unsigned, threads=own_threads) as runtime:
+    with _runtime(
+        bundle,
+        state,
+        allow_unsigned=allow_unsigned,
+        threads=own_threads,
+        isolation=isolation,
+    ) as runtime:
         server = Server(
             runtime,
             place,
@@ -93,12 +105,25 @@ def serve(
 
 
 def _runtime(
-    bundle: Path | None, state: Path | None, *, allow_unsigned: bool, threads: int
+    bundle: Path | None,
+    state: Path | None,
+    *,
+    allow_unsigned: bool,
+    threads: int,
+    isolation: Isolation | None,
 ) -> Runtime:
     if bundle is not None:
-        return Runtime.open(bundle, allow_unsigned=True, threads=threads)
+        return Runtime.open(bundle, allow_unsigned=True, threads=threads, isolation=isolation)
     assert state is not None  # noqa: S101 (for types alone)
-    return Runtime.attach(state, allow_unsigned=allow_unsigned, threads=threads)
+    return Runtime.attach(
+        state, allow_unsigned=allow_unsigned, threads=threads, isolation=isolation
+    )
+
+
+def _isolation(memory_mb: int | None) -> Isolation:
+    if memory_mb is not None and memory_mb < 1:
+        raise ConfigurationError("child-memory-mb is 1 or more")
+    return Isolation(memory_bytes=None if memory_mb is None else memory_mb * MIB)
 
 
 def _limits(max_body_mb: int) -> Limits:

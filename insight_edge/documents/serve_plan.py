@@ -16,6 +16,8 @@ class ServePlan(Versioned, frozen=True, kw_only=True):
         token_file: path of a file with a token that clients have to show.
         name: what clients call the model.
         threads: of the engine for a call.
+        child: whether the engine runs in a process of its own.
+        child_memory_mb: the most MiB of that process's own memory.
     """
 
     host: str | None = None
@@ -26,6 +28,8 @@ class ServePlan(Versioned, frozen=True, kw_only=True):
     token_file: str | None = None
     name: str | None = None
     threads: int | None = None
+    child: bool = False
+    child_memory_mb: int | None = None
 
 
 def serve_words(plan: ServePlan) -> list[str]:
@@ -39,6 +43,8 @@ def serve_words(plan: ServePlan) -> list[str]:
         "--token-file": plan.token_file,
         "--name": plan.name,
         "--threads": plan.threads,
+        "--child-memory-mb": plan.child_memory_mb,
     }
     # Joined by "=", so that no value is taken for a flag.
-    return [f"{flag}={value}" for flag, value in flags.items() if value is not None]
+    words = [f"{flag}={value}" for flag, value in flags.items() if value is not None]
+    return [*words, *(["--child"] if plan.child else [])]

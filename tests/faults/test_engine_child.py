@@ -27,6 +27,7 @@ from insight_edge.runtime.child.session import ChildSession, load_isolated
 from insight_edge.runtime.infer import Runtime
 from insight_edge.runtime.isolation import MIB, Isolation
 from tests.fakes.engine_bundles import install_fake_engine, rows_of, write_fake_bundle
+from tests.fakes.served import Served, asking, write_served_bundle
 
 FIRST = 1 + WARM_CALLS
 """Number of the first call of whoever is served: the golden samples and the warm-up go before."""
@@ -223,10 +224,22 @@ def test_child_outlives_the_thread_that_started_it_and_not_its_parent(tmp_path: 
         [child] = map(int, parent.stdout.readline().split())
         watched = os.pidfd_open(child)
         try:
+            os.kill(child, signal.SIGSTOP)
             parent.kill()
             assert select.select([watched], [], [], DEADLINE_S)[0]
         finally:
             os.close(watched)
+
+
+def test_server_answers_on_when_the_child_of_its_engine_dies(tmp_path: Path) -> None:
+    write_served_bundle(tmp_path / "b", 3)
+    with Served(tmp_path / "b", "--port=0", "--child-memory-mb=1024") as server:
+        assert server.ask(asking()).status == 200
+        [child] = process_tree(server.process.pid)[1:]
+        os.kill(child, signal.SIGKILL)
+        told = [server.ask(asking()) for _ in range(2)]
+    assert [reply.status for reply in told] == [500, 200]
+    assert "the engine's child was killed by SIGKILL (it may have 1024 MiB" in told[0].json["error"]
 
 
 def test_swaps_leave_no_child_no_descriptor_and_no_thread(tmp_path: Path) -> None:

@@ -67,6 +67,8 @@ def standing(digest: str, facts: Facts) -> tuple[Versioned, ...]:
             token_file="/etc/insight-edge/token",
             name="camera",
             threads=2,
+            child=True,
+            child_memory_mb=512,
         ),
         EnrolmentRequest(
             token="token", device="pi-7", profile="rpi5-8gb", deployments=("camera-1",), facts=facts

@@ -35,6 +35,10 @@ def test_plan_has_absolute_paths_and_goes_again(
     assert plan == ServePlan(socket=str(state / "a.sock"), threads=2, name="--port=1")
     assert serve_words(plan) == [f"--socket={state / 'a.sock'}", "--name=--port=1", "--threads=2"]
     assert read_plan(deployment_dir(state, "camera-1")) is None
+    assert serve_words(ServePlan(child=True, child_memory_mb=64)) == [
+        "--child-memory-mb=64",
+        "--child",
+    ]
     for _ in range(2):
         serve("camera-2", state=state, off=True)
         assert read_plan(place) is None
@@ -48,6 +52,7 @@ def test_plan_has_absolute_paths_and_goes_again(
         ({"socket": Path("a"), "port": 1}, "a Unix socket has no host and no port"),
         ({"host": "192.0.2.1"}, "it needs TLS and a token"),
         ({"threads": 0}, "threads are 1 or more"),
+        ({"child_memory_mb": 0}, "child-memory-mb is 1 or more"),
     ],
 )
 def test_server_that_would_not_start_is_refused_at_once(
