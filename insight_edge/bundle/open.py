@@ -39,6 +39,8 @@ class Bundle:
         path: its directory.
         digest: `sha256:` of the manifest's bytes; the identity of the bundle.
         signed: whether its digest was among those that somebody vouches for.
+        form: file, in no other hands than the bundle, in which an engine that compiles an artifact
+            at load may keep what it made of it; None for nowhere.
     """
 
     path: Path
@@ -46,6 +48,7 @@ class Bundle:
     digest: str
     signed: bool
     limits: Limits = field(default_factory=Limits)
+    form: Path | None = None
 
     def file(self, name: str) -> Path:
         """Return the path of a file.

@@ -3,6 +3,7 @@
 
     <state_dir>/slots/a/    a bundle, or nothing
     <state_dir>/slots/b/    a bundle, or nothing
+    <state_dir>/slots/a.form, b.form   what the host's engine compiled of it, or nothing
     <state_dir>/committed   the slot that is served after a restart
     <state_dir>/boot        how often a host has started
     <state_dir>/accepted    digests of manifests that the agent's trust check has accepted
@@ -19,6 +20,7 @@ host needs no cryptography to open a slot as signed).
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -94,7 +96,8 @@ class Slots:
             TrustError, DocumentError: as `open_bundle`.
         """
         path = self._filled(slot)
-        return open_bundle(path, allow_unsigned=allow_unsigned, accepted=self.accepted)
+        bundle = open_bundle(path, allow_unsigned=allow_unsigned, accepted=self.accepted)
+        return replace(bundle, form=self._form(slot))
 
     @property
     def accepted(self) -> tuple[str, ...]:
@@ -146,8 +149,9 @@ class Slots:
             if os.path.lexists(path):
                 path.rename(sibling(path))
                 sync_directory(self._slots)
+            self._form(slot).unlink(missing_ok=True)
             for left in self._slots.glob(f".{slot}.*"):
-                shutil.rmtree(left)
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
 
     def next_boot(self) -> int:
         """Count one boot and return it, from 1; no number is ever returned twice.
@@ -183,6 +187,9 @@ class Slots:
         if slot not in SLOTS:
             raise SlotError(f"there is no slot {slot[:20]!r}", hint=f"one of {', '.join(SLOTS)}")
         return self._slots / slot
+
+    def _form(self, slot: str) -> Path:
+        return self._slots / f"{slot}.form"
 
     def _filled(self, slot: str) -> Path:
         path = self._path(slot)

@@ -18,7 +18,7 @@ from insight_edge.bundle.open import Bundle
 from insight_edge.documents.manifest import Manifest, Variant
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import EngineMissingError, SelfCheckError
-from insight_edge.runtime.loading import load_session
+from insight_edge.runtime.loading import Loaded, load
 from insight_edge.runtime.logs import logger
 from insight_edge.runtime.observation import Observation, observation_from_manifest
 from insight_edge.runtime.pipeline import Pipeline
@@ -34,18 +34,23 @@ WARM_CALLS = 3
 """Engines allocate on the first call of a shape, some choose kernels on the second."""
 
 Arrays = dict[str, NDArray[Any]]
-Loader = Callable[[Bundle, Variant], Session]
+Loader = Callable[[Bundle, Variant], Loaded]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A bundle with a session of one of its variants."""
+    """A bundle with a session of one of its variants.
+
+    Attributes:
+        keep: keeps what the engine compiled of it; None where that is kept, or nowhere to keep.
+    """
 
     bundle: Bundle
     variant: Variant
     session: Session
     pipeline: Pipeline
     observation: Observation
+    keep: Callable[[], None] | None = None
 
     def verify(self) -> None:
         """Ask the golden samples.
@@ -81,6 +86,15 @@ class Candidate:
         first = _rows(inputs, 0, self._step(1))
         for _ in range(WARM_CALLS):
             self.pipeline.answer(first)
+
+    def keep_form(self) -> None:
+        """Keep what the engine compiled, for the next load; a form that was loaded is kept."""
+        if self.keep is None:
+            return
+        try:
+            self.keep()
+        except Exception:  # noqa: BLE001 (a plug-in may raise anything; it serves all the same)
+            logger(__name__).warning("%s: no form to keep", self.variant.name, exc_info=True)
 
     def discard(self) -> None:
         """Free the artifact; what the engine raises then is logged, nobody can act on it."""
@@ -122,26 +136,31 @@ def stage(
         DocumentError: the manifest asks for what it does not have.
     """
     observation = observation_from_manifest(bundle.manifest)
-    chosen, session = _load(bundle, variant, _loader(isolation, threads))
+    chosen, loaded = _load(bundle, variant, _loader(isolation, threads))
     return Candidate(
         bundle=bundle,
         variant=chosen,
-        session=session,
-        pipeline=Pipeline(bundle.manifest, session),
+        session=loaded.session,
+        pipeline=Pipeline(bundle.manifest, loaded.session),
         observation=observation,
+        keep=loaded.keep,
     )
 
 
 def _loader(isolation: "Isolation | None", threads: int) -> Loader:
     if isolation is None:
-        return partial(load_session, threads=threads)
+        return partial(load, threads=threads)
     # Sockets and child processes, which a runtime without a child would carry for nothing.
     from insight_edge.runtime.child.session import load_isolated
 
-    return partial(load_isolated, isolation=isolation, threads=threads)
+    def load_there(bundle: Bundle, variant: Variant) -> Loaded:
+        session = load_isolated(bundle, variant, isolation, threads=threads)
+        return Loaded(session, session.keep_form)
+
+    return load_there
 
 
-def _load(bundle: Bundle, name: str | None, load: Loader) -> tuple[Variant, Session]:
+def _load(bundle: Bundle, name: str | None, load: Loader) -> tuple[Variant, Loaded]:
     serving = (one for one in bundle.manifest.variants if one.role != "contender")
     *preferred, last = serving if name is None else (bundle.variant(name),)
     extensions = set(isa_extensions())

@@ -12,6 +12,7 @@ What a bundle does with a call is in `serving`, what a new one must pass in
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -92,6 +93,7 @@ class Runtime:
         threads: int | None = None,
         isolation: "Isolation | None" = None,
         state_dir: Path | str | None = None,
+        form: Path | str | None = None,
     ) -> Self:
         """Return a runtime that serves the bundle in a directory, without an agent.
 
@@ -103,6 +105,9 @@ class Runtime:
             threads: of the engine; by default all that this process may use.
             isolation: runs the engine in a child process within these bounds; by default here.
             state_dir: where windows and the boot counter survive the process.
+            form: file in which an engine that compiles at load keeps what it made of this bundle,
+                to load it the next time; whoever may write there runs code here. By default
+                nothing is kept.
 
         Raises:
             InputError: the bundle is malformed, or there is no such variant.
@@ -115,7 +120,11 @@ class Runtime:
         runtime = cls(state, allow_unsigned=allow_unsigned, threads=threads, isolation=isolation)
         try:
             runtime._succession.begin(
-                lambda: open_bundle(bundle_path, allow_unsigned=allow_unsigned), variant
+                lambda: replace(
+                    open_bundle(bundle_path, allow_unsigned=allow_unsigned),
+                    form=None if form is None else Path(form),
+                ),
+                variant,
             )
         except BaseException:
             runtime.close()

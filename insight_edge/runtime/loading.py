@@ -7,6 +7,10 @@ entry is a file the variant names. Whatever a plug-in raises leaves as one of ou
 errors. Nothing is inferred here, and no engine is known by name.
 """
 
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
 from insight_edge.bundle.open import Bundle
 from insight_edge.documents.facts import EngineFacts, Missing
 from insight_edge.documents.manifest import Variant
@@ -17,7 +21,9 @@ from insight_edge.errors import (
     InsightEdgeError,
     LoadFailedError,
 )
+from insight_edge.runtime.form import FormedSession, FormFile, Forming, form_file
 from insight_edge.runtime.installed import Plugin, plugins
+from insight_edge.runtime.logs import logger
 from insight_edge.runtime.processor import isa_extensions
 from insight_edge.runtime.seam import Engine, Session
 
@@ -45,8 +51,24 @@ def engine_facts() -> dict[str, EngineFacts | Missing]:
     return {name: _ask(name, engine) for name, engine in engines().items()}
 
 
+class Loaded(NamedTuple):
+    """A session, and what keeps what was compiled for it; None where there is nothing to keep."""
+
+    session: Session
+    keep: Callable[[], None] | None
+
+
 def load_session(bundle: Bundle, variant: Variant, *, threads: int) -> Session:
     """Return a session on the variant's artifact with `threads` inference threads.
+
+    Raises:
+        ValueError, DocumentError, EngineMissingError, LoadFailedError: as `load`.
+    """
+    return load(bundle, variant, threads=threads).session
+
+
+def load(bundle: Bundle, variant: Variant, *, threads: int) -> Loaded:
+    """Load the variant's artifact, or the form that its engine compiled it into before.
 
     Raises:
         ValueError: fewer than one thread.
@@ -58,10 +80,11 @@ def load_session(bundle: Bundle, variant: Variant, *, threads: int) -> Session:
     if threads < 1:
         raise ValueError(f"threads is {threads}, at least 1 is needed")
     _refuse_stray_entry(variant)
-    engine = _find_engine(variant)
+    engine, release = _find_engine(variant)
     _refuse_isa(variant)
     try:
-        return engine.load(bundle, variant, threads=threads)
+        loaded = _load_formed(engine, release, bundle, variant, threads)
+        return loaded or Loaded(engine.load(bundle, variant, threads=threads), None)
     except InsightEdgeError:
         raise
     except Exception as error:
@@ -69,6 +92,28 @@ def load_session(bundle: Bundle, variant: Variant, *, threads: int) -> Session:
             f"{variant.name}: {variant.target.backend} did not load {variant.entry}: "
             f"{_one_line(error)}"
         ) from error
+
+
+def _load_formed(
+    engine: Engine, release: str, bundle: Bundle, variant: Variant, threads: int
+) -> Loaded | None:
+    """Load a form, or what is to have one; None where that is not to be had."""
+    if bundle.form is None or not isinstance(engine, Forming):
+        return None
+    file = form_file(bundle.form, variant, engine, release, threads=threads)
+    kept = file.read()
+    for form in (None,) if kept is None else (kept, None):
+        try:
+            session = engine.load_form(bundle, variant, form, threads=threads)
+        except Exception as error:  # noqa: BLE001 (a plug-in may raise anything; it is loaded plainly)
+            logger(__name__).warning("%s: of no use as a form: %s", variant.name, _one_line(error))
+        else:
+            return Loaded(session, partial(_keep, file, session) if form is None else None)
+    return None
+
+
+def _keep(file: FormFile, session: FormedSession) -> None:
+    file.keep(session.form())
 
 
 def _construct(plugin: Plugin) -> Engine | Missing:
@@ -88,7 +133,7 @@ def _ask(name: str, engine: Engine | Missing) -> EngineFacts | Missing:
         return Missing(name=name, reason=_one_line(error))
 
 
-def _find_engine(variant: Variant) -> Engine:
+def _find_engine(variant: Variant) -> tuple[Engine, str]:
     token = variant.target.backend
     engine = engines(token).get(token, Missing(name=token, reason="no plug-in of that name"))
     if isinstance(engine, Missing):
@@ -97,7 +142,7 @@ def _find_engine(variant: Variant) -> Engine:
     if isinstance(facts, Missing):
         raise _missing(variant, facts)
     _refuse_version(variant, facts)
-    return engine
+    return engine, facts.version
 
 
 def _missing(variant: Variant, engine: Missing) -> EngineMissingError:

@@ -27,11 +27,12 @@ class Phases:
 
     @contextmanager
     def __call__(self, name: str) -> Iterator[None]:
-        """Enter a phase and time it."""
+        """Enter a phase and time it; what was in it before is added."""
         self.current = name
         started_ns = time.perf_counter_ns()
         yield
-        self._durations_ms[name] = (time.perf_counter_ns() - started_ns) / 1e6
+        took_ms = (time.perf_counter_ns() - started_ns) / 1e6
+        self._durations_ms[name] = self._durations_ms.get(name, 0.0) + took_ms
 
     def record(self, *, origin: str | None, target: str, in_flight: int) -> SwapRecord:
         """Return the record of a swap that went through all phases."""

@@ -6,9 +6,16 @@ extensions. It reads `/proc` and the control groups; it measures nothing.
 """
 
 import os
+import platform
 from pathlib import Path
 
 from insight_edge.runtime.cgroup import ROOT, cpu_quota, read_text
+
+_OF_X86 = ("vendor_id", "cpu family", "model", "model name", "stepping")
+_OF_ARM = tuple(
+    f"CPU {key}" for key in ("implementer", "architecture", "variant", "part", "revision")
+)
+_NAMING = frozenset((*_OF_X86, *_OF_ARM))
 
 
 def usable_threads(root: Path = ROOT) -> int:
@@ -32,6 +39,12 @@ def isa_extensions(root: Path = ROOT) -> tuple[str, ...]:
         return ()
     shared = set(cores[0]).intersection(*cores)
     return tuple(dict.fromkeys(name for name in cores[0] if name in shared))
+
+
+def processor_name(root: Path = ROOT) -> str:
+    """Return what tells this processor from others, in one line: what code made for it is for."""
+    named = {f"{key}: {value}" for key, value in cpuinfo_fields(root) if key in _NAMING}
+    return "; ".join([platform.machine(), *sorted(named), *sorted(isa_extensions(root))])
 
 
 def cpuinfo_fields(root: Path = ROOT) -> list[tuple[str, str]]:

@@ -13,10 +13,16 @@ from typing import TYPE_CHECKING
 
 from insight_edge.bundle.open import Bundle
 from insight_edge.documents.host import SwapRecord
-from insight_edge.errors import InsightEdgeError, UpdateError
+from insight_edge.errors import (
+    InferenceFailedError,
+    InsightEdgeError,
+    SelfCheckError,
+    UpdateError,
+)
 from insight_edge.runtime.boot import Boot
 from insight_edge.runtime.candidate import stage
 from insight_edge.runtime.disagreement import Account
+from insight_edge.runtime.form import forget_form
 from insight_edge.runtime.phases import REQUEST, Phases
 from insight_edge.runtime.serving import Serving
 
@@ -129,14 +135,26 @@ class Succession:
     def _prepare(self, opening: Opening, phases: Phases, variant: str | None) -> Serving:
         """Return a bundle that is ready to serve; whatever fails leaves nothing loaded."""
         with phases("stage"):
+            bundle = opening()
+        try:
+            return self._ready(bundle, phases, variant)
+        except (SelfCheckError, InferenceFailedError):
+            # A form answered wrongly that answered when it was kept: the artifact decides.
+            if not forget_form(bundle.form):
+                raise
+        return self._ready(bundle, phases, variant)
+
+    def _ready(self, bundle: Bundle, phases: Phases, variant: str | None) -> Serving:
+        with phases("stage"):
             candidate = stage(
-                opening(), variant=variant, threads=self._threads, isolation=self._isolation
+                bundle, variant=variant, threads=self._threads, isolation=self._isolation
             )
         try:
             with phases("verify"):
                 candidate.verify()
             with phases("warm"):
                 candidate.warm()
+                candidate.keep_form()
                 return Serving(candidate, self._boot, self._account)
         except BaseException:
             candidate.discard()

@@ -26,9 +26,10 @@ from insight_edge.errors import (
     SelfCheckError,
 )
 from insight_edge.runtime.child.session import load_isolated
+from insight_edge.runtime.form import Forming
 from insight_edge.runtime.infer import Runtime
 from insight_edge.runtime.isolation import Isolation
-from insight_edge.runtime.loading import GROUP, engine_facts, load_session
+from insight_edge.runtime.loading import GROUP, engine_facts, engines, load_session
 from insight_edge.runtime.pipeline import Pipeline
 from insight_edge.runtime.seam import Session
 from insight_edge.runtime.signal_stack import signal_stack
@@ -313,6 +314,23 @@ def test_thread_keeps_its_signal_stack_over_loads_and_closes(
         gc.collect()
         stacks.append(signal_stack())
     assert len(set(stacks)) == 1
+
+
+def test_what_was_compiled_answers_as_its_artifact(token: str, make: Make, tmp_path: Path) -> None:
+    forming = engines(token)[token]
+    if not isinstance(forming, Forming):
+        pytest.skip(f"{token} compiles nothing when it loads")
+    write_engine_bundle(tmp_path / "b", token, make(weights_of(0)), weights_of(0))
+    bundle = open_bundle(tmp_path / "b", allow_unsigned=True)
+    form = None
+    for _ in range(3):
+        session = forming.load_form(bundle, bundle.variant(), form, threads=1)
+        for batch in (3, 1, 17):
+            inputs = rows_of(batch, batch)
+            assert_answers(session.infer(inputs), inputs, weights_of(0))
+        form = form or session.form()
+        session.close()
+    assert form
 
 
 def test_loads_leave_no_descriptor_and_no_thread(token: str, make: Make, tmp_path: Path) -> None:

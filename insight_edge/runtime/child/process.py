@@ -95,6 +95,11 @@ class Child:
         finally:
             os.close(area)
 
+    def keep_form(self) -> None:
+        """Let it keep what its engine compiled, while it answers."""
+        with suppress(OSError):  # it ended: who asks it next is told how
+            self._control.send(wire.KEEP)
+
     def end(self, reason: str = "") -> str:
         """End it, wait for it, and return how it ended, in words after `its child`.
 

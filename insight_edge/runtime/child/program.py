@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,8 @@ from insight_edge.bundle.open import open_bundle
 from insight_edge.errors import DigestMismatchError, InsightEdgeError, LoadFailedError
 from insight_edge.runtime.child import wire
 from insight_edge.runtime.child.area import mapped
-from insight_edge.runtime.loading import load_session
+from insight_edge.runtime.loading import Loaded, load
+from insight_edge.runtime.logs import logger
 
 OOM_SCORE: Final = "500"
 """Where memory is short, the kernel ends a child before a parent that has callers."""
@@ -42,7 +44,7 @@ def main(control: socket.socket) -> None:
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE, encoding="ascii")
     setup = wire.setups.decode(control.recv(wire.MAX_PACKET_BYTES))
     try:
-        infer = load(setup)
+        loaded = opened(setup)
     except InsightEdgeError as error:
         control.send(wire.packet(_refused(error)))
         return
@@ -51,14 +53,18 @@ def main(control: socket.socket) -> None:
         said, descriptors, _, _ = socket.recv_fds(control, 16, LINE_FDS)
         if not said:
             os._exit(0)  # threads may be inside an engine that never comes back
-        threading.Thread(target=answer, args=(infer, *descriptors), daemon=True).start()
+        if said == wire.KEEP:
+            keep(loaded)
+            continue
+        lines = (loaded.session.infer, *descriptors)
+        threading.Thread(target=answer, args=lines, daemon=True).start()
 
 
-def load(setup: wire.Setup) -> Infer:
-    """Return what answers calls of the variant.
+def opened(setup: wire.Setup) -> Loaded:
+    """Return the variant, loaded.
 
     Raises:
-        InsightEdgeError: as `open_bundle` and `load_session`.
+        InsightEdgeError: as `open_bundle` and `load`.
         DigestMismatchError: another bundle lies there by now.
     """
     if setup.memory_bytes is not None:
@@ -69,9 +75,19 @@ def load(setup: wire.Setup) -> Infer:
         if bundle.digest != setup.digest:
             raise DigestMismatchError(f"{setup.bundle}: another bundle than was opened")
         variant = bundle.variant(setup.variant)
-        return load_session(bundle, variant, threads=setup.threads).infer
+        form = None if setup.form is None else Path(setup.form)
+        return load(replace(bundle, form=form), variant, threads=setup.threads)
     except MemoryError as error:
         raise LoadFailedError(f"{setup.variant}: there is not enough memory") from error
+
+
+def keep(loaded: Loaded) -> None:
+    """Keep what the engine compiled, where that is not kept already."""
+    try:
+        if loaded.keep is not None:
+            loaded.keep()
+    except Exception as error:  # noqa: BLE001 (a plug-in may raise anything; it serves all the same)
+        logger(__name__).warning("no form to keep: %s: %s", type(error).__name__, error)
 
 
 def answer(infer: Infer, line: int, area: int) -> None:

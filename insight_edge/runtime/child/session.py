@@ -46,6 +46,7 @@ def load_isolated(
         variant=variant.name,
         threads=threads,
         memory_bytes=isolation.memory_bytes,
+        form=None if bundle.form is None else str(bundle.form.absolute()),
     )
     return ChildSession(lambda: _loaded(setup, isolation), variant.name)
 
@@ -83,6 +84,10 @@ class ChildSession:
         if pool.lost is not None:
             pool = self._anew()
         return pool.ask(inputs)
+
+    def keep_form(self) -> None:
+        """Have the child keep what its engine compiled."""
+        self._children.child.keep_form()
 
     def close(self) -> None:
         """End the child."""

@@ -18,6 +18,8 @@ ALIGNMENT = 64
 """Engines read aligned arrays in place."""
 
 MAX_WORDS = 2000
+KEEP = b"keep"
+"""Sent to a child that has loaded; every other packet there brings the ends of a line."""
 _PLAIN_KINDS = frozenset("biufcU")
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -46,6 +48,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         bundle, digest: directory, and what its manifest has to be.
         signed: whether somebody vouches for it.
         memory_bytes: as in `Isolation`.
+        form: as in `Bundle`.
     """
 
     bundle: str
@@ -54,6 +57,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     variant: str
     threads: int
     memory_bytes: int | None
+    form: str | None = None
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True):

@@ -7,7 +7,8 @@ differ from device to device. Each caller inside has an infer request of its own
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,8 @@ from insight_edge.runtime.signal_stack import signal_stack_kept
 NAME = "openvino"
 PRECISION_HINT = "INFERENCE_PRECISION_HINT"
 
+_FORM_WITHOUT_WEIGHTS = {"CACHE_MODE": "OPTIMIZE_SIZE"}
+
 Tensors = Mapping[str, NDArray[Any]]
 
 
@@ -38,14 +41,17 @@ class OpenVinoEngine:
 
     def load(self, bundle: Bundle, variant: Variant, *, threads: int) -> "OpenVinoSession":
         """Return a session on the variant's IR, compiled for this CPU now."""
-        config = _config(variant, threads)
-        openvino = _import_openvino()
-        entry = str(bundle.file(variant.entry))
-        with signal_stack_kept():
-            compiled = openvino.Core().compile_model(entry, "CPU", config)
-        names = [out.name for out in bundle.manifest.io.model_outputs]
-        inputs = [spec.name for spec in bundle.manifest.io.model_inputs]
-        return OpenVinoSession(compiled, inputs, names, openvino.Tensor)
+        return _loaded(bundle, variant, _config(variant, threads))
+
+    def form_options(self, variant: Variant, *, threads: int) -> Iterable[str]:
+        """Return the configuration."""
+        return (f"{name}={value}" for name, value in _config(variant, threads).items())
+
+    def load_form(
+        self, bundle: Bundle, variant: Variant, form: bytes | None, *, threads: int
+    ) -> "OpenVinoSession":
+        """Return a session on a graph that is compiled already; weights are the artifact's."""
+        return _loaded(bundle, variant, _config(variant, threads) | _FORM_WITHOUT_WEIGHTS, form)
 
     def layers(self, bundle: Bundle, variant: Variant, inputs: Tensors) -> tuple[LayerFacts, ...]:
         """Return what the compiled model executes."""
@@ -98,6 +104,11 @@ class OpenVinoSession:
         finally:
             self._requests.append(request)
 
+    def form(self) -> bytes:
+        """Return the compiled graph without its weights."""
+        exported: bytes = self._compiled.export_model().getvalue()
+        return exported
+
     def close(self) -> None:
         """Drop the requests and the model."""
         with signal_stack_kept():
@@ -105,6 +116,23 @@ class OpenVinoSession:
             self._ports = {}
             self._taken = {}
             self._compiled = None
+
+
+def _loaded(
+    bundle: Bundle, variant: Variant, config: dict[str, str], form: bytes | None = None
+) -> OpenVinoSession:
+    openvino, entry = _import_openvino(), bundle.file(variant.entry)
+    weights = entry.with_suffix(".bin")
+    with signal_stack_kept():
+        if form is None:
+            compiled = openvino.Core().compile_model(str(entry), "CPU", config)
+        else:
+            if any(file.path == weights.name for file in variant.files):
+                config = config | {"WEIGHTS_PATH": str(weights)}
+            compiled = openvino.Core().import_model(BytesIO(form), "CPU", config)
+    io = bundle.manifest.io
+    inputs, outputs = ([spec.name for spec in side] for side in (io.model_inputs, io.model_outputs))
+    return OpenVinoSession(compiled, inputs, outputs, openvino.Tensor)
 
 
 def _input_ports(compiled: Any, names: list[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ what is in it. Each caller inside has an execution context of its own.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -64,6 +64,23 @@ class TensorRtEngine:
         names = [spec.name for spec in bundle.manifest.io.model_outputs]
         return open_plan(bundle.file(variant.entry), flavour, names, threads=threads)
 
+    def form_options(self, variant: Variant, *, threads: int) -> Iterable[str]:
+        """Return what the driver says of the GPU."""
+        del variant, threads
+        return (str(gpu_facts()),)
+
+    def load_form(
+        self, bundle: Bundle, variant: Variant, form: bytes | None, *, threads: int
+    ) -> "TensorRtSession":
+        """Return a session whose kernels, as far as they are compiled here, are kept kernels."""
+        session = self.load(bundle, variant, threads=threads)
+        try:
+            session.keep_kernels(form)
+        except BaseException:
+            session.close()
+            raise
+        return session
+
 
 def refuse_settings(settings: Mapping[str, str], capability: str) -> Flavour:
     """Return the flavour of an artifact that may be loaded on a GPU of a compute capability.
@@ -114,6 +131,25 @@ def open_plan(
         raise
 
 
+def runtime_config(engine: Any, form: bytes | None) -> Any:
+    """Return how contexts of a loaded plan are made such that kernels are kept.
+
+    None where the flavour compiles nothing on the device.
+
+    Raises:
+        ValueError: kernels were handed in that are not for this machine.
+    """
+    config: Any = getattr(engine, "create_runtime_config", lambda: None)()
+    if not hasattr(config, "create_runtime_cache"):
+        return None
+    kernels = config.create_runtime_cache()
+    if form is not None and not kernels.deserialize(form):
+        raise ValueError("the kernels that were kept are not for this machine")
+    if not config.set_runtime_cache(kernels):
+        raise ValueError("the library keeps no kernels")
+    return config
+
+
 def diagnosis(members: Mapping[str, Any], bits: int) -> str:
     """Return in words what a header check found: the names of the bits that are set."""
     found = [name for name, member in members.items() if bits & int(member.value)]
@@ -123,7 +159,7 @@ def diagnosis(members: Mapping[str, Any], bits: int) -> str:
 class TensorRtSession:
     """One loaded plan and a pool of lanes, one a caller inside."""
 
-    __slots__ = ("_engine", "_gpu", "_inputs", "_lanes", "_last", "_library", "_outputs")
+    __slots__ = ("_config", "_engine", "_gpu", "_inputs", "_lanes", "_last", "_library", "_outputs")
 
     def __init__(
         self, gpu: Gpu, engine: Any, outputs: list[str], last: Callable[[], str], library: Any
@@ -132,7 +168,27 @@ class TensorRtSession:
         self._last, self._library = last, library
         modes = {name: engine.get_tensor_mode(name) for name in _tensor_names(engine)}
         self._inputs = [n for n, mode in modes.items() if mode == library.TensorIOMode.INPUT]
+        self._config: Any = None
         self._lanes: deque[_Lane] = deque([self._lane()])
+
+    def keep_kernels(self, form: bytes | None) -> None:
+        """Begin anew with kernels that were compiled before, and keep those that follow.
+
+        Raises:
+            ValueError: the kernels are for another GPU, driver or release, or damaged.
+        """
+        with self._gpu.current():
+            self._config = runtime_config(self._engine, form)
+            if self._config is not None:
+                self._lanes.pop().close()
+                self._lanes.append(self._lane())
+
+    def form(self) -> bytes:
+        """Return the kernels that were compiled here, nothing where all came with the plan."""
+        if self._config is None:
+            return b""
+        with self._gpu.current():
+            return bytes(self._config.get_runtime_cache().serialize())
 
     def infer(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         """Return the model outputs, in arrays that are new with every call."""
@@ -151,20 +207,26 @@ class TensorRtSession:
         with self._gpu.current():
             while self._lanes:
                 self._lanes.pop().close()
-            self._engine = None
+            self._config = self._engine = None
         self._gpu.release()
 
     def _lane(self) -> "_Lane":
-        return _Lane(self._engine, self._outputs, self._last, self._library)
+        return _Lane(self._engine, self._config, self._outputs, self._last, self._library)
 
 
 class _Lane:
     """An execution context, the stream it works on and the memory of its tensors."""
 
     def __init__(
-        self, engine: Any, outputs: list[str], last: Callable[[], str], library: Any
+        self,
+        engine: Any,
+        config: Any,
+        outputs: list[str],
+        last: Callable[[], str],
+        library: Any,
     ) -> None:
-        self._context = engine.create_execution_context()
+        options = () if config is None else (config,)
+        self._context = engine.create_execution_context(*options)
         if self._context is None:
             raise ValueError(f"no execution context: {last()}")
         self._last = last

@@ -178,3 +178,15 @@ def test_state_that_cannot_be_read_is_a_slot_error(tmp_path: Path, slots: Slots)
 def test_what_is_no_bundle_is_not_staged(tmp_path: Path, slots: Slots) -> None:
     with pytest.raises(DocumentError, match="no such file"):
         slots.stage(tmp_path / "nowhere")
+
+
+def test_form_beside_a_slot_goes_with_what_it_was_compiled_from(
+    tmp_path: Path, slots: Slots, first: Path, second: Path
+) -> None:
+    beside = tmp_path / "state" / "slots"
+    form = slots.bundle(slots.stage(first), allow_unsigned=True).form
+    assert form == beside / "a.form"
+    for name in ("a.form", ".a.form.0123abcd", "b.form"):
+        (beside / name).write_bytes(b"compiled")
+    slots.stage(second)
+    assert sorted(each.name for each in beside.iterdir()) == ["a", "b.form"]

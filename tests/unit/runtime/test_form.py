@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A kept form is read back whole and for what it was kept, or not at all."""
+
+import errno
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from insight_edge.runtime import form as forms
+from insight_edge.runtime.engines.tensorrt import runtime_config
+from insight_edge.runtime.form import FormFile, forget_form
+from insight_edge.runtime.processor import processor_name
+
+FORM = bytes(range(200))
+BOUND = ("openvino", "2026.4.1", "2 threads")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    FormFile(tmp_path / "a.form", BOUND).keep(FORM)
+    return tmp_path / "a.form"
+
+
+def read(path: Path) -> bytes | None:
+    return FormFile(path, BOUND).read()
+
+
+def test_form_is_read_back_and_is_ours_alone(path: Path) -> None:
+    assert read(path) == FORM
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [each.name for each in path.parent.iterdir()] == ["a.form"]
+
+
+@pytest.mark.parametrize("changed", range(len(BOUND)))
+def test_form_is_for_what_it_was_bound_to_alone(path: Path, changed: int) -> None:
+    other = [*BOUND]
+    other[changed] += "1"
+    assert FormFile(path, other).read() is None
+
+
+@given(data=st.data())
+def test_no_byte_may_differ_or_be_missing(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "damaged.form"
+    FormFile(path, BOUND).keep(FORM)
+    whole = path.read_bytes()
+    at = data.draw(st.integers(0, len(whole) - 1))
+    flipped = whole[at] ^ data.draw(st.integers(1, 255))
+    for damaged in (whole[:at] + bytes([flipped]) + whole[at + 1 :], whole[:at], whole + b"x"):
+        path.write_bytes(damaged)
+        assert read(path) is None
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_form_that_others_may_write_is_none(path: Path, mode: int) -> None:
+    path.chmod(mode)
+    assert read(path) is None
+
+
+def test_form_of_another_owner_is_none(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    assert read(path) is None
+
+
+def test_links_pipes_and_folders_are_none(path: Path) -> None:
+    link, pipe = path.with_name("link"), path.with_name("pipe")
+    link.symlink_to(path)
+    os.mkfifo(pipe)
+    assert [read(each) for each in (link, pipe, path.parent)] == [None] * 3
+
+
+def test_form_of_more_than_the_bound_or_of_nothing_is_not_kept(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forms, "MAX_BYTES", 300)
+    for form in (bytes(237), b""):
+        FormFile(path, BOUND).keep(form)
+        assert read(path) == FORM
+    FormFile(path, BOUND).keep(bytes(236))
+    assert read(path) == bytes(236)
+    monkeypatch.setattr(forms, "MAX_BYTES", 299)
+    assert read(path) is None
+
+
+def test_full_disk_keeps_what_was_there(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    FormFile(path, BOUND).keep(b"another")
+    monkeypatch.undo()
+    assert read(path) == FORM
+    assert [each.name for each in path.parent.iterdir()] == ["a.form"]
+
+
+def test_forgetting_says_whether_there_was_one(path: Path) -> None:
+    assert [forget_form(path), forget_form(path), forget_form(None)] == [True, False, False]
+
+
+def test_processors_are_told_apart(tmp_path: Path) -> None:
+    names: list[str] = []
+    for place, model in (("x", "1"), ("y", "2"), ("z", "1")):
+        (tmp_path / place / "proc").mkdir(parents=True)
+        cpuinfo = f"processor : 0\nmodel : {model}\ncpu MHz : {len(names)}\nflags : avx2 fma\n"
+        (tmp_path / place / "proc/cpuinfo").write_text(cpuinfo * 2)
+        names.append(processor_name(tmp_path / place))
+    assert names[0] == names[2] != names[1]
+
+
+@pytest.mark.parametrize(("form", "taken"), [(None, True), (b"ours", True), (b"other", False)])
+def test_kernels_that_the_library_does_not_take_are_refused(
+    form: bytes | None, *, taken: bool
+) -> None:
+    kernels = SimpleNamespace(deserialize=lambda blob: blob == b"ours")
+    config = SimpleNamespace(
+        create_runtime_cache=lambda: kernels, set_runtime_cache=lambda cache: cache is kernels
+    )
+    plan = SimpleNamespace(create_runtime_config=lambda: config)
+    if taken:
+        assert runtime_config(plan, form) is config
+    else:
+        with pytest.raises(ValueError, match="not for this machine"):
+            runtime_config(plan, form)
+
+
+def test_flavour_that_compiles_nothing_keeps_nothing() -> None:
+    full = SimpleNamespace(create_runtime_config=SimpleNamespace)
+    assert runtime_config(full, None) is None
