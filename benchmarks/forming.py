@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a kept form is worth: OpenVINO's load, and a start to the first answer, with it and without.
+
+In turn in one process that has imported the engine, one thread. A start is `Runtime.open` and one
+call: digests, load, golden samples, three calls to warm, the answer.
+
+Expected: 0.5 of the load for the network of a million parameters, 0.35 for the MobileNet; 0.8 of
+the start, most of which is golden samples.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.bundles import OPENVINO, compile_bundle, write_model
+from benchmarks.figure import Figure, figure_from_estimate
+from benchmarks.networks import Kind, rows
+from insight_edge.bundle.open import open_bundle
+from insight_edge.runtime.infer import Runtime
+from insight_edge.runtime.loading import load_session
+from insight_edge.stats.interval import ratio_interval
+
+NAME = "form"
+KINDS: tuple[Kind, ...] = ("image", "mobile")
+ROUNDS = 25
+
+Taken = NDArray[Any]
+
+
+def take(place: Path, tell: Callable[[str], None]) -> Iterator[Figure]:
+    """Yield the figures; `place` is a directory to work in."""
+    for kind in KINDS:
+        tell(f"form: compiling the {kind} model")
+        bundle, form = compile_bundle(write_model(kind, place), OPENVINO).bundle, place / kind
+        x = rows(kind, 1)
+        _start_ms(bundle, form, x)
+        for case, timed in (("load", _load_ms), ("start", _start_ms)):
+            taken: dict[bool, list[Taken]] = {True: [], False: []}
+            for index in range(ROUNDS):
+                tell(f"form: {case} of the {kind} model, pair {index + 1} of {ROUNDS}")
+                for kept in (True, False) if index % 2 else (False, True):
+                    taken[kept].append(np.array([timed(bundle, form if kept else None, x)]))
+            own, other = (float(np.median(taken[kept])) for kept in (True, False))
+            yield figure_from_estimate(
+                ratio_interval(taken[True], taken[False]),
+                name=NAME,
+                case=f"{case}, {kind} model",
+                compared=(f"{case} with a kept form", f"{case} without"),
+                rounds=ROUNDS,
+                note=f"{own:.0f} against {other:.0f} ms, {form.stat().st_size / 1e3:.0f} kB kept",
+            )
+
+
+def _load_ms(path: Path, form: Path | None, _: Taken) -> float:
+    bundle = replace(open_bundle(path, allow_unsigned=True), form=form)
+    variant = bundle.variant()
+    began_ns = time.perf_counter_ns()
+    session = load_session(bundle, variant, threads=1)
+    took_ns = time.perf_counter_ns() - began_ns
+    session.close()
+    return took_ns / 1e6
+
+
+def _start_ms(path: Path, form: Path | None, x: Taken) -> float:
+    began_ns = time.perf_counter_ns()
+    with Runtime.open(path, allow_unsigned=True, threads=1, form=form) as runtime:
+        runtime.infer({"x": x})
+        return (time.perf_counter_ns() - began_ns) / 1e6
