@@ -13,6 +13,7 @@ from insight_edge.documents.tensors import TensorSpec
 from insight_edge.runtime.boundary import Boundary
 from insight_edge.runtime.seam import Session
 from insight_edge.transforms.executor import run
+from insight_edge.transforms.vocabulary import held
 
 Arrays = dict[str, NDArray[Any]]
 Query = tuple[Arrays, ...]
@@ -36,6 +37,7 @@ def queries_of(bundle: Bundle, given: Arrays, rows: int) -> tuple[list[Query], i
     manifest = bundle.manifest
     size = _fixed_size(manifest.io.inputs) or rows
     boundary, per_query = Boundary(manifest.io.inputs), rows_of_a_query(bundle, rows) // size
+    _tokenizers = held(manifest.pre, bundle.vocabulary)
     batches = []
     for batch in batches_of(_filled(given, size * per_query), manifest.io.inputs, size):
         boundary.rows(batch)

@@ -7,6 +7,7 @@ from typing import Final
 
 from insight_edge.bundle.limits import FILE_NAME, MANIFEST_NAME, Limits
 from insight_edge.documents.manifest import FileEntry, Manifest, Variant
+from insight_edge.documents.steps import Tokenize
 from insight_edge.errors import DocumentError, LimitExceededError
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -29,6 +30,8 @@ def contents(manifest: Manifest, limits: Limits) -> dict[str, FileEntry]:
         if files.setdefault(entry.path, entry) != entry:
             raise DocumentError(f"manifest: two files are called '{entry.path}'")
     _refuse_length(manifest.golden.file, limits.max_golden_bytes)
+    for entry in _vocabularies(manifest):
+        _refuse_length(entry, limits.max_vocabulary_bytes)
     _refuse_length(manifest.evidence, limits.max_evidence_bytes)
     if len(files) > limits.max_files:
         raise LimitExceededError(f"manifest: {len(files)} files, at most {limits.max_files}")
@@ -43,8 +46,26 @@ def contents(manifest: Manifest, limits: Limits) -> dict[str, FileEntry]:
 def _entries(manifest: Manifest) -> Iterator[FileEntry]:
     for variant in manifest.variants:
         yield from variant.files
+    yield from _vocabularies(manifest)
     yield manifest.golden.file
     yield manifest.evidence
+
+
+def vocabularies(manifest: Manifest) -> dict[str, FileEntry]:
+    """Return the files that steps read, by name.
+
+    Raises:
+        DocumentError: a step that tokenizes names none.
+    """
+    return {entry.path: entry for entry in _vocabularies(manifest)}
+
+
+def _vocabularies(manifest: Manifest) -> Iterator[FileEntry]:
+    for step in manifest.pre:
+        if isinstance(step, Tokenize):
+            if step.vocabulary is None:
+                raise DocumentError("manifest: a step that tokenizes names no vocabulary")
+            yield step.vocabulary
 
 
 def _refuse_variants(variants: tuple[Variant, ...]) -> None:

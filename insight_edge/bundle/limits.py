@@ -29,6 +29,8 @@ class Limits:
         max_total_bytes: of all files. Two slots of this size fit the storage of every profile.
         max_manifest_bytes: of the manifest, which is parsed in memory before it is trusted.
         max_evidence_bytes: of the evidence, parsed in memory.
+        max_vocabulary_bytes: of a vocabulary, parsed in memory. A quarter of a million tokens are
+            half of it.
         max_golden_bytes: of the golden samples, packed or unpacked, held in memory.
         max_golden_arrays: in the golden samples; models have a few inputs and outputs.
     """
@@ -38,5 +40,6 @@ class Limits:
     max_total_bytes: int = 4096 * MIB
     max_manifest_bytes: int = 4 * MIB
     max_evidence_bytes: int = 8 * MIB
+    max_vocabulary_bytes: int = 16 * MIB
     max_golden_bytes: int = 64 * MIB
     max_golden_arrays: int = 256

@@ -87,6 +87,16 @@ class Bundle:
         data = self._read(self.manifest.golden.file, at_most=self.limits.max_golden_bytes)
         return golden_from_bytes(data, self.manifest, self.limits)
 
+    def vocabulary(self, entry: FileEntry) -> bytes:
+        """Return the bytes of a vocabulary that a step names.
+
+        Raises:
+            LimitExceededError: longer than the limits allow.
+            DigestMismatchError: the file changed since the bundle was opened.
+            DocumentError: not readable.
+        """
+        return self._read(entry, at_most=self.limits.max_vocabulary_bytes)
+
     def evidence(self) -> "Evidence":
         """Return the measurements and verdicts that travel with the bundle.
 

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from insight_edge.compile.plugins.discovery import importers
@@ -14,6 +15,10 @@ from insight_edge.compile.sources.source import (
     describe,
     description_path,
     read_description,
+)
+from insight_edge.compile.sources.vocabularies import (
+    declared_vocabularies,
+    described_vocabularies,
 )
 from insight_edge.documents.facts import Missing
 from insight_edge.documents.source import SourceDescription
@@ -46,12 +51,14 @@ def read_source(
         source = by_rows(source)
     description = _description(path)
     if description is not None:
-        source = describe(source, description)
+        vocabularies = described_vocabularies(description.pre, path.parent)
+        source = describe(replace(source, vocabularies=vocabularies), description)
     if transforms is None:
         return source
     declared = read_declaration(transforms)
+    declared, vocabularies = declared_vocabularies(declared, transforms.parent)
     with _named(path):
-        return declare(source, declared)
+        return declare(replace(source, vocabularies=vocabularies), declared)
 
 
 def is_model(path: Path) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from insight_edge.bundle.contents import vocabularies
 from insight_edge.bundle.golden import golden_bytes
 from insight_edge.bundle.open import Bundle, open_bundle
 from insight_edge.bundle.write import Source, file_entry, write_bundle
@@ -150,6 +151,7 @@ def _write(output: Path, opened: Bundle, manifest: Manifest, evidence: Evidence)
         manifest.golden.file.path: samples,
         manifest.evidence.path: proof,
     }
+    files |= {name: opened.path / name for name in vocabularies(manifest)}
     for variant in manifest.variants:
         files |= {entry.path: opened.path / entry.path for entry in variant.files}
     return write_bundle(output, manifest, files)

@@ -9,9 +9,24 @@ from typing import Literal
 
 from insight_edge.documents.codec import Document, Versioned
 from insight_edge.documents.counted import GridDocument, SummaryDocument
+from insight_edge.documents.file_entry import FileEntry
 from insight_edge.documents.steps import AnyStep, Observe
 from insight_edge.documents.target import Target
 from insight_edge.documents.tensors import TensorSpec
+
+__all__ = [
+    "NUMERIC_TASKS",
+    "FileEntry",
+    "Golden",
+    "GoldenSource",
+    "Io",
+    "Manifest",
+    "ModelInfo",
+    "Provenance",
+    "Reference",
+    "Variant",
+    "ranks_classes",
+]
 
 NUMERIC_TASKS = ("regression", "forecasting", "estimation", "extraction", "embedding")
 """How names of tasks end whose answers are numbers: a row of them has no class."""
@@ -46,19 +61,6 @@ class Io(Document, frozen=True, kw_only=True):
     outputs: tuple[TensorSpec, ...]
     model_inputs: tuple[TensorSpec, ...]
     model_outputs: tuple[TensorSpec, ...]
-
-
-class FileEntry(Document, frozen=True, kw_only=True):
-    """One file of the bundle.
-
-    Attributes:
-        path: a flat name, no directories.
-        sha256: 64 hexadecimal digits.
-    """
-
-    path: str
-    sha256: str
-    length_bytes: int
 
 
 class Variant(Document, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@
 A step reads the tensor `source` and writes the tensor `result` (which may be
 the same name). `transforms.executor` runs them; nothing here computes. The
 first dimension of every tensor is the batch. Steps on images are in
-`image_steps`, on sound in `sound_steps`, on boxes in `detection_steps`.
+`image_steps`, on sound in `sound_steps`, on text in `text_steps`, on boxes in `detection_steps`.
 """
 
 from typing import Literal
@@ -21,6 +21,7 @@ from insight_edge.documents.image_steps import (
 )
 from insight_edge.documents.sound_steps import Sound
 from insight_edge.documents.step import Step
+from insight_edge.documents.text_steps import Tokenize
 
 
 class Scale(Step, frozen=True, kw_only=True, tag="scale"):
@@ -117,7 +118,7 @@ class Label(Step, frozen=True, kw_only=True, tag="label"):
 
 
 AnyStep = (
-    Sound | Decode | Resize | ResizeShorter | Crop | Letterbox | Channels
+    Sound | Tokenize | Decode | Resize | ResizeShorter | Crop | Letterbox | Channels
     | Scale | Normalize | Layout | Cast | Slice
     | Softmax | Sigmoid | Argmax | Top | Threshold | Label
     | Boxes | Nms | Unplace
@@ -202,6 +203,7 @@ __all__ = [
     "Sound",
     "Step",
     "Threshold",
+    "Tokenize",
     "Top",
     "Unplace",
 ]

@@ -76,7 +76,9 @@ def _refuse_array(spec: TensorSpec, value: object) -> None:
             f"input '{spec.name}': expected {_wanted(spec)}, found {type(value).__name__}",
             hint=f"pass numpy.asarray(value, dtype='{spec.dtype}') of that shape",
         )
-    if value.dtype != np.dtype(spec.dtype):
+    wanted = np.dtype(spec.dtype)
+    # Text is of any length.
+    if value.dtype != wanted and not value.dtype.kind == wanted.kind == "U":
         raise TensorMismatchError(
             f"input '{spec.name}': expected {spec.dtype}, found {value.dtype}",
             hint=f"convert it with .astype('{spec.dtype}') if its values mean the same",

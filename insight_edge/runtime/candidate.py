@@ -26,6 +26,7 @@ from insight_edge.runtime.processor import isa_extensions
 from insight_edge.runtime.seam import Session
 from insight_edge.runtime.selfcheck import disagreement
 from insight_edge.transforms.executor import answered
+from insight_edge.transforms.vocabulary import held
 
 if TYPE_CHECKING:
     from insight_edge.runtime.isolation import Isolation
@@ -133,15 +134,16 @@ def stage(
     Raises:
         ConfigurationError: there is no such variant.
         EngineMissingError, LoadFailedError: as `load_session`, of the last variant tried.
-        DocumentError: the manifest asks for what it does not have.
+        DocumentError: the manifest asks for what it does not have, or a vocabulary is damaged.
     """
+    tokenizers = held(bundle.manifest.pre, bundle.vocabulary)
     observation = observation_from_manifest(bundle.manifest)
     chosen, loaded = _load(bundle, variant, _loader(isolation, threads))
     return Candidate(
         bundle=bundle,
         variant=chosen,
         session=loaded.session,
-        pipeline=Pipeline(bundle.manifest, loaded.session),
+        pipeline=Pipeline(bundle.manifest, loaded.session, tokenizers),
         observation=observation,
         keep=loaded.keep,
     )

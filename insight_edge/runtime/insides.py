@@ -16,6 +16,7 @@ from insight_edge.documents.codec import Document
 from insight_edge.documents.manifest import Variant
 from insight_edge.errors import ConfigurationError
 from insight_edge.transforms.executor import run
+from insight_edge.transforms.vocabulary import held
 
 PROFILED_RUNS, PROFILED_S = 20, 1.0
 """Inferences that a profile is of, and how long a slow model is asked for it at most."""
@@ -118,6 +119,7 @@ def model_rows(
     raw = {name: array[:wanted] for name, array in (rows or bundle.golden().inputs).items()}
     if _count(raw) < wanted and isinstance(batch, int):
         raise ConfigurationError(f"{_count(raw)} rows, the model takes {batch} at once")
+    _tokenizers = held(manifest.pre, bundle.vocabulary)
     tensors = run(manifest.pre, raw)
     return {spec.name: tensors[spec.name] for spec in manifest.io.model_inputs}
 

@@ -5,7 +5,7 @@ The same three steps answer a caller, the golden samples and the warm-up. This
 module checks no input (`boundary` does), counts nothing and takes no time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -14,16 +14,20 @@ from insight_edge.documents.manifest import Manifest
 from insight_edge.errors import InferenceFailedError, InputError
 from insight_edge.runtime.seam import Session
 from insight_edge.transforms.executor import carried, run
+from insight_edge.transforms.tokenizer import Tokenizer
 
 Tensors = Mapping[str, NDArray[Any]]
 Outputs = dict[str, NDArray[Any]]
 
 
 class Pipeline:
-    """A session between the steps of its manifest."""
+    """A session between the steps of its manifest, and the tokenizers that these need."""
 
-    def __init__(self, manifest: Manifest, session: Session) -> None:
+    def __init__(
+        self, manifest: Manifest, session: Session, tokenizers: Sequence[Tokenizer] = ()
+    ) -> None:
         self._session = session
+        self._tokenizers = tokenizers  # steps find them as long as they are kept
         self._pre, self._post = manifest.pre, manifest.post
         self._model_inputs = tuple(spec.name for spec in manifest.io.model_inputs)
         self._outputs = tuple(spec.name for spec in manifest.io.outputs)

@@ -11,11 +11,12 @@ from insight_edge.transforms import (
     image_arithmetic,
     image_shapes,
     sounds,
+    texts,
 )
 from insight_edge.transforms.arithmetic import apply
 from insight_edge.transforms.shapes import result_spec
 
-TEACHERS = (detection_shapes, detections, image_arithmetic, image_shapes, sounds)
+TEACHERS = (detection_shapes, detections, image_arithmetic, image_shapes, sounds, texts)
 """Imported for what they register."""
 
 __all__ = ["TEACHERS", "apply", "result_spec"]

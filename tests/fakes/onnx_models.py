@@ -82,6 +82,24 @@ def conv_model() -> ModelProto:
     )
 
 
+def words_model(tokens: int = 600, length: int = 16) -> ModelProto:
+    """Return a model of text: the embeddings of a row's tokens, added up, to two classes."""
+    shape, kind = ("batch", length), TensorProto.INT64
+    weights: dict[str, NDArray[np.generic]] = {
+        **weights_of(5, e=(tokens, 8), w=(8, 2)), "last": np.array([2]), "middle": np.array([1])
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Gather", ["e", "ids"], ["embedded"]),
+        helper.make_node("Cast", ["mask"], ["share"], to=FLOAT),
+        helper.make_node("Unsqueeze", ["share", "last"], ["shares"]),
+        helper.make_node("Mul", ["embedded", "shares"], ["masked"]),
+        helper.make_node("ReduceSum", ["masked", "middle"], ["added"], keepdims=0),
+        helper.make_node("MatMul", ["added", "w"], ["logits"]),
+    ]
+    inputs = [value("ids", shape, kind), value("mask", shape, kind)]
+    return model_of(nodes, inputs, [value("logits", ("batch", 2))], weights)
+
+
 def recurrent_model(op: str) -> ModelProto:
     """One LSTM or GRU of 8 units over (steps 6, batch, 4)."""
     gates = {"LSTM": 4, "GRU": 3}[op]

@@ -104,12 +104,14 @@ from insight_edge.documents.steps import (
     Softmax,
     Sound,
     Threshold,
+    Tokenize,
     Top,
     Unplace,
 )
 from insight_edge.documents.target import Target
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.documents.thresholds import Thresholds
+from insight_edge.documents.vocabulary import Added, Vocabulary
 from insight_edge.documents.workload import LiveTensor, Operand, Operation, Signature, Workload
 from insight_edge.stats.grid import grid_from_rows
 from insight_edge.stats.latency import LatencyHistogram
@@ -189,6 +191,10 @@ def _entry(path: str) -> FileEntry:
 
 IMAGE_STEPS = (
     Sound(source="noise", result="samples", rate=16_000, samples=9),
+    Tokenize(
+        source="question", result="ids", length=9, mask="mask", types="types", pair="answer",
+        vocabulary=_entry("vocabulary.json"),
+    ),
     Decode(source="file", result="photo", channels=1, max_pixels=9),
     ResizeShorter(source="photo", result="photo", size=9, method="nearest", antialias=True),
     Crop(source="photo", result="photo", height=8, width=7),
@@ -210,6 +216,24 @@ ANSWER_STEPS = (
     Unplace(source="boxes", result="boxes", placement="where"),
     Label(source="class", result="name", classes=("cat",), absent=""),
 )  # fmt: skip
+
+VOCABULARY = Vocabulary(
+    kind="wordpiece",
+    tokens=("[PAD]", "[UNK]", "a", "##b"),
+    merges=((2, 3),),
+    unknown_token=1,
+    prefix="##",
+    longest=9,
+    cleaning=("clean", "lower"),
+    split="punctuation",
+    leading_space=True,
+    whole=True,
+    added=(Added(text="[PAD]", token=0, lstrip=True, rstrip=True),),
+    single=((0, 0), (-1, 0)),
+    pair=((-1, 0), (-2, 1), (0, 1)),
+    pad=1,
+    pad_type=1,
+)
 
 MANIFEST = Manifest(
     model=MODEL,
@@ -542,7 +566,7 @@ RESULT = BenchResult(
 )
 
 JSON: tuple[Versioned, ...] = (
-    EVIDENCE, FACTS, MANIFEST, PROFILE, RESULT, SOURCE, THRESHOLDS, WORKLOAD,
+    EVIDENCE, FACTS, MANIFEST, PROFILE, RESULT, SOURCE, THRESHOLDS, VOCABULARY, WORKLOAD,
     *fleet.standing(DIGEST, FACTS),
 )  # fmt: skip
 

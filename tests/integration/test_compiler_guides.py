@@ -3,6 +3,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +13,13 @@ import onnx
 import pytest
 
 from insight_edge.cli.main import VERBS
-from tests.fakes.onnx_models import conv_model
+from tests.fakes.onnx_models import conv_model, words_model
 from tests.fakes.pictures import photographs
 
 pytestmark = pytest.mark.slow
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
+TOKENIZER = Path(__file__).parents[1] / "unit/transforms/data/wordpiece.json"
 NAMES = ("checking-a-model", "looking-inside", "timing-on-the-board", "transforms")
 
 
@@ -31,6 +33,8 @@ def folder(tmp_path: Path) -> Path:
     onnx.save(conv_model(), tmp_path / "model.onnx")
     rows = np.random.default_rng(0).normal(size=(400, 3, 16, 16)).astype(np.float32)
     np.savez(tmp_path / "rows.npz", x=rows)
+    onnx.save(words_model(), tmp_path / "words.onnx")
+    shutil.copy(TOKENIZER, tmp_path / "tokenizer.json")
     (tmp_path / "photos").mkdir()
     for number, photo in enumerate(photographs(400)):
         (tmp_path / "photos" / f"{number:03}.png").write_bytes(photo)

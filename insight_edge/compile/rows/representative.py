@@ -19,7 +19,12 @@ Figures = NDArray[np.float64]
 
 
 def row_figures(rows: NDArray[np.generic]) -> Figures:
-    """Return f8[n, 4]: maximum, minimum, mean and standard deviation of each row (n, ...)."""
+    """Return f8[n, 4]: maximum, minimum, mean and standard deviation of each row (n, ...).
+
+    Text counts by its length.
+    """
+    if rows.dtype.kind == "U":
+        rows = np.strings.str_len(rows.astype(np.str_, copy=False))
     flat = rows.reshape(len(rows), math.prod(rows.shape[1:])).astype(np.float64)
     if not flat.shape[1]:
         return np.zeros((len(rows), 4))

@@ -203,13 +203,18 @@ def _check_inputs(path: Path, columns: Mapping[str, Column], specs: Sequence[Ten
 def _check_input(path: Path, rows: Column | None, spec: TensorSpec) -> None:
     if rows is None:
         raise TensorMismatchError(f"{path}: input '{spec.name}' is missing")
-    if not _fits(rows.shape, spec) or rows.dtype != spec.dtype:
+    if not _fits(rows.shape, spec) or not _of_type(rows, spec):
         wanted = "x".join(["n", *map(str, spec.shape[1:])])
         found = "x".join(map(str, rows.shape))
         raise TensorMismatchError(
             f"{path}: input '{spec.name}' is {found} {rows.dtype}, expected {wanted} {spec.dtype}",
             hint=_hint(rows, spec),
         )
+
+
+def _of_type(rows: Column, spec: TensorSpec) -> bool:
+    # Text is of any length.
+    return rows.dtype == spec.dtype or (rows.dtype.kind == "U" and spec.dtype == "str")
 
 
 def _hint(rows: Column, spec: TensorSpec) -> str | None:

@@ -50,7 +50,11 @@ def fuse(source: SourceModel) -> SourceModel:
     fused = with_steps(source, steps, known[steps[0].source])
     if fused is source:
         return source
-    return replace(fused, description=msgspec.structs.replace(described, pre=kept))
+    return replace(
+        fused,
+        description=msgspec.structs.replace(described, pre=kept),
+        vocabularies=source.vocabularies,
+    )
 
 
 def with_steps(source: SourceModel, steps: Sequence[AnyStep], given: TensorSpec) -> SourceModel:

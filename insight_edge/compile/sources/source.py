@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from insight_edge.compile.sources.vocabularies import Vocabularies
 from insight_edge.documents.codec import MAX_DOCUMENT_BYTES, decode_json, digest
 from insight_edge.documents.manifest import ModelInfo
 from insight_edge.documents.source import SourceDescription
@@ -50,6 +51,7 @@ class SourceModel:
         description: what training wrote beside it; None for a bare model.
         original: the file itself, where a backend can take it; it answers as the ONNX does.
         fused: steps that were put into the graph, so that its digest is not the description's.
+        vocabularies: of the description's steps.
         examples: rows of its inputs that the file carries, by name; none where it does not.
     """
 
@@ -60,6 +62,7 @@ class SourceModel:
     description: SourceDescription | None = None
     original: Original | None = None
     fused: tuple[AnyStep, ...] = ()
+    vocabularies: Vocabularies = field(default_factory=Vocabularies, compare=False)
     examples: Mapping[str, NDArray[np.generic]] = field(default_factory=dict, compare=False)
 
     @property

@@ -107,6 +107,7 @@ def package(
         provenance=provenance,
     )
     files: dict[str, Path | bytes] = {GOLDEN_FILE: golden, EVIDENCE_FILE: proof}
+    files |= source.vocabularies.files
     for part in parts:
         files |= {entry.path: part.built.directory / entry.path for entry in part.built.files}
     return write_bundle(directory, manifest, files)

@@ -2,6 +2,7 @@
 """What is declared around a bare model, and what is refused of it; steps in a model's graph."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,30 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper
 
+from insight_edge.bundle.write import file_entry
 from insight_edge.compile.graph.reference import Reference
 from insight_edge.compile.reading import read_source
+from insight_edge.compile.rows.samples import Samples
 from insight_edge.compile.sources.fusing import fuse, with_steps
 from insight_edge.compile.sources.source import SourceModel
 from insight_edge.compile.trials.question import ask
-from insight_edge.documents.codec import decode_toml
+from insight_edge.documents.codec import decode_toml, encode_json
 from insight_edge.documents.declaration import Declaration
-from insight_edge.documents.steps import AnyStep, Feature, Label, Observe
+from insight_edge.documents.steps import AnyStep, Feature, Label, Observe, Tokenize
 from insight_edge.documents.tensors import TensorSpec
-from insight_edge.errors import ConfigurationError, DocumentError, ModelError
+from insight_edge.errors import (
+    ConfigurationError,
+    DigestMismatchError,
+    DocumentError,
+    ModelError,
+)
 from insight_edge.transforms.executor import answered as answered_all
 from insight_edge.transforms.executor import infer_specs, run
 from insight_edge.transforms.files import rows_from_files
-from tests.fakes.onnx_models import conv_model, model_of, value
+from tests.fakes.onnx_models import conv_model, model_of, value, words_model
 from tests.fakes.pictures import png_from_pixels
 
+TOKENIZER = Path(__file__).parents[1] / "transforms" / "data" / "wordpiece.json"
 GUIDE = Path(__file__).parents[3] / "docs" / "guides" / "transforms.md"
 
 DECLARED = """
@@ -138,6 +147,62 @@ def test_model_that_takes_files_is_not_asked_made_up_ones(tmp_path: Path) -> Non
     with pytest.raises(ModelError, match="row 0") as caught:
         ask(source_of(tmp_path, text), None)
     assert "--calibration" in str(caught.value.hint)
+
+
+TEXT = """
+inputs = [{ name = "text", dtype = "str", shape = ["batch"] }]
+pre = [
+    { op = "tokenize", source = "text", result = "ids", mask = "mask", length = 16, \
+tokenizer = "tokenizer.json" },
+]
+"""
+
+
+def text_source(folder: Path, text: str = TEXT) -> SourceModel:
+    shutil.copy(TOKENIZER, folder / "tokenizer.json")
+    return source_of(folder, text, words_model())
+
+
+def test_tokenizer_beside_a_declaration_becomes_a_vocabulary_with_a_digest(tmp_path: Path) -> None:
+    source = text_source(tmp_path)
+    [step] = source.described.pre
+    assert isinstance(step, Tokenize)
+    assert step.vocabulary is not None
+    assert step.tokenizer == ""
+    [(name, data)] = source.vocabularies.files.items()
+    assert step.vocabulary == file_entry(name, data)
+    rows = {"text": np.array(["the header", "of a message, in the body " * 9])}
+    fed = run(source.described.pre, rows)
+    assert fed["ids"].shape == (2, 16)
+    assert fed["mask"].sum(axis=1).tolist() == [4, 16]
+    answered = ask(source, Samples(inputs=rows, labels=None, verification=np.array([True, True])))
+    assert answered.golden_rows["text"].tolist() == rows["text"].tolist()
+    (tmp_path / "model.json").write_bytes(encode_json(source.described))
+    (tmp_path / name).write_bytes(data)
+    assert read_source(tmp_path / "model.onnx").described == source.described
+    (tmp_path / name).write_bytes(data[:-1] + b" ")
+    with pytest.raises(DigestMismatchError, match=name):
+        read_source(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "message"),
+    [
+        ("tokenizer.json", "no.json", ConfigurationError, "no.json: no such file"),
+        ("tokenizer.json", "names.txt", DocumentError, "names.txt: not a tokenizer.json"),
+        (', tokenizer = "tokenizer.json"', "", ConfigurationError, "names no file"),
+        ("length = 16", "length = 8", ModelError, r"give int64 \['batch', 8\] for input 'ids'"),
+        ("length = 16", "length = 1", ModelError, "a length of 1: from 3"),
+        ('dtype = "str"', 'dtype = "int8"', ModelError, "step 0 .*not text"),
+    ],
+)
+def test_tokenizer_that_does_not_fit_is_refused_in_a_line(
+    old: str, new: str, error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    assert old in TEXT
+    with pytest.raises(error, match=message) as caught:
+        text_source(tmp_path, TEXT.replace(old, new, 1))
+    assert "\n" not in str(caught.value)
 
 
 def test_fused_model_answers_the_same_and_takes_what_callers_pass(tmp_path: Path) -> None:
