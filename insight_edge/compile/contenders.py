@@ -22,6 +22,9 @@ from insight_edge.documents.result import BenchResult
 from insight_edge.errors import ConfigurationError
 from insight_edge.stats.interval import ratio_interval
 
+ASKED = "single-stream"
+"""How variants are asked that are compared: latencies of other scenarios are of other things."""
+
 Run = Mapping[str, BenchResult]
 """What was timed together, by token of the target."""
 
@@ -49,13 +52,20 @@ def run_of(
         profile: what they are for.
 
     Raises:
-        ConfigurationError: none is of these artifacts, or was taken on such a device.
+        ConfigurationError: none is of these artifacts, one row at a time, on such a device.
     """
     ours = [one for one in results if artifacts.get(one.target.token) == one.artifact]
     if not ours:
         raise ConfigurationError(
             f"none of {len(results)} results is of an artifact in the bundle",
             hint="time this bundle on a device: insight-cloud job bench",
+        )
+    asked = {one.measurement.scenario for one in ours}
+    ours = [one for one in ours if one.measurement.scenario == ASKED]
+    if not ours:
+        raise ConfigurationError(
+            f"the results are of scenario {', '.join(sorted(asked))}, not {ASKED}",
+            hint="time the bundle again without --scenario",
         )
     why_not = {one.run: mismatch(profile, one.host) for one in ours}
     fit = sorted((one for one in ours if why_not[one.run] is None), key=lambda one: one.run)

@@ -5,13 +5,29 @@ The rules are in docs/formats/fleet.md. A `Job` travels as the payload of an `En
 signed as `Desired` is. This module signs, checks and runs nothing.
 """
 
-from typing import Literal
+import math
+from typing import Final, Literal
 
 from insight_edge.documents.codec import Document, Versioned
 from insight_edge.documents.result import BenchResult
 
 MAX_JOBS = 8
 """That a device keeps at a time; more are refused."""
+
+SCENARIOS: Final = ("single-stream", "multi-stream", "offline", "server", "sensor")
+
+MAX_STREAMS: Final = 65_536
+"""Rows that are asked at a time."""
+
+_PARTS: Final = {
+    "streams": ("multi-stream", "offline"),
+    "rate_per_s": ("server",),
+    "period_ms": ("sensor",),
+    "deadline_ms": ("server", "sensor"),
+}
+"""Of which scenarios a figure is."""
+
+_NEEDED: Final = {"server": "rate_per_s", "sensor": "period_ms"}
 
 
 class Bench(Document, frozen=True, kw_only=True):
@@ -24,6 +40,13 @@ class Bench(Document, frozen=True, kw_only=True):
         rounds: in each of which every variant is timed once.
         iterations: timed inferences of each variant; rounds of a fixed duration for None.
         seed: of the order within rounds.
+        scenario: how rows are asked, one of `SCENARIOS`; a text, so that a device can refuse one
+            that it does not know.
+        streams: rows at a time, of multi-stream and offline; the usual number for None.
+        rate_per_s: at which rows come, of a server, by chance.
+        period_ms: between rows, of a sensor.
+        deadline_ms: from when a row comes, of both; by default a sensor's is its period.
+        duration_s: that each variant is timed, all rounds together; as usual for None.
     """
 
     bundle: str
@@ -32,6 +55,31 @@ class Bench(Document, frozen=True, kw_only=True):
     rounds: int = 20
     iterations: int | None = None
     seed: int = 0
+    scenario: str = "single-stream"
+    streams: int | None = None
+    rate_per_s: float | None = None
+    period_ms: float | None = None
+    deadline_ms: float | None = None
+    duration_s: float | None = None
+
+
+def scenario_fault(bench: Bench) -> str | None:
+    """Return why rows cannot be asked as a job says, in one clause; None where they can."""
+    name = bench.scenario
+    if name not in SCENARIOS:
+        return f"there is no scenario '{name[:40]}', only {', '.join(SCENARIOS)}"
+    needed = _NEEDED.get(name)
+    if needed is not None and getattr(bench, needed) is None:
+        return f"scenario {name} needs {needed}"
+    for part, scenarios in _PARTS.items():
+        value = getattr(bench, part)
+        if value is not None and name not in scenarios:
+            return f"{part} is not of scenario {name}, it is of {' and '.join(scenarios)}"
+        if value is not None and not 0 < value < math.inf:
+            return f"{part} is {value:g}, more than 0 is needed"
+    if bench.streams is not None and bench.streams > MAX_STREAMS:
+        return f"streams is {bench.streams}, at most {MAX_STREAMS} rows are asked at once"
+    return None
 
 
 class Job(Versioned, frozen=True, kw_only=True):

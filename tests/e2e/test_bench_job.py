@@ -81,6 +81,24 @@ def test_a_device_is_asked_for_a_measurement_and_the_lines_are_here(
     fleet.until(lambda: jobs_of(fleet) == ())
 
 
+def test_a_device_is_asked_as_a_server_is_and_says_what_came_too_late(
+    fleet: Fleet, bundle: str
+) -> None:
+    words = ("--on", DEVICE, "--variant", "onnxruntime-again", "--rounds", "5", "--when", "now")
+    asked = ("--scenario", "server", "--rate", "300", "--deadline", "40", "--duration", "1s")
+    state = ("--state", fleet.folder / "cloud")
+    done = insight_cloud(
+        "job", "bench", bundle, *words, *asked, "-o", "s.jsonl", *state, cwd=fleet.folder
+    )
+    assert done.returncode == 0, done.stderr
+    found = decode_json(BenchResult, (fleet.folder / "s.jsonl").read_bytes()).measurement
+    assert found.load is not None
+    assert (found.scenario, found.load.rate_per_s, found.load.deadline_ms) == ("server", 300, 40)
+    assert 150 < found.load.offered < 600
+    assert "of 300 a second" in done.stdout
+    fleet.until(lambda: jobs_of(fleet) == ())
+
+
 def test_a_job_under_way_is_taken_back(fleet: Fleet, bundle: str) -> None:
     endless = Terms(rounds=1000, iterations=1_000_000, when="now", limit_s=300.0)
     jobs = fleet.cloud.jobs

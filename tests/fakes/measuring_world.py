@@ -35,7 +35,9 @@ def bench_result(job: Job, device: str, p50_ms: float = 2.0, **changes: Any) -> 
     """Return what a device may have measured of the first variant of a job's bundle."""
     variant = changes.get("variant", next(iter(job.artifacts)))
     interval = Interval(value=p50_ms, low=0.95 * p50_ms, high=1.05 * p50_ms)
-    measurement = msgspec.structs.replace(MEASUREMENT, p50_ms=interval, verdict="VALID", reasons=())
+    measurement = msgspec.structs.replace(
+        MEASUREMENT, scenario=job.terms.scenario, p50_ms=interval, verdict="VALID", reasons=()
+    )
     fields: dict[str, Any] = {
         "device": device,
         "profile": job.profile,

@@ -26,6 +26,7 @@ from insight_edge.errors import MeasurementError
 app = App(name="job", help="Measure bundles on devices of the fleet.")
 
 DEFAULT = Terms()
+Scenario = Literal["single-stream", "multi-stream", "offline", "server", "sensor"]
 Named = Annotated[list[str] | None, Parameter(negative=())]
 
 
@@ -41,6 +42,12 @@ def bench(
     iterations: int | None = None,
     threads: int | None = None,
     seed: int = DEFAULT.seed,
+    scenario: Scenario = "single-stream",
+    streams: int | None = None,
+    rate: float | None = None,
+    period: float | None = None,
+    deadline: float | None = None,
+    duration: str | None = None,
     limit: str = "15m",
     expires: str = "24h",
     when: Literal["idle", "now"] = DEFAULT.when,
@@ -64,6 +71,12 @@ def bench(
         iterations: of each variant; rounds of a fixed duration by default.
         threads: of the engine; as many as the agent may use by default.
         seed: of the order within rounds.
+        scenario: as of `insight-edge bench`: single-stream, multi-stream, offline, server, sensor.
+        streams: rows at a time, of multi-stream and offline.
+        rate: rows a second, of a server.
+        period: milliseconds between rows, of a sensor.
+        deadline: milliseconds from when a row comes, of a server or sensor.
+        duration: that each variant is timed, all rounds together (s, m, h).
         limit: the longest that it may run on a device (s, m, h, d).
         expires: it is begun on no device later than that.
         when: `idle` waits until a device has little to do; `now` for updates alone.
@@ -83,6 +96,12 @@ def bench(
         lifetime_s=seconds(expires),
         when=when,
         devices=devices,
+        scenario=scenario,
+        streams=streams,
+        rate_per_s=rate,
+        period_ms=period,
+        deadline_ms=deadline,
+        duration_s=None if duration is None else seconds(duration),
     )
     meant = None if on is None else spelled(on)
     with opened(state) as cloud:

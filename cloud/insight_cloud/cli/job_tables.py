@@ -8,6 +8,7 @@ from rich.table import Table
 
 from insight_cloud.jobs.job import Job, Member
 from insight_cloud.jobs.measurements import Spread
+from insight_edge.documents.measured import Load
 from insight_edge.documents.result import BenchResult
 
 MISSING = "\u2013"
@@ -53,6 +54,8 @@ def results_table(results: Sequence[BenchResult]) -> Table:
     table = _table("What was measured", *names)
     for column in table.columns[2:6]:
         column.justify = "right"
+    if any(one.measurement.load is not None for one in results):
+        table.add_column("rows", overflow="fold")
     for one in sorted(results, key=lambda one: (one.measurement.p50_ms.value, one.device)):
         measured = one.measurement
         p50, p99 = measured.p50_ms, measured.percentiles_ms.get("p99")
@@ -65,6 +68,7 @@ def results_table(results: Sequence[BenchResult]) -> Table:
             f"{measured.load_ms:.4g}",
             f"{measured.peak_rss_bytes / 2**20:.0f}",
             f"[{style}]{measured.verdict}[/] {escape('; '.join(measured.reasons))}".strip(),
+            *([] if measured.load is None else [_load_text(measured.load)]),
         )
     return table
 
@@ -83,6 +87,12 @@ def spreads_table(spreads: Iterable[Spread]) -> Table:
             MISSING if one.spread is None else f"+{100 * one.spread:.1f} %",
         )
     return table
+
+
+def _load_text(load: Load) -> str:
+    """Return what became of rows that came at a rate: `199 of 200 a second, 3 of 2000 late`."""
+    held = f"{load.achieved_per_s:.4g} of {load.rate_per_s:.4g} a second"
+    return held if load.misses is None else f"{held}, {load.misses} of {load.offered} late"
 
 
 def _left_out(member: Member) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from insight_cloud.console import words
 from insight_cloud.console.bundle_view import interval_text, p99_text
 from insight_cloud.console.tags import Tag, tag_of
-from insight_cloud.jobs.job import OPEN, Job, Member
+from insight_cloud.jobs.job import OPEN, Job, Member, Terms
 from insight_cloud.jobs.measurements import Spread
 from insight_edge.documents.result import BenchResult
 
@@ -69,6 +69,7 @@ def terms_text(job: Job) -> str:
     """Return how a job times, in one line."""
     terms = job.terms
     parts = [
+        _scenario_text(terms),
         f"{terms.rounds} rounds",
         "" if terms.iterations is None else f"{terms.iterations} iterations",
         "" if terms.threads is None else f"{terms.threads} threads",
@@ -77,6 +78,21 @@ def terms_text(job: Job) -> str:
         "when a device is idle" if terms.when == "idle" else "at once",
     ]
     return ", ".join(filter(None, parts))
+
+
+def _scenario_text(terms: Terms) -> str:
+    """Return how rows are asked, where it is not one after the other."""
+    if terms.scenario == "single-stream":
+        return ""
+    figures = {
+        "{:g} rows at a time": terms.streams,
+        "{:g} rows a second": terms.rate_per_s,
+        "a row each {:g} ms": terms.period_ms,
+        "deadline {:g} ms": terms.deadline_ms,
+        "{:g} s": terms.duration_s,
+    }
+    told = [text.format(value) for text, value in figures.items() if value is not None]
+    return " ".join([terms.scenario, f"({', '.join(told)})"] if told else [terms.scenario])
 
 
 def _line(result: BenchResult) -> ResultLine:

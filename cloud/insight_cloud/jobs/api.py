@@ -57,6 +57,16 @@ class BenchIn(BaseModel):
     limit_s: float = 900.0
     lifetime_s: float = Field(86_400.0, description="It is not begun on any device later.")
     when: Literal["idle", "now"] = "idle"
+    scenario: Literal["single-stream", "multi-stream", "offline", "server", "sensor"] = (
+        "single-stream"
+    )
+    streams: int | None = Field(None, description="Rows at a time, of multi-stream and offline.")
+    rate_per_s: float | None = Field(None, description="Rows that come in a second, of a server.")
+    period_ms: float | None = Field(None, description="Between rows, of a sensor.")
+    deadline_ms: float | None = Field(
+        None, description="From when a row comes, of a server or sensor; later answers are misses."
+    )
+    duration_s: float | None = Field(None, description="That each variant is timed.")
     key: str | None = Field(
         None, min_length=1, max_length=MAX_KEY, description="To ask twice with it is to ask once."
     )
@@ -194,6 +204,12 @@ def _terms(body: BenchIn) -> Terms:
         lifetime_s=body.lifetime_s,
         when=body.when,
         devices=body.at_most,
+        scenario=body.scenario,
+        streams=body.streams,
+        rate_per_s=body.rate_per_s,
+        period_ms=body.period_ms,
+        deadline_ms=body.deadline_ms,
+        duration_s=body.duration_s,
     )
 
 

@@ -69,6 +69,8 @@ class Terms:
         lifetime_s: it is not begun later than that after it was asked for.
         when: `idle` waits until a device has little to do; `now` for updates alone.
         devices: asked at most; for None all that are named, or `rules.AT_MOST` of a group.
+        scenario, streams, rate_per_s, period_ms, deadline_ms, duration_s: how rows are asked, as
+            in `documents.job.Bench`.
     """
 
     variants: tuple[str, ...] = ()
@@ -80,6 +82,12 @@ class Terms:
     lifetime_s: float = 86_400.0
     when: Literal["idle", "now"] = "idle"
     devices: int | None = None
+    scenario: str = "single-stream"
+    streams: int | None = None
+    rate_per_s: float | None = None
+    period_ms: float | None = None
+    deadline_ms: float | None = None
+    duration_s: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

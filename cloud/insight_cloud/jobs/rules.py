@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from insight_cloud.devices.device import Device
 from insight_cloud.devices.timeline import one_line
 from insight_cloud.jobs.job import OPEN, Job, Member, MemberState, State, Terms
-from insight_edge.documents.job import Bench, JobState
+from insight_edge.documents.job import Bench, JobState, scenario_fault
 from insight_edge.documents.job import Job as Order
 from insight_edge.errors import ConfigurationError
 
@@ -40,6 +40,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     "limit_s": (10.0, 6 * 3600.0),
     "lifetime_s": (60.0, 30 * 86_400.0),
     "devices": (1, MAX_DEVICES),
+    "duration_s": (0.01, 6 * 3600.0),
 }
 """The least and the most of each number of `Terms`."""
 
@@ -67,7 +68,8 @@ def check_terms(terms: Terms, variants: Iterable[str]) -> None:
         variants: names of those that the bundle has.
 
     Raises:
-        ConfigurationError: a number is out of bounds, or the bundle has no such variant.
+        ConfigurationError: a number is out of bounds, the bundle has no such variant, or rows
+            cannot be asked so.
     """
     for name, (least, most) in BOUNDS.items():
         value = getattr(terms, name)
@@ -81,6 +83,27 @@ def check_terms(terms: Terms, variants: Iterable[str]) -> None:
             )
     if len(set(terms.variants)) < len(terms.variants):
         raise ConfigurationError("a variant is named twice")
+    fault = scenario_fault(bench_of(terms, bundle=""))
+    if fault is not None:
+        raise ConfigurationError(fault)
+
+
+def bench_of(terms: Terms, bundle: str) -> Bench:
+    """Return how a bundle is timed, as a device is told it."""
+    return Bench(
+        bundle=bundle,
+        variants=terms.variants,
+        threads=terms.threads,
+        rounds=terms.rounds,
+        iterations=terms.iterations,
+        seed=terms.seed,
+        scenario=terms.scenario,
+        streams=terms.streams,
+        rate_per_s=terms.rate_per_s,
+        period_ms=terms.period_ms,
+        deadline_ms=terms.deadline_ms,
+        duration_s=terms.duration_s,
+    )
 
 
 def unfit_reason(device: Device, profile: str) -> str | None:
@@ -137,14 +160,7 @@ def order_for(job: Job, device: str) -> Order:
         limit_s=terms.limit_s,
         when=terms.when,
         withdrawn=job.withdrawn is not None,
-        bench=Bench(
-            bundle=job.bundle,
-            variants=terms.variants,
-            threads=terms.threads,
-            rounds=terms.rounds,
-            iterations=terms.iterations,
-            seed=terms.seed,
-        ),
+        bench=bench_of(terms, job.bundle),
     )
 
 

@@ -111,6 +111,8 @@ def _check_asked(job: Job, device: str, result: BenchResult) -> None:
         raise DocumentError(f"results: the bundle has no such variant '{result.variant[:63]}'")
     if job.targets[result.variant] != result.target.token:
         raise DocumentError(f"results: of another target than {job.targets[result.variant]}")
+    if result.measurement.scenario != job.terms.scenario:
+        raise DocumentError(f"results: of another scenario than {job.terms.scenario}")
 
 
 def _add(

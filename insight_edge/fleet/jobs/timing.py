@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from insight_edge.bundle.durable import storing
-from insight_edge.documents.job import Job
+from insight_edge.documents.job import Bench, Job
 from insight_edge.documents.result import BenchResult
 from insight_edge.errors import MeasurementError, StoppedError
 from insight_edge.fleet.jobs.child import Ended, run_child
@@ -73,11 +73,24 @@ def _words(
     yield from ("bench", str(bundle))
     yield from (f"--variant={name}" for name in variants)
     yield from (f"--rounds={bench.rounds}", f"--seed={bench.seed}", f"--samples={SAMPLES}")
-    if bench.threads is not None:
-        yield f"--threads={bench.threads}"
-    if bench.iterations is not None:
-        yield f"--iterations={bench.iterations}"
+    yield f"--scenario={bench.scenario}"
+    for flag, value in _asked(bench).items():
+        if value is not None:
+            yield f"--{flag}={value}"
     yield from ("--no-strict", f"--output={results}", f"--device={device}")
+
+
+def _asked(bench: Bench) -> dict[str, float | None]:
+    """Return figures by the flag of `insight-edge bench` that takes them."""
+    return {
+        "threads": bench.threads,
+        "iterations": bench.iterations,
+        "streams": bench.streams,
+        "rate": bench.rate_per_s,
+        "period": bench.period_ms,
+        "deadline": bench.deadline_ms,
+        "duration": bench.duration_s,
+    }
 
 
 def _refuse_failed(ended: Ended, limit_s: float) -> None:

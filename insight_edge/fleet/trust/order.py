@@ -11,7 +11,7 @@ from typing import Final
 
 from insight_edge.documents.codec import check_digest, decode_json
 from insight_edge.documents.desired import Directors
-from insight_edge.documents.job import Bench, Job
+from insight_edge.documents.job import Bench, Job, scenario_fault
 from insight_edge.documents.topics import check_name
 from insight_edge.errors import DocumentError, ExpiredError, LimitExceededError
 from insight_edge.fleet.trust.signed import refuse_others, signed_payload
@@ -90,7 +90,7 @@ def refuse_unbounded(job: Job) -> None:
 
     Raises:
         LimitExceededError: it does.
-        DocumentError: what it names is no digest or no name.
+        DocumentError: what it names is no digest, no name, or no scenario.
     """
     bench = job.bench
     if job.withdrawn:
@@ -105,6 +105,13 @@ def refuse_unbounded(job: Job) -> None:
             raise LimitExceededError(f"job {job.id}: {name} is {count}, 1 to {most} may be")
     if not 0 <= bench.seed <= MAX_SEED:
         raise LimitExceededError(f"job {job.id}: a seed of {bench.seed}, 0 to {MAX_SEED} may be")
+    if bench.duration_s is not None and not 0 < bench.duration_s <= MAX_LIMIT_S:
+        raise LimitExceededError(
+            f"job {job.id}: duration_s is {bench.duration_s:g}, over 0 to {MAX_LIMIT_S:g} may be"
+        )
+    fault = scenario_fault(bench)
+    if fault is not None:
+        raise DocumentError(f"job {job.id}: {fault}")
     _refuse_variants(job.id, bench.variants)
 
 

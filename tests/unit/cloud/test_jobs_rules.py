@@ -262,6 +262,26 @@ def test_what_a_device_is_told_is_what_was_asked_for() -> None:
     bench = order.bench
     assert (bench.bundle, bench.variants, bench.threads) == (job().bundle, ("int8",), 2)
     assert (bench.rounds, bench.iterations, bench.seed) == (7, 9, 3)
+    assert bench.scenario == "single-stream"
+
+
+def test_a_device_is_told_how_rows_are_asked() -> None:
+    asked: dict[str, Any] = {
+        "scenario": "sensor",
+        "period_ms": 20.0,
+        "deadline_ms": 9.0,
+        "duration_s": 3.0,
+    }
+    bench = order_for(job(terms=Terms(**asked)), "cam-1").bench
+    assert {name: getattr(bench, name) for name in asked} == asked
+
+
+def test_rows_that_cannot_be_asked_so_are_refused_before_any_device_is_told() -> None:
+    check_terms(Terms(scenario="server", rate_per_s=9.0), ["fp32"])
+    with pytest.raises(ConfigurationError, match="scenario server needs rate_per_s"):
+        check_terms(Terms(scenario="server"), ["fp32"])
+    with pytest.raises(ConfigurationError, match="period_ms is not of scenario server"):
+        check_terms(Terms(scenario="server", rate_per_s=9.0, period_ms=1.0), ["fp32"])
 
 
 # How a job stands.

@@ -374,6 +374,11 @@ def spoiled(job: Job) -> dict[str, Any]:
         "DocumentError: results: of another target than onnxruntime:fp32": sent(
             job_result(job, "cam-1", slow(good, target=target_from_token("tvm:fp32")))
         ),
+        "DocumentError: results: of another scenario than single-stream": sent(
+            job_result(
+                job, "cam-1", slow(good, measurement=slow(good.measurement, scenario="offline"))
+            )
+        ),
         "DocumentError: results: a variant comes twice": sent(job_result(job, "cam-1", good, good)),
         "DocumentError: results: it is done and there": sent(
             msgspec.structs.replace(job_result(job, "cam-1"), results=())

@@ -101,6 +101,16 @@ def test_results_of_other_artifacts_are_refused() -> None:
         run_of([other], ARTIFACTS, PROFILE)
 
 
+def test_what_was_asked_otherwise_does_not_say_what_is_fastest() -> None:
+    alone = result("tflite:fp32", 5.0)
+    rate = replace(
+        alone, run="2", at_s=9.0, measurement=replace(alone.measurement, scenario="server")
+    )
+    assert run_of([rate, alone], ARTIFACTS, PROFILE)["tflite:fp32"] == alone
+    with pytest.raises(ConfigurationError, match="the results are of scenario server"):
+        run_of([rate], ARTIFACTS, PROFILE)
+
+
 def test_results_of_one_target_do_not_count_for_another_with_the_same_files() -> None:
     same = dict.fromkeys(("openvino:fp32", "openvino:bf16"), "sha256:" + "0" * 64)
     one = replace(

@@ -37,6 +37,19 @@ def test_what_a_director_signed_for_this_device_is_accepted_however_often_it_com
     assert believe(envelope) == believe(envelope) == decode_json(Job, _payload(envelope))
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"scenario": "multi-stream"},
+        {"scenario": "offline", "streams": 65_536, "duration_s": MAX_LIMIT_S},
+        {"scenario": "server", "rate_per_s": 0.5, "deadline_ms": 9.0},
+        {"scenario": "sensor", "period_ms": 33.3},
+    ],
+)
+def test_rows_may_be_asked_in_every_scenario(asked: dict[str, Any]) -> None:
+    assert believe(signed(job_of(**asked))).bench.scenario == asked["scenario"]
+
+
 def test_what_nobody_signed_is_refused() -> None:
     with pytest.raises(UnsignedError):
         believe(encode_wire(Envelope(payload=encode_json(job_of()).decode())))
@@ -117,6 +130,15 @@ def test_an_id_that_is_no_name_is_refused_though_signed(name: str) -> None:
         {"variants": ("a\0b",)},
         {"variants": ("a" * 101,)},
         {"bundle": "sha256:../../etc/passwd"},
+        {"scenario": "burst"},
+        {"scenario": "server"},
+        {"scenario": "sensor", "deadline_ms": 5.0},
+        {"scenario": "server", "rate_per_s": 0.0},
+        {"scenario": "server", "rate_per_s": 9.0, "period_ms": 9.0},
+        {"scenario": "offline", "streams": 65_537},
+        {"rate_per_s": 9.0},
+        {"duration_s": 0.0},
+        {"duration_s": MAX_LIMIT_S + 1},
     ],
 )
 def test_what_asks_for_more_than_any_job_may_is_refused_though_signed(
