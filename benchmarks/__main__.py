@@ -54,7 +54,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"{known}; compile, compare and serving only by name",
+        help=f"{known}; compile, compare, field and serving only by name",
     )
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument(

@@ -49,15 +49,22 @@ def write_model(kind: Kind, place: Path, seed: int = 0) -> Path:
     return path
 
 
-def compile_bundle(model: Path, target: Target) -> Compilation:
+def compile_bundle(
+    model: Path, target: Target, profile: HardwareProfile | None = None
+) -> Compilation:
     """Compile what `write_model` wrote for this machine, one target alone, for one thread.
+
+    Args:
+        model: as ONNX.
+        target: the only one.
+        profile: of this machine; with the engines of this very environment for None.
 
     Raises:
         NothingShippableError, ToolchainMissingError: the target cannot be built here.
     """
     return compile_model(
         model,
-        this_machine(),
+        profile or this_machine(),
         model.with_suffix("") / target.token.replace(":", "-"),
         samples=_samples(model),
         settings=Settings(only=(target,), max_drop_pp=ANY_DROP_PP, threads=1, rounds=ROUNDS),

@@ -2,6 +2,7 @@
 """A figure, whether it keeps its bar, and what a program exits with: pure."""
 
 from collections.abc import Iterable
+from math import nan
 from typing import Literal
 
 import msgspec
@@ -26,6 +27,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
         measured, peer: what is compared with what.
         unit: `x` for a ratio (below 1 is less than the peer), `us` and `MB` for a difference, `s`
             and `ms` for what was timed once, `%` for a share, `` for a count.
+        value: not a number where there was none to take; the note says why.
         rounds: of paired measurements that the interval resamples.
         bar: the most it may be; None where it is only shown.
         verdict: None without a bar.
@@ -69,6 +71,15 @@ def figure_from_estimate(
         verdict=None if bar is None else judge(low, high, bar, rounds),
         note=note,
     )
+
+
+def figure_not_taken(name: str, case: str, *, measured: str, peer: str, reason: str) -> Figure:
+    """Return what stands where there is no figure: not a number, and why."""
+    nothing = Interval(value=nan, low=nan, high=nan, confidence=1.0)
+    return Figure(
+        name=name, case=case, measured=measured, peer=peer, unit="", value=nothing, rounds=0,
+        note=reason,
+    )  # fmt: skip
 
 
 def figure_from_count(count: int, *, name: str, case: str, counted: str, total: int) -> Figure:

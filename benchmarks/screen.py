@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is printed: a table for people or JSON for programs on stdout, progress on stderr."""
 
+from math import isnan
 from typing import Literal
 
 import msgspec
@@ -42,7 +43,9 @@ def complain(message: str, hint: str | None) -> None:
 
 
 def value_text(figure: Figure) -> str:
-    """Return the value with its unit."""
+    """Return the value with its unit; a dash where there is none."""
+    if isnan(figure.value.value):
+        return "-"
     return _number(figure.value.value, figure) + UNITS[figure.unit]
 
 

@@ -17,6 +17,7 @@ from benchmarks import (
     cold_start,
     compare,
     drift,
+    field,
     footprint,
     forming,
     fusing,
@@ -58,6 +59,7 @@ BENCHMARKS: Mapping[str, Take] = {
     cold_start.NAME: cold_start.take,
     "compile": _of_the_compiler,
     drift.NAME: drift.take,
+    field.NAME: field.take,
     footprint.NAME: footprint.take,
     forming.NAME: forming.take,
     fusing.NAME: fusing.take,
@@ -71,7 +73,7 @@ BENCHMARKS: Mapping[str, Take] = {
     targets.NAME: targets.take,
 }
 
-LONG = {"compile", compare.NAME, prediction.NAME, selection.NAME, serving.NAME}
+LONG = {"compile", compare.NAME, field.NAME, prediction.NAME, selection.NAME, serving.NAME}
 SHORT = tuple(name for name in BENCHMARKS if name not in LONG)
 """What is taken unless somebody asks for something: the others need peers, or take long."""
 
