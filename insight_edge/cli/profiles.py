@@ -123,6 +123,7 @@ def _profile_row(profile: HardwareProfile, facts: Facts) -> dict[str, Any]:
         "name": profile.name,
         "arch": profile.cpu.arch,
         "cores": profile.cpu.cores.value,
+        "form_factor": profile.form_factor.value if profile.form_factor else None,
         "memory_gib": round(profile.dram.length_bytes.value / 2**30, 1),
         "this_machine": stand_in if reason is None else f"no: {reason}",
     }

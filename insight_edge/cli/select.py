@@ -11,6 +11,7 @@ from insight_edge.cli.predict_inputs import options_from_flags
 from insight_edge.cli.screen import Format
 from insight_edge.cli.select_demands import demand_from_flags, fleet_from_flags
 from insight_edge.cli.select_table import show_choice
+from insight_edge.documents.profile import FormFactor
 from insight_edge.errors import NothingShippableError
 from insight_edge.selection.choice import Choice, choose
 from insight_edge.selection.page import page
@@ -33,6 +34,7 @@ def select(
     max_price_usd: Annotated[
         float | None, Parameter(name=["--max-price-usd", "--max-price"])
     ] = None,
+    form_factor: tuple[FormFactor, ...] = (),
     by: By = "cost",
     devices: int = 1,
     years: float = 3.0,
@@ -60,6 +62,8 @@ def select(
         max_memory_mib: of the process that runs it.
         max_power_w: the most that the device draws.
         max_price_usd: of one device.
+        form_factor: module, sbc, developer-kit, pcie-card, mini-pc, desktop, server or
+            cloud-instance; give it again for more than one that will do.
         by: what is least: cost of the fleet, latency or power; latency where no price is known.
         devices: in the fleet.
         years: that they run.
@@ -77,6 +81,7 @@ def select(
         max_memory_mib=max_memory_mib,
         max_power_w=max_power_w,
         max_price_usd=max_price_usd,
+        form_factors=form_factor,
     )
     fleet = fleet_from_flags(devices=devices, years=years, energy_price=energy_price)
     options = options_from_flags(model, profile, target, results, trust_pickle=trust_pickle)

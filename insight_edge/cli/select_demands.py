@@ -3,6 +3,7 @@
 
 from math import isfinite
 
+from insight_edge.documents.profile import FormFactor
 from insight_edge.errors import ConfigurationError
 from insight_edge.selection.footprint import MIB
 from insight_edge.selection.option import Demand, Fleet
@@ -17,6 +18,7 @@ def demand_from_flags(
     max_memory_mib: float | None,
     max_power_w: float | None,
     max_price_usd: float | None,
+    form_factors: tuple[FormFactor, ...],
 ) -> Demand:
     """Return the demands.
 
@@ -34,6 +36,7 @@ def demand_from_flags(
         max_memory_bytes=None if memory is None else memory * MIB,
         max_power_w=_limit("--max-power-w", max_power_w),
         max_price_usd=_limit("--max-price-usd", max_price_usd, zero=True),
+        form_factors=form_factors,
     )
 
 

@@ -13,7 +13,8 @@ from insight_edge.bundle.durable import storing
 from insight_edge.cli.predict import latency_cell, plain
 from insight_edge.cli.screen import PIPED_WIDTH, Format, emit, emit_json, out
 from insight_edge.selection.choice import Choice, best_first
-from insight_edge.selection.option import Demand, Fleet
+from insight_edge.selection.demands import Judged
+from insight_edge.selection.option import Demand, Fleet, Option
 from insight_edge.selection.sentences import (
     answer,
     bargain,
@@ -64,8 +65,8 @@ def choice_plain(choice: Choice, demand: Demand, fleet: Fleet) -> dict[str, Any]
         "relaxed": [
             {
                 "demand": one.judged.name,
-                "limit": _finite(one.judged.limit),
-                "value": _finite(one.judged.value),
+                "limit": _side(one.judged, 1, one.judged.limit),
+                "value": _side(one.judged, 0, one.judged.value),
                 "unit": one.judged.unit,
                 "option": one.weighed.option.name,
                 "gain": one.gain,
@@ -115,6 +116,7 @@ def _row(one: Weighed, choice: Choice) -> dict[str, str]:
         "price": UNKNOWN_PRICE if option.price_usd is None else f"{option.price_usd:,.0f} USD",
         "fleet USD": cost_told(one),
         "power W": _shown(option.power_w),
+        "form factor": option.form_factor or "-",
         "demands": standing(one),
     }
 
@@ -125,12 +127,25 @@ def _plain(one: Weighed) -> dict[str, Any]:
         "price_usd": one.option.price_usd,
         "fleet_cost_usd": one.cost_usd,
         "power_w": one.option.power_w,
+        "form_factor": one.option.form_factor,
+        "dimensions_mm": _dimensions(one.option),
         "drop_pp": one.option.drop_pp,
         "keeps": one.kept,
         "chance": one.chance,
         "pareto": one.undominated,
         "standing": standing(one),
     }
+
+
+def _dimensions(option: Option) -> str | None:
+    """Return the dimensions as `103 x 90.5 x 34.8`, one cell in CSV as well."""
+    found = option.profile.dimensions_mm
+    return None if found is None else " x ".join(f"{side:g}" for side in found.value)
+
+
+def _side(judged: Judged, index: int, value: float | None) -> float | str | None:
+    """Return a limit, or what it was held against: a number, or words where there is none."""
+    return _finite(value) if judged.words is None else judged.words[index] or None
 
 
 def _shown(value: float | None, form: str = ".3g") -> str:

@@ -8,7 +8,7 @@ module does not detect anything (`bench.machine` does) and reads no files
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -17,6 +17,18 @@ from insight_edge.documents.facts import Facts
 from insight_edge.documents.target import Precision
 
 T = TypeVar("T")
+
+FormFactor = Literal[
+    "module",
+    "sbc",
+    "developer-kit",
+    "pcie-card",
+    "mini-pc",
+    "desktop",
+    "server",
+    "cloud-instance",
+]
+"""How a device comes: to be built in, to stand somewhere, or to be rented."""
 
 
 class Source(Document, frozen=True, kw_only=True):
@@ -125,10 +137,14 @@ class HardwareProfile(Versioned, frozen=True, kw_only=True):
         id: what `--profile` takes, e.g. `rpi5-8gb`; the file has the same name.
         threads: inference threads measurements use on it; None means all cores.
         engines: by token.
+        form_factor: how it comes.
+        dimensions_mm: width, depth and height, in any order, of what is bought.
     """
 
     id: str
     name: str
+    form_factor: Figure[FormFactor] | None = None
+    dimensions_mm: Figure[tuple[float, float, float]] | None = None
     cpu: Cpu
     threads: int | None = None
     dram: Dram

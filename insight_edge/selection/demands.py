@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whether an option keeps to what is demanded, how surely, and by how much it does not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import inf, log
 from statistics import NormalDist
 
+from insight_edge.documents.profile import FormFactor
 from insight_edge.selection.latency import Latency
 from insight_edge.selection.option import Demand, Option
 from insight_edge.selection.queueing import response_ms
@@ -22,11 +23,12 @@ class Judged:
     """One demand against one option.
 
     Attributes:
-        name: of the demand: `latency`, `drop`, `memory`, `power` or `price`.
+        name: of the demand: `latency`, `drop`, `memory`, `power`, `price` or `form factor`.
         value: of the option; None where it is not known.
         limit: what is asked for.
         chance: that it is kept; 0 where that is not known.
         unit: of both.
+        words: what it is and what is asked for, of what is no number; empty where not known.
     """
 
     name: str
@@ -34,6 +36,12 @@ class Judged:
     limit: float
     chance: float
     unit: str
+    words: tuple[str, str] | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the option's own figure is known."""
+        return self.value is not None if self.words is None else bool(self.words[0])
 
     @property
     def kept(self) -> bool:
@@ -42,9 +50,14 @@ class Judged:
 
     @property
     def excess(self) -> float:
-        """By what share of the limit it is exceeded; infinite where nothing is known."""
+        """By what share of the limit it is exceeded; infinite where nothing is known.
+
+        What is no number is exceeded once, and no more by one than by another.
+        """
         if self.kept:
             return 0.0
+        if self.words is not None:
+            return 1.0 if self.words[0] else inf
         if self.value is None:
             return inf
         return (self.value - self.limit) / self.limit if self.limit else inf
@@ -87,6 +100,8 @@ def _judge(option: Option, demand: Demand) -> Iterator[Judged]:
     ):
         if most is not None:
             yield _plain(name, value, most, unit)
+    if demand.form_factors:
+        yield _form_factor(option.form_factor, demand.form_factors)
 
 
 def _plain(
@@ -101,6 +116,17 @@ def _plain(
     kept = float(value is not None and value <= limit) if chance is None else chance
     said = None if value is None else value / scale
     return Judged(name=name, value=said, limit=limit / scale, chance=kept, unit=unit)
+
+
+def _form_factor(form: FormFactor | None, asked: Sequence[FormFactor]) -> Judged:
+    return Judged(
+        name="form factor",
+        value=None,
+        limit=0.0,
+        chance=float(form in asked),
+        unit="",
+        words=(form or "", " or ".join(asked)),
+    )
 
 
 def _latency(option: Option, demand: Demand) -> Judged:

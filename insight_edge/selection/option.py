@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from insight_edge.documents.profile import HardwareProfile
+from insight_edge.documents.profile import FormFactor, HardwareProfile
 from insight_edge.documents.target import Target
 from insight_edge.selection.latency import Latency
 
@@ -54,6 +54,12 @@ class Option:
         """The most that one device draws; None where the profile does not say."""
         return max((mode.power_w.value for mode in self.profile.power_modes), default=None)
 
+    @property
+    def form_factor(self) -> FormFactor | None:
+        """How the device comes; None where the profile does not say."""
+        form = self.profile.form_factor
+        return None if form is None else form.value
+
 
 @dataclass(frozen=True, kw_only=True)
 class Demand:
@@ -63,6 +69,7 @@ class Demand:
         percentile: of the latency, 0 to 100.
         rate_per_s: at which rows come, at random; None for one after the other.
         max_latency_ms: of that percentile, waiting included.
+        form_factors: of which the device has to have one; any for none.
     """
 
     percentile: float = 50.0
@@ -72,6 +79,7 @@ class Demand:
     max_memory_bytes: float | None = None
     max_power_w: float | None = None
     max_price_usd: float | None = None
+    form_factors: tuple[FormFactor, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -104,6 +104,7 @@ HEAD = (
     "response ms",
     "fleet USD",
     "power W",
+    "form factor",
     "demands",
 )
 
@@ -159,6 +160,7 @@ def _option(one: Weighed, *, won: bool) -> str:
         response_told(one),
         cost_told(one),
         "-" if option.power_w is None else f"{option.power_w:g}",
+        option.form_factor or "-",
         standing(one),
     ]
     row = "".join(f"<td>{escape(cell)}</td>" for cell in cells)

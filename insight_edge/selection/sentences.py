@@ -60,8 +60,11 @@ def _unknown(one: Weighed, by: By) -> str:
 
 def bargain(one: Relaxed) -> str:
     """Return what a weaker demand buys: `2 ms more of latency buys ... at 50 % less`."""
-    more = (one.judged.value or 0.0) - one.judged.limit
     gain = f"at {one.gain:.0%} less" if one.gain is not None else ""
+    if one.judged.words is not None:
+        own, asked = one.judged.words
+        return f"{own} in place of {asked} buys {one.weighed.option.name} {gain}".strip()
+    more = (one.judged.value or 0.0) - one.judged.limit
     unit, name = one.judged.unit, one.judged.name
     return f"{more:.3g} {unit} more of {name} buys {one.weighed.option.name} {gain}".strip()
 
@@ -69,7 +72,9 @@ def bargain(one: Relaxed) -> str:
 def miss(one: Relaxed) -> str:
     """Return how far the nearest option is from a demand."""
     judged, name = one.judged, one.weighed.option.name
-    if judged.value is None:
+    if not judged.is_known or judged.value is None:
+        if judged.words is not None and judged.is_known:
+            return f"{judged.name}: {name} is {judged.words[0]}, asked is {judged.words[1]}"
         return f"{judged.name}: not known, of {name} for one"
     latency = one.weighed.option.latency
     least = "at least " if latency is not None and latency.kind == "bound" else ""
@@ -101,6 +106,7 @@ def demand_told(demand: Demand) -> str:
         ),
         (demand.max_power_w, "power ≤ {:g} W"),
         (demand.max_price_usd, "price ≤ {:g} USD"),
+        (" or ".join(demand.form_factors) or None, "form factor {}"),
     ]
     return ", ".join(text.format(value) for value, text in told if value is not None) or "none"
 
@@ -116,11 +122,7 @@ def fleet_told(fleet: Fleet) -> str:
 
 def standing(one: Weighed) -> str:
     """Return how an option stands to the demands: kept, or what breaks it."""
-    broken = [
-        f"{judged.name} {'not known' if judged.value is None else 'too much'}"
-        for judged in one.judged
-        if not judged.kept
-    ]
+    broken = [_broken(judged) for judged in one.judged if not judged.kept]
     if one.option.latency is None:
         return "latency not known"
     if one.option.latency.kind == "bound" and not broken:
@@ -128,6 +130,12 @@ def standing(one: Weighed) -> str:
     if broken:
         return ", ".join(broken)
     return "keeps to all" if one.chance >= 0.95 else f"keeps to all, {one.chance:.0%} sure"
+
+
+def _broken(judged: Judged) -> str:
+    if not judged.is_known:
+        return f"{judged.name} not known"
+    return f"{judged.name} too much" if judged.words is None else f"is {judged.words[0]}"
 
 
 def response_told(one: Weighed) -> str:

@@ -20,7 +20,7 @@ def figure(value: Any) -> Figure[Any]:
     return Figure(value=value, source="maker")
 
 
-def board(
+def board(  # noqa: PLR0913 - what differs between devices
     name: str = "board",
     *,
     clock_hz: float | None = 2e9,
@@ -30,10 +30,12 @@ def board(
     price: float | None = None,
     power: float | None = None,
     arch: str = "aarch64",
+    form: str | None = None,
 ) -> HardwareProfile:
     return HardwareProfile(
         id=name,
         name=name,
+        form_factor=None if form is None else figure(form),
         cpu=Cpu(
             arch=arch,
             model=figure("a core"),

@@ -429,6 +429,8 @@ EVIDENCE = Evidence(
 PROFILE = HardwareProfile(
     id="rpi5-8gb",
     name="Raspberry Pi 5",
+    form_factor=Figure(value="sbc", source="maker"),
+    dimensions_mm=Figure(value=(85.0, 56.0, 17.0), source="maker"),
     cpu=Cpu(
         arch="aarch64",
         model=Figure(value="Cortex-A76", source="maker"),

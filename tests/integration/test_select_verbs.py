@@ -48,7 +48,10 @@ def test_select_names_a_device_in_every_form_and_draws_a_page(
     flags = ["--max-latency-ms", "50", "--devices", "100", "--energy-price", "0"]
     assert call(*asked, "--format", "csv", "--max-latency-ms", "50", "--html", str(page)) == 0
     rows = list(csv.DictReader(StringIO(capsys.readouterr().out)))
-    assert {row["profile"] for row in rows} == {"rpi5-8gb", "orin-nano-8gb"}
+    assert {(row["profile"], row["form_factor"]) for row in rows} == {
+        ("rpi5-8gb", "sbc"),
+        ("orin-nano-8gb", "developer-kit"),
+    }
     assert "</html>" in page.read_text()
     assert call(*asked, "--format", "md", "-o", str(kept), "--max-latency-ms", "50") == 0
     assert "rpi5-8gb" in kept.read_text()
@@ -56,6 +59,13 @@ def test_select_names_a_device_in_every_form_and_draws_a_page(
     assert call(*asked, *flags, "--format", "json") == 0
     said = json.loads(capsys.readouterr().out)
     assert said["winner"]["profile"] == "orin-nano-8gb"  # the other's power is not known
+    assert call(*asked, "--form-factor", "sbc", "--form-factor", "module", "--format", "json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["winner"]["profile"] == "rpi5-8gb"
+    assert said["demands"] == "form factor sbc or module"
+    assert call(*asked, "--form-factor", "server") == 1
+    assert "is sbc, asked is server" in capsys.readouterr().err
+    assert call(*asked, "--form-factor", "toaster") == 2
 
 
 def test_no_device_is_exit_1_with_the_nearest_miss(model: str, capsys: Said) -> None:

@@ -15,7 +15,7 @@ from insight_edge.selection.latency import Kind, Latency
 from insight_edge.selection.option import HOURS_A_YEAR, Demand, Fleet, Option, cost_usd
 from insight_edge.selection.pareto import dominates, front
 from insight_edge.selection.queueing import response_ms
-from insight_edge.selection.sentences import answer, bargain, caveats, cost_told, miss
+from insight_edge.selection.sentences import answer, bargain, caveats, cost_told, miss, standing
 from tests.fakes.selecting import board
 
 FP32 = Target(backend="onnxruntime", precision="fp32")
@@ -62,6 +62,34 @@ def test_the_cheapest_that_keeps_to_the_limit_wins_and_the_limit_has_its_price()
     assert both.winner.option is SLOW
     assert both.margin == pytest.approx(1.0)
     assert "Next is fast" in answer(both)
+
+
+def test_a_device_of_another_form_is_turned_away_and_what_it_would_save_is_said() -> None:
+    module = option("built-in", 5.0, price=80.0, form="module")
+    board = option("board", 5.0, price=40.0, form="sbc")
+    unknown = option("unknown", 5.0, price=10.0)
+    found = choose([module, board, unknown], Demand(form_factors=("module", "mini-pc")))
+    assert found.winner is not None
+    assert found.winner.option is module
+    assert [bargain(one) for one in found.relaxed] == [
+        "sbc in place of module or mini-pc buys board onnxruntime:fp32 at 50% less"
+    ]
+    stands = {one.option.profile.id: standing(one) for one in found.weighed}
+    assert stands == {
+        "built-in": "keeps to all",
+        "board": "is sbc",
+        "unknown": "form factor not known",
+    }
+
+
+def test_no_device_of_a_form_is_a_miss_that_names_one() -> None:
+    board = option("board", 5.0, form="sbc")
+    found = choose([option("unknown", 5.0), board], Demand(form_factors=("server",)))
+    assert found.verdict == "none"
+    [near] = found.relaxed
+    assert miss(near) == "form factor: board onnxruntime:fp32 is sbc, asked is server"
+    alone = choose([option("unknown", 5.0)], Demand(form_factors=("server",)))
+    assert miss(alone.relaxed[0]) == "form factor: not known, of unknown onnxruntime:fp32 for one"
 
 
 def test_none_says_the_nearest_miss_of_each_demand() -> None:
