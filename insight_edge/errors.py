@@ -28,6 +28,8 @@
       EngineError                    exit 1   the device: an engine refused or failed
         LoadFailedError                       the artifact did not load
         InferenceFailedError                  the engine failed on a checked input
+        AdmissionError                        there is no memory for one more model
+        UnavailableError                      a model is not loaded at present
       UpdateError                    exit 1   the fleet: a swap did not happen, the old model serves
         SelfCheckError                        the golden samples disagree
         SlotError                             the slots on disk are not usable
@@ -186,6 +188,14 @@ class LoadFailedError(EngineError):
 
 class InferenceFailedError(EngineError):
     """An engine failed on an input that passed every check."""
+
+
+class AdmissionError(EngineError):
+    """There is no memory for one more model, or none for two of one during a swap."""
+
+
+class UnavailableError(EngineError):
+    """A model of this device is not loaded at present; its standing says why."""
 
 
 class UpdateError(InsightEdgeError):

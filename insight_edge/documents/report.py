@@ -65,3 +65,4 @@ class Report(Versioned, frozen=True, kw_only=True):
     outputs: SummaryDocument | None = None
     role: Role = "serve"
     challenge: Challenge | None = None
+    threads: int = 0

@@ -44,6 +44,7 @@ class Candidate:
 
     Attributes:
         keep: keeps what the engine compiled of it; None where that is kept, or nowhere to keep.
+        threads: of the engine for one call.
     """
 
     bundle: Bundle
@@ -51,6 +52,7 @@ class Candidate:
     session: Session
     pipeline: Pipeline
     observation: Observation
+    threads: int
     keep: Callable[[], None] | None = None
 
     def verify(self) -> None:
@@ -145,6 +147,7 @@ def stage(
         session=loaded.session,
         pipeline=Pipeline(bundle.manifest, loaded.session, tokenizers),
         observation=observation,
+        threads=threads,
         keep=loaded.keep,
     )
 

@@ -30,6 +30,32 @@ def memory_limit_bytes(root: Path = ROOT) -> int | None:
     return min((limit for limit in limits if limit < UNLIMITED_BYTES), default=None)
 
 
+def memory_left_bytes(root: Path = ROOT) -> int | None:
+    """Return what the tightest group leaves this process to take; None where there is no limit.
+
+    Files that only lie in memory and are not used count as left: they go when room is wanted.
+    """
+    places = [
+        *((place, "memory.max", "memory.current", "inactive_file") for place in _places(root, "")),
+        *(
+            (place, "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+            for place in _places(root, "memory")
+        ),
+    ]
+    left = [_left_bytes(place, *names) for place, *names in places]
+    return min((each for each in left if each is not None), default=None)
+
+
+def _left_bytes(place: Path, most: str, used: str, unused: str) -> int | None:
+    limit, taken = read_text(place / most) or "", read_text(place / used) or ""
+    if not (limit.isdigit() and taken.isdigit()) or int(limit) >= UNLIMITED_BYTES:
+        return None
+    cached = dict(
+        line.partition(" ")[::2] for line in (read_text(place / "memory.stat") or "").splitlines()
+    ).get(unused, "")
+    return max(0, int(limit) - int(taken) + (int(cached) if cached.isdigit() else 0))
+
+
 def held_back_s(root: Path = ROOT) -> float | None:
     """Return how long this process's groups were kept from running, their quota used up.
 
@@ -66,12 +92,17 @@ def _quotas_v1(root: Path) -> Iterator[float]:
 
 def _values(root: Path, controller: str, name: str) -> Iterator[str]:
     """Yield the file `name` of this process's group and of every visible ancestor."""
+    for place in _places(root, controller):
+        text = read_text(place / name)
+        if text:
+            yield text
+
+
+def _places(root: Path, controller: str) -> Iterator[Path]:
     mount = root / "sys/fs/cgroup" / controller
     group = _group(root, controller)
     for place in (group, *group.parents):
-        text = read_text(mount / place / name)
-        if text:
-            yield text
+        yield mount / place
 
 
 def _group(root: Path, controller: str) -> Path:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+import msgspec
 from numpy.typing import NDArray
 
 from insight_edge.bundle.open import open_bundle
@@ -62,6 +63,7 @@ class Runtime:
         allow_unsigned: bool,
         threads: int | None,
         isolation: "Isolation | None",
+        deployment: str | None = None,
     ) -> None:
         self._allow_unsigned, self._isolation = allow_unsigned, isolation
         self._idle_reason = "no slot is committed"
@@ -71,7 +73,7 @@ class Runtime:
         self._claim = None if state_dir is None else _claim(state_dir)
         try:
             self._slots = None if state_dir is None else _slots(state_dir)
-            self._boot = boot = _boot(state_dir, self._slots)
+            self._boot = boot = _boot(state_dir, self._slots, deployment)
         except BaseException:
             self._release()
             raise
@@ -94,6 +96,7 @@ class Runtime:
         isolation: "Isolation | None" = None,
         state_dir: Path | str | None = None,
         form: Path | str | None = None,
+        deployment: str | None = None,
     ) -> Self:
         """Return a runtime that serves the bundle in a directory, without an agent.
 
@@ -108,6 +111,7 @@ class Runtime:
             form: file in which an engine that compiles at load keeps what it made of this bundle,
                 to load it the next time; whoever may write there runs code here. By default
                 nothing is kept.
+            deployment: name in results and reports, where no fleet has given it one.
 
         Raises:
             InputError: the bundle is malformed, or there is no such variant.
@@ -117,7 +121,13 @@ class Runtime:
             ConfigurationError, StorageError, SlotError: the state directory cannot be used.
         """
         state = None if state_dir is None else Path(state_dir)
-        runtime = cls(state, allow_unsigned=allow_unsigned, threads=threads, isolation=isolation)
+        runtime = cls(
+            state,
+            allow_unsigned=allow_unsigned,
+            threads=threads,
+            isolation=isolation,
+            deployment=deployment,
+        )
         try:
             runtime._succession.begin(
                 lambda: replace(
@@ -420,11 +430,12 @@ def _capture(state_dir: Path, owner: Owner) -> "Capture":
     return Capture(state_dir, owner)
 
 
-def _boot(state_dir: Path | None, slots: "Slots | None") -> Boot:
+def _boot(state_dir: Path | None, slots: "Slots | None", deployment: str | None) -> Boot:
     """Return the next boot on a state directory; inputs are kept only for a fleet to look at."""
     owner = NOBODY if state_dir is None else read_owner(state_dir)
+    named = owner == NOBODY and deployment is not None
     return Boot(
-        owner=owner,
+        owner=msgspec.structs.replace(owner, deployment=deployment) if named else owner,
         number=slots.next_boot() if slots else 0,
         shelf=Shelf(state_dir),
         capture=None if state_dir is None or owner == NOBODY else _capture(state_dir, owner),

@@ -15,6 +15,7 @@ class Served:
         variant: name of the variant that is loaded.
         engine: token of what runs it.
         signed: whether the manifest was signed and checked.
+        threads: of the engine for one call.
     """
 
     bundle: str
@@ -22,3 +23,4 @@ class Served:
     variant: str
     engine: str
     signed: bool
+    threads: int

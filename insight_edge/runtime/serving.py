@@ -67,6 +67,7 @@ class Serving:
             variant=candidate.variant.name,
             engine=candidate.variant.target.backend,
             signed=candidate.bundle.signed,
+            threads=candidate.threads,
         )
         self._free = candidate.discard
         self.engine_bytes: Callable[[], int] = getattr(
@@ -260,4 +261,5 @@ def _header(candidate: Candidate, boot: Boot, account: Account | None) -> Window
         inputs=None if inputs is None else inputs.document,
         outputs=None if outputs is None else outputs.document,
         role=_role(account),
+        threads=candidate.threads,
     )

@@ -69,6 +69,7 @@ class WindowHeader(Versioned, frozen=True, kw_only=True):
     inputs: GridDocument | None = None
     outputs: GridDocument | None = None
     role: Role = "serve"
+    threads: int = 0
 
 
 class Page:
@@ -165,6 +166,7 @@ class OpenWindow:
             inputs=_summary(page.inputs),
             outputs=_summary(page.outputs),
             role=header.role,
+            threads=header.threads,
         )
 
 

@@ -485,6 +485,7 @@ REPORT = Report(
     inputs=SUMMARY,
     outputs=SUMMARY,
     role="challenger",
+    threads=2,
     challenge=Challenge(
         compared=5,
         dropped=2,

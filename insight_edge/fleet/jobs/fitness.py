@@ -4,13 +4,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from insight_edge.bundle.need import bound_bytes
 from insight_edge.documents.facts import Facts
 from insight_edge.documents.manifest import Manifest, Variant
 from insight_edge.documents.versions import satisfies
-
-MEMORY_FACTOR: Final = 3.0
-"""Of an artifact's bytes that its engine may take: the file, the weights as it packs them, and
-what it computes with."""
 
 PROCESS_BYTES: Final = 128 * 1024 * 1024
 """Of a Python with an engine before it loads anything; each variant has one, and the program that
@@ -41,9 +38,8 @@ def timed(manifest: Manifest, asked: Sequence[str], facts: Facts) -> tuple[Varia
 
 def needed_bytes(variants: Iterable[Variant]) -> int:
     """Return the memory that variants take which are all loaded at once, and what times them."""
-    artifacts = [sum(entry.length_bytes for entry in one.files) for one in variants]
-    processes = (1 + len(artifacts)) * PROCESS_BYTES
-    return processes + int(MEMORY_FACTOR * sum(artifacts))
+    loaded = tuple(variants)
+    return (1 + len(loaded)) * PROCESS_BYTES + bound_bytes(loaded)
 
 
 def _unfit(variant: Variant | None, facts: Facts) -> str | None:

@@ -3,7 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from insight_edge.runtime.cgroup import cpu_quota, held_back_s, memory_limit_bytes, read_text
+from insight_edge.runtime.cgroup import (
+    cpu_quota,
+    held_back_s,
+    memory_left_bytes,
+    memory_limit_bytes,
+    read_text,
+)
+from insight_edge.runtime.memory import available_bytes
 
 MIB = 2**20
 
@@ -94,3 +101,29 @@ def test_time_held_back_is_that_of_the_group_or_its_ancestor(v2: Path, v1: Path)
 def test_time_held_back_is_told_by_older_kernels_in_nanoseconds(v1: Path) -> None:
     write(v1, "sys/fs/cgroup/cpu/board/cpu.stat", "nr_throttled 3\nthrottled_time 40000000")
     assert held_back_s(v1) == pytest.approx(0.04)
+
+
+def test_memory_that_is_left_is_the_least_of_all_groups_unused_files_among_it(v2: Path) -> None:
+    for group, limit, used in (("outer", "64", "10"), ("outer/inner", "32", "30")):
+        write(v2, f"sys/fs/cgroup/{group}/memory.max", str(int(limit) * MIB))
+        write(v2, f"sys/fs/cgroup/{group}/memory.current", str(int(used) * MIB))
+    write(v2, "sys/fs/cgroup/outer/inner/memory.stat", f"anon 1\ninactive_file {5 * MIB}")
+    assert memory_left_bytes(v2) == 7 * MIB
+    write(v2, "proc/meminfo", "MemTotal: 99 kB\nMemAvailable:   4096 kB")
+    assert available_bytes(v2) == 4 * MIB
+    write(v2, "proc/meminfo", "MemAvailable: 40960 kB")
+    assert available_bytes(v2) == 7 * MIB
+
+
+def test_memory_that_is_left_is_read_of_the_first_version(v1: Path) -> None:
+    write(v1, "sys/fs/cgroup/memory/memory.limit_in_bytes", str(2**63 - 4096))
+    write(v1, "sys/fs/cgroup/memory/memory.usage_in_bytes", "1")
+    assert memory_left_bytes(v1) is None
+    write(v1, "sys/fs/cgroup/memory/board/memory.limit_in_bytes", str(9 * MIB))
+    write(v1, "sys/fs/cgroup/memory/board/memory.usage_in_bytes", str(8 * MIB))
+    write(v1, "sys/fs/cgroup/memory/board/memory.stat", f"total_inactive_file {2 * MIB}")
+    assert memory_left_bytes(v1) == 3 * MIB
+
+
+def test_machine_that_tells_nothing_has_no_memory_to_give(tmp_path: Path) -> None:
+    assert available_bytes(tmp_path) == 0
