@@ -55,6 +55,8 @@ def _values(kind: Any) -> st.SearchStrategy[Any]:
     inner = [_values(argument) for argument in arguments if argument is not Ellipsis]
     if origin in {Union, UnionType}:
         return st.one_of(inner)
+    if origin is tuple and Ellipsis not in arguments:
+        return st.tuples(*inner)
     if origin in {tuple, list}:
         return st.lists(inner[0], max_size=2).map(origin)
     return st.dictionaries(*inner, max_size=2) if origin is dict else documents(kind)
