@@ -4,9 +4,9 @@
 `main.txt` is the environment of the workshop and the cloud; `device-<engine>.txt`
 is all that a device has, with what every device has in `device.txt`;
 `toolchain-<name>.txt` is what `toolchains.toml` asks for, over what builds need of
-this package. Device locks carry hashes and hold for every platform; the others do
-not, because torch comes as a different file from each index (CPU or CUDA) under one
-version.
+this package. Device locks carry hashes, of the files that a device can install and of
+sources; the others do not, because torch comes as a different file from each index
+(CPU or CUDA) under one version.
 """
 
 import re
@@ -22,6 +22,14 @@ UV = Path(sys.executable).with_name("uv")
 UNUSED = {"tflite": ("backports-strenum", "flatbuffers", "ml-dtypes", "protobuf", "tqdm")}
 """By engine: what the interpreter does without; the package's tools want it."""
 
+DEVICES = re.compile(
+    r"-(?:py3|py2\.py3|(?:cp3\d+\.)*cp3\d+)"
+    r"-(?:none|abi3|cp3(?:1[1-9]|[2-9]\d))"
+    r"-(?:any|manylinux\w*_(?:x86_64|aarch64)[\w.]*|linux_(?:x86_64|aarch64))\.whl$"
+)
+"""The end of a wheel's name that runs where this package does: CPython from 3.11 on Linux with
+glibc, on the two kinds of processor that hardware profiles have."""
+
 
 def main() -> None:
     """Write all locks."""
@@ -36,8 +44,7 @@ def main() -> None:
     _write("main", everything, [])
     for engine in extras.keys() - {"compile", "images"}:
         unused = [f"--no-emit-package={name}" for name in UNUSED.get(engine, ())]
-        options = ["--generate-hashes", "--universal", *unused]
-        _write(f"device-{engine}", [*base, *extras[engine]], options)
+        _write_device(engine, [*base, *extras[engine]], unused)
     _share(sorted((ROOT / "locks").glob("device-*.txt")))
     toolchains = tomllib.loads((ROOT / "locks/toolchains.toml").read_text())
     for name, asked in toolchains.items():
@@ -63,7 +70,53 @@ def _share(locks: list[Path]) -> None:
         lock.write_text("".join(["-r device.txt\n", *own]))
 
 
+def _write_device(engine: str, requirements: list[str], options: list[str]) -> None:
+    """Write the lock of a device, with the hashes of what it can install."""
+    options = ["--universal", *options]
+    pins = _resolve(requirements, ["--generate-hashes", *options])
+    files = _files(_resolve(requirements, ["--format", "pylock.toml", *options]))
+    (ROOT / "locks" / f"device-{engine}.txt").write_text(for_devices(pins, files))
+
+
+def for_devices(pins: str, files: dict[str, str]) -> str:
+    """Return pins with the hashes of those files alone that a device can install.
+
+    Three hashes of four are of files for other systems, processors and interpreters, and
+    hashes do not compress. The hash of a package's sources stays: who has no wheel builds.
+
+    Args:
+        pins: requirements with `--hash` lines.
+        files: by hash, `sha256:…`, the name of its file; those for older Pythons are left out.
+    """
+    kept = []
+    for pin in PIN.findall(pins):
+        first, *hashes = re.split(r" \\\n\s+--hash=", pin.rstrip("\n"))
+        held = [h for h in hashes if _for_devices(files.get(h, "for another Python.whl"))]
+        kept.append(" \\\n    --hash=".join([first, *held]) + "\n")
+    return "".join(kept)
+
+
+def _for_devices(file: str) -> bool:
+    return not file.endswith(".whl") or DEVICES.search(file) is not None
+
+
+def _files(pylock: str) -> dict[str, str]:
+    """Return by hash the name of each file of a `pylock.toml`."""
+    packages = tomllib.loads(pylock)["packages"]
+    found = [
+        file
+        for package in packages
+        for file in (*package.get("wheels", ()), *filter(None, [package.get("sdist")]))
+    ]
+    return {f"sha256:{file['hashes']['sha256']}": file["url"].rpartition("/")[2] for file in found}
+
+
 def _write(name: str, requirements: list[str], options: list[str]) -> None:
+    (ROOT / "locks" / f"{name}.txt").write_text(_resolve(requirements, options))
+
+
+def _resolve(requirements: list[str], options: list[str]) -> str:
+    """Return what uv pins of requirements, without the names of local builds."""
     command = [
         str(UV), "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate",
         "--python-version", "3.11", "--constraints", str(ROOT / "constraints.txt"),
@@ -74,8 +127,7 @@ def _write(name: str, requirements: list[str], options: list[str]) -> None:
     )
     if found.returncode:
         sys.exit(found.stderr)
-    pins = re.sub(r"(==[0-9][^\s+]*)\+\w+", r"\1", found.stdout)
-    (ROOT / "locks" / f"{name}.txt").write_text(pins)
+    return re.sub(r"(==[0-9][^\s+]*)\+\w+", r"\1", found.stdout)
 
 
 def _wheel_folders() -> list[str]:
