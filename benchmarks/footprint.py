@@ -68,8 +68,7 @@ def take(place: Path, tell: Callable[[str], None]) -> Iterator[Figure]:
 def _wheel(place: Path) -> Figure:
     """Return how much there is to download: all of this distribution, the compiler too."""
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(place)],
-        cwd=ROOT,
+        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(place), str(ROOT)],
         check=True,
         capture_output=True,
     )
