@@ -29,6 +29,9 @@ MIN_ROWS = 8
 LANE_BYTES = 1024 * 1024
 """A lane holds as many rows as fit, within both bounds."""
 
+OBJECT_BYTES = 48
+"""What CPython needs for the bytes of a row besides them, and for the place that they are in."""
+
 FEW_ROWS = 256
 """A lane of fewer holds large rows, whose memory is not kept until they are overwritten."""
 
@@ -40,11 +43,12 @@ class Chunk(NamedTuple):
 
     Attributes:
         latencies_ns: of each call.
-        kept: the rows of all calls as bytes, for each observed input and output tensor.
+        kept: the rows of all calls as bytes, for each observed input and output tensor; the
+            observer empties it where features have been computed of them.
     """
 
     latencies_ns: NDArray[np.int64]
-    kept: tuple[bytes, ...]
+    kept: list[bytes]
 
 
 class Lane:
@@ -115,7 +119,7 @@ class Lane:
         start = self.taken % self.capacity
         first = slice(start, min(start + calls, self.capacity))
         rest = slice(0, max(0, start + calls - self.capacity))
-        kept = tuple(_joined(ring, first, rest) for ring in self._rings)
+        kept = [_joined(ring, first, rest) for ring in self._rings]
         if self.capacity < FEW_ROWS:
             self._forget(first, rest)
         latencies_ns = self._latencies_ns[first] + self._latencies_ns[rest]
@@ -147,5 +151,7 @@ def row_shape(spec: TensorSpec) -> tuple[int, ...]:
 
 
 def _capacity(specs: Sequence[TensorSpec]) -> int:
-    row_bytes = sum(np.dtype(spec.dtype).itemsize * math.prod(row_shape(spec)) for spec in specs)
+    row_bytes = sum(
+        np.dtype(spec.dtype).itemsize * math.prod(row_shape(spec)) + OBJECT_BYTES for spec in specs
+    )
     return max(MIN_ROWS, min(MAX_ROWS, LANE_BYTES // max(1, row_bytes)))

@@ -169,6 +169,7 @@ class Observer:
             observed = page.outputs.observe(rows, spent=True).rows
         if inputs is not None and page.inputs is not None:
             rows = inputs.rows(inputs.tensors(kept[:first_output]))
+            kept.clear()  # half as much as the rows; counting needs the room
             observed, flagged = page.inputs.observe(rows, spent=True)
         return observed, flagged
 

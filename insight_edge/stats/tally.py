@@ -11,7 +11,7 @@ microseconds is a NumPy call that gives up the interpreter meanwhile; `bincount`
 `add.at` and products of vectors do not.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,15 @@ from insight_edge.stats.grid import Grid
 from insight_edge.stats.summary import LIMIT_UNITS, UNITS_PER_CELL, Summary
 
 Rows = NDArray[np.float64]
+Where = NDArray[np.bool_]
 
 MAX_ROWS = 2**22
 """Rows that one tally counts: squares of at most 2^40 then add up to at most 2^62."""
 
 _LIMIT_CELLS = LIMIT_UNITS / UNITS_PER_CELL
 _BLOCK_ELEMENTS, _BLOCK_ROWS = 128 * 1024, 4096
-"""A block has at most so many values and rows: what it needs is a few MiB, and its sums are exact
-in float64."""
+"""A block has at most so many values and rows: what it needs is a MiB or two, and its sums are
+exact in float64."""
 
 _BELOW, _ABOVE, _MISSING = 0, 1, 2
 _SLOTS = 3
@@ -52,17 +53,25 @@ class Counted(NamedTuple):
 class Workspace:
     """What counting over a grid needs besides the counters.
 
-    Tallies of one grid that one thread writes may share it.
+    Tallies of one grid may share it.
+
+    Attributes:
+        grid: that is counted over.
+        rows: how many are counted at a time.
+        starts: i[features], added to the place of a value in its feature, it is a place in all.
+        edges: i[features * counters + 1], the first place of each counter, and one after the last.
+        order: of the counters of a feature among its edges.
     """
 
     def __init__(self, grid: Grid) -> None:
-        features = len(grid.names)
+        features, stride = len(grid.names), grid.cells + _SLOTS
         self.grid = grid
         self.rows = max(1, min(_BLOCK_ROWS, _BLOCK_ELEMENTS // max(1, features)))
-        self.places = _places(grid)
-        self.edges = np.arange(features * (_SLOTS + grid.bins) + 1, dtype=self.places.dtype)
-        self.offsets = np.arange(features) * (grid.cells + _SLOTS) + 1
-        self.scratch = np.empty((self.rows, features))
+        firsts = np.arange(features)[:, None] * stride
+        dtype = np.min_scalar_type(-features * stride - 1)
+        self.starts = (firsts + 1).astype(dtype)
+        self.edges = np.append(firsts + _edges(grid), features * stride).astype(dtype)
+        self.order = [0, *range(grid.bins + 1, grid.bins + _SLOTS), *range(1, grid.bins + 1)]
 
 
 class Tally:
@@ -162,41 +171,44 @@ class Tally:
         # infinity are at an end, and so is what is too far from `low` to have a finite position.
         finite = bool(np.isfinite((ends - low) / cell).all())
         self._stretch(*(ends if finite else _finite_ends(rows)))
-        work = self._workspace.scratch[: len(rows)]
         position = np.subtract(rows, low, out=rows if spent else None)
         np.divide(position, cell, out=position)
-        unusual = self._count(position, work, finite=finite)
-        self._add(position, work, finite=finite)
+        np.clip(position, -_LIMIT_CELLS, _LIMIT_CELLS, out=position)
+        missing = None if finite else np.isnan(position)
+        unusual = self._count(position, missing)
+        self._add(position, missing)
         self._buffer[0] += len(rows)
         return unusual
 
-    def _count(self, position: Rows, work: Rows, *, finite: bool) -> int:
+    def _count(self, position: Rows, missing: Where | None) -> int:
         """Count what every value falls into; return how many rows are unusual."""
         cells, space = self.grid.cells, self._workspace
-        np.clip(position, -1.0, float(cells), out=work)
-        if not finite:
-            np.fmin(work, cells + 1.0, out=work)  # changes NaN alone, to the place of the missing
-        np.floor(work, out=work)
-        cell = _as_integers(work)
+        cell = np.empty(position.shape, np.int16)
+        np.floor(position, out=cell, casting="unsafe")  # within the limit, so within 16 bits
+        np.clip(cell, -1, cells, out=cell)
+        if missing is not None:
+            np.copyto(cell, cells + 1, where=missing)
         # As unsigned numbers, what is below the cells is far above them.
-        unusual = np.greater_equal(cell.view(np.uint64), cells).any(axis=1)
-        np.add(cell, space.offsets, out=cell)
-        slots = space.places.take(cell).ravel()
-        slots.sort()
-        counts = np.diff(slots.searchsorted(space.edges))
-        self._counters += counts.reshape(self._counters.shape)
+        unusual = np.greater_equal(cell.view(np.uint16), cells).any(axis=1)
+        cell = np.ascontiguousarray(cell.T)
+        cell.sort(axis=1)
+        places = np.add(cell, space.starts).ravel()
+        counts = np.diff(places.searchsorted(space.edges)).reshape(self._counters.shape)
+        self._counters += counts[:, space.order]
         return int(np.count_nonzero(unusual))
 
-    def _add(self, position: Rows, work: Rows, *, finite: bool) -> None:
-        """Add values and squares in whole units: integers below 2^53, exact in any order."""
-        np.clip(position, -_LIMIT_CELLS, _LIMIT_CELLS, out=work)
-        np.multiply(work, UNITS_PER_CELL, out=work)
-        np.rint(work, out=work)
-        if not finite:
-            np.copyto(work, 0.0, where=np.isnan(work))
-        self._sums += np.add.reduce(work, axis=0).astype(np.int64)
-        np.multiply(work, work, out=work)
-        self._squares += np.add.reduce(work, axis=0).astype(np.int64)
+    def _add(self, position: Rows, missing: Where | None) -> None:
+        """Add values and squares in whole units: integers below 2^53, exact in any order.
+
+        The positions are overwritten.
+        """
+        units = np.multiply(position, UNITS_PER_CELL, out=position)
+        np.rint(units, out=units)
+        if missing is not None:
+            np.copyto(units, 0.0, where=missing)
+        self._sums += np.add.reduce(units, axis=0).astype(np.int64)
+        np.multiply(units, units, out=units)
+        self._squares += np.add.reduce(units, axis=0).astype(np.int64)
 
     def _stretch(self, least: Rows, most: Rows) -> None:
         """Extend minimum and maximum, f8[features] each."""
@@ -217,26 +229,18 @@ def _finite_ends(rows: Rows) -> tuple[Rows, Rows]:
     )
 
 
-def _as_integers(values: Rows) -> NDArray[np.int64]:
-    """Return whole floats as integers in the memory that they were in."""
-    integers = values.reshape(-1).view(np.int64)
-    # Of one dimension, whose elements NumPy converts one after the other without a copy.
-    np.copyto(integers, values.reshape(-1), casting="unsafe")
-    return integers.reshape(values.shape)
+def _edges(grid: Grid) -> NDArray[np.int64]:
+    """Return i8[features, counters], the first place of each counter of a feature.
 
-
-def _places(grid: Grid) -> NDArray[Any]:
-    """Return the counter of every place a value can be in, all features in one row.
-
-    A feature has a place below its cells, its cells, one above them, one for NaN.
+    A feature has a place below its cells, its cells, one above them, one for NaN. A bin that
+    it has not begins where its cells end.
     """
-    features, stride = len(grid.names), _SLOTS + grid.bins
-    table = np.empty((features, grid.cells + _SLOTS), np.min_scalar_type(features * stride))
-    table[:, 0], table[:, -2], table[:, -1] = _BELOW, _ABOVE, _MISSING
-    table[:, 1:-2] = grid.lookup
-    table[:, 1:-2] += table.dtype.type(_SLOTS)
-    table += (np.arange(features)[:, None] * stride).astype(table.dtype)
-    return table.ravel()
+    bins = np.arange(grid.bins)
+    of_bins = [np.searchsorted(lookup, bins) + 1 for lookup in grid.lookup]
+    edges = np.zeros((len(grid.names), _SLOTS + grid.bins), np.int64)
+    edges[:, 1:-2] = np.reshape(of_bins, (len(grid.names), grid.bins))
+    edges[:, -2:] = grid.cells + 1, grid.cells + 2
+    return edges
 
 
 def _floats_from_words(words: NDArray[np.int64]) -> Rows:

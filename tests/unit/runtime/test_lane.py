@@ -49,7 +49,7 @@ def test_lane_keeps_a_copy_that_the_caller_cannot_change() -> None:
     row[:] = 9
     latencies_ns, kept = lane.take(1)
     assert latencies_ns.tolist() == [5]
-    assert kept == (np.ones(2, np.float32).tobytes(),)
+    assert kept == [np.ones(2, np.float32).tobytes()]
 
 
 def test_lane_keeps_nothing_when_full() -> None:
