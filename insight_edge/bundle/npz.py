@@ -7,9 +7,6 @@ give the same bytes, on every machine.
 
 import io
 import re
-import struct
-import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
@@ -17,7 +14,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from insight_edge.errors import DocumentError, LimitExceededError
+from insight_edge.bundle.stored import stored_members
+from insight_edge.errors import DocumentError
 
 _PLAIN_KINDS = frozenset("biufU")
 MAX_HEADER_BYTES = 4096
@@ -28,17 +26,6 @@ _HEADER: Final = re.compile(
 """The header that every NumPy since 1.0 writes for an array of these kinds."""
 
 _SUFFIX = ".npy"
-_COMPRESSIONS = frozenset({zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED})
-NOT_AN_NPZ = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-)
-"""What zipfile lets through of a damaged archive, found by damaging one."""
 
 
 def npz_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -47,16 +34,9 @@ def npz_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     Raises:
         DocumentError: an array is not of numbers, booleans or text.
     """
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name, array in arrays.items():
-            if array.dtype.kind not in _PLAIN_KINDS:
-                raise DocumentError(f"'{name}': arrays of {array.dtype} are not written")
-            member = io.BytesIO()
-            npy.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
-            # ZipInfo's default date is fixed: equal arrays have equal bytes.
-            archive.writestr(zipfile.ZipInfo(name + _SUFFIX), member.getvalue())
-    return packed.getvalue()
+    from insight_edge.bundle.zipped import packed
+
+    return packed({name + _SUFFIX: _npy(name, array) for name, array in arrays.items()})
 
 
 def arrays_from_npz(data: bytes, *, max_bytes: int, max_arrays: int) -> dict[str, NDArray[Any]]:
@@ -66,42 +46,28 @@ def arrays_from_npz(data: bytes, *, max_bytes: int, max_arrays: int) -> dict[str
         LimitExceededError: they unpack to more than `max_bytes`, or are more than `max_arrays`.
         DocumentError: not an .npz of numbers, booleans and text (pickles are never loaded).
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = archive.infolist()
-            refuse_size(members, max_bytes=max_bytes, max_arrays=max_arrays)
-            arrays = {
-                member.filename.removesuffix(_SUFFIX): _array(
-                    _unpack(archive, member), member.filename
-                )
-                for member in members
-            }
-    except NOT_AN_NPZ as error:
-        raise DocumentError(f"not an .npz: {error}") from error
+    members = _members(data, max_bytes, max_arrays)
+    arrays = {name.removesuffix(_SUFFIX): _array(content, name) for name, content in members}
     if len(arrays) < len(members):
         raise DocumentError("two arrays have one name")
     return arrays
 
 
-def refuse_size(members: list[zipfile.ZipInfo], *, max_bytes: int, max_arrays: int) -> None:
-    """Refuse by what the archive's directory says; zipfile reads no member beyond that.
-
-    Raises:
-        LimitExceededError: more arrays or bytes than that.
-    """
-    if len(members) > max_arrays:
-        raise LimitExceededError(f"{len(members)} arrays, at most {max_arrays} are read")
-    unpacked_bytes = sum(member.file_size for member in members)
-    if unpacked_bytes > max_bytes:
-        raise LimitExceededError(f"unpacks to {unpacked_bytes} bytes, at most {max_bytes} are read")
+def _npy(name: str, array: NDArray[Any]) -> bytes:
+    if array.dtype.kind not in _PLAIN_KINDS:
+        raise DocumentError(f"'{name}': arrays of {array.dtype} are not written")
+    member = io.BytesIO()
+    npy.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+    return member.getvalue()
 
 
-def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    if member.compress_type not in _COMPRESSIONS:
-        raise DocumentError(f"'{member.filename}': unknown compression")
-    with archive.open(member) as stream:
-        # Never `read()`: that unpacks all there is, whatever the directory promised.
-        return stream.read(member.file_size)
+def _members(data: bytes, max_bytes: int, max_arrays: int) -> list[tuple[str, bytes]]:
+    stored = stored_members(data) if len(data) <= max_bytes else None
+    if stored is not None and len(stored) <= max_arrays:
+        return list(stored.items())
+    from insight_edge.bundle.zipped import unpacked
+
+    return unpacked(data, max_bytes=max_bytes, max_members=max_arrays)
 
 
 def _array(data: bytes, name: str) -> NDArray[Any]:

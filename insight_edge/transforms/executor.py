@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from insight_edge.documents.steps import AnyStep, Crop, Decode, Letterbox, Resize
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import ConfigurationError, InputError, TensorMismatchError
-from insight_edge.transforms.kinds import apply, result_spec
+from insight_edge.transforms.kinds import apply, learn, result_spec
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -37,6 +37,7 @@ def run(steps: Sequence[AnyStep], tensors: Mapping[str, NDArray[Any]]) -> Arrays
             not fit a step.
         DocumentError, LimitExceededError: a row of `decode` is no image that is read.
     """
+    learn(steps)
     with np.errstate(all="ignore"):
         if any(isinstance(step, Decode) for step in steps):
             return _by_rows(steps, tensors)
@@ -51,6 +52,7 @@ def infer_specs(steps: Sequence[AnyStep], specs: Sequence[TensorSpec]) -> tuple[
     Raises:
         ConfigurationError: a step cannot be applied; the message starts with its index.
     """
+    learn(steps)
     known = {spec.name: spec for spec in specs}
     for index, step in enumerate(steps):
         try:

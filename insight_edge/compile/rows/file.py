@@ -16,7 +16,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from insight_edge.bundle.npz import MAX_HEADER_BYTES, NOT_AN_NPZ, npy_header, refuse_size
+from insight_edge.bundle.npz import MAX_HEADER_BYTES, npy_header
+from insight_edge.bundle.zipped import NOT_A_ZIP, refuse_size
 from insight_edge.errors import DocumentError
 
 BLOCK_BYTES = 2**22
@@ -65,7 +66,7 @@ class RowFile:
         self._path = path
         with _archive(path) as archive:
             members = archive.infolist()
-            refuse_size(members, max_bytes=max_bytes, max_arrays=max_arrays)
+            refuse_size(members, max_bytes=max_bytes, max_members=max_arrays)
             heads = {m.filename.removesuffix(_SUFFIX): _head(archive, m) for m in members}
         if len(heads) < len(members):
             raise DocumentError("two arrays have one name")
@@ -130,7 +131,7 @@ def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except DocumentError:
         raise
-    except NOT_AN_NPZ as error:
+    except NOT_A_ZIP as error:
         raise DocumentError(f"not an .npz: {error}") from error
 
 
