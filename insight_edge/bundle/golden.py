@@ -8,9 +8,9 @@ is asked by `runtime.candidate`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,8 +28,7 @@ _RESULT = "result."
 _VARIANT = "variant."
 
 
-@dataclass(frozen=True, kw_only=True)
-class GoldenSamples:
+class GoldenSamples(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that every artifact of the bundle must answer within its tolerance.
 
     Attributes:

@@ -6,8 +6,9 @@ time reading it takes: these figures do.
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 MIB: Final = 1024 * 1024
 
@@ -18,8 +19,7 @@ FILE_NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 """A flat name that means the same on every file system: no separators, no leading dot."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Upper bounds, checked before the bytes they bound are read.
 
     Attributes:

@@ -10,9 +10,10 @@ This module loads no artifact and does not look into `pre` and `post`.
 """
 
 from collections.abc import Container
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from insight_edge.bundle.contents import contents
 from insight_edge.bundle.folder import Folder
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     from insight_edge.documents.evidence import Evidence
 
 
-@dataclass(frozen=True, kw_only=True)
-class Bundle:
+class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     """A bundle whose every byte was the manifest's when it was opened.
 
     Attributes:
@@ -47,7 +47,7 @@ class Bundle:
     manifest: Manifest
     digest: str
     signed: bool
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = msgspec.field(default_factory=Limits)
     form: Path | None = None
 
     def file(self, name: str) -> Path:

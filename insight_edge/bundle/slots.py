@@ -20,9 +20,10 @@ host needs no cryptography to open a slot as signed).
 import os
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
+
+from msgspec.structs import replace
 
 from insight_edge.bundle.durable import replace_file, sibling, storing, sync_directory
 from insight_edge.bundle.open import Bundle, open_bundle, open_manifest

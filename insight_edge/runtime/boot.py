@@ -3,8 +3,9 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from insight_edge.documents.owner import Owner
 from insight_edge.runtime.outcomes import OutcomeLog
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from insight_edge.runtime.capture import Capture
 
 
-@dataclass(frozen=True, kw_only=True)
-class Boot:
+class Boot(msgspec.Struct, frozen=True, kw_only=True):
     """The identity of one process, and what outlives a swap in it.
 
     Attributes:
@@ -33,6 +33,6 @@ class Boot:
     number: int
     shelf: Shelf
     capture: "Capture | None" = None
-    predictions: PredictionLog = field(default_factory=PredictionLog)
-    outcomes: OutcomeLog = field(default_factory=OutcomeLog)
-    counter: Iterator[int] = field(default_factory=itertools.count)
+    predictions: PredictionLog = msgspec.field(default_factory=PredictionLog)
+    outcomes: OutcomeLog = msgspec.field(default_factory=OutcomeLog)
+    counter: Iterator[int] = msgspec.field(default_factory=itertools.count)

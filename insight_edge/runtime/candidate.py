@@ -6,10 +6,10 @@ calls. All of it happens beside whatever serves.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,8 +38,7 @@ Arrays = dict[str, NDArray[Any]]
 Loader = Callable[[Bundle, Variant], Loaded]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A bundle with a session of one of its variants.
 
     Attributes:

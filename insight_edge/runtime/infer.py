@@ -12,12 +12,12 @@ What a bundle does with a call is in `serving`, what a new one must pass in
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from insight_edge.bundle.open import open_bundle

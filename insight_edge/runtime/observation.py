@@ -7,9 +7,9 @@ rows have no fixed shape, is not counted. This module keeps no row.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,8 +29,7 @@ Rows = NDArray[np.float64]
 Tensors = Mapping[str, NDArray[Any]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Side:
+class Side(msgspec.Struct, frozen=True, kw_only=True):
     """The features of the inputs, or of the outputs.
 
     Attributes:
@@ -74,8 +73,7 @@ class Side:
         return np.logical_not(usual.all(axis=1))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Observation:
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """Both sides, and where input features look.
 
     Attributes:

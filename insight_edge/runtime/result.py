@@ -7,7 +7,6 @@ worked out when somebody asks.
 
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -27,8 +26,7 @@ class Flags(enum.Flag):
     OUT_OF_RANGE = enum.auto()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """Who answered: shared by all results of one bundle in one process.
 
     Attributes:

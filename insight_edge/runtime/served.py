@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What serves now, for those who describe it to others."""
 
-from dataclasses import dataclass
+import msgspec
 
 from insight_edge.documents.manifest import Manifest
 
 
-@dataclass(frozen=True, kw_only=True)
-class Served:
+class Served(msgspec.Struct, frozen=True, kw_only=True):
     """The bundle that new callers meet.
 
     Attributes:

@@ -7,9 +7,9 @@ missing or outside all that the training inputs had. One row is judged at a time
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,8 +36,7 @@ class Suspect(NamedTuple):
     score: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Suspicion:
+class Suspicion(msgspec.Struct, frozen=True, kw_only=True):
     """What makes an input suspect.
 
     Attributes:

@@ -17,10 +17,10 @@ import mmap
 import os
 import struct
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -120,8 +120,7 @@ class Page:
         return zlib.crc32(self.words[:-1].data)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class OpenWindow:
+class OpenWindow(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A window and its two pages.
 
     Attributes:

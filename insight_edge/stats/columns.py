@@ -6,7 +6,6 @@ arrays then, and what is impossible is looked for once. Nothing is counted here.
 """
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -25,20 +24,23 @@ def summary_at(columns: Columns, index: int, grid: Grid) -> Summary:
     Raises:
         ValueError: no rows can have it.
     """
-    own = {field.name: getattr(columns, field.name)[index] for field in fields(Columns)}
+    own = {name: getattr(columns, name)[index] for name in Columns.__struct_fields__}
     exact = {name: own[name].astype(np.object_) for name in ("sums", "squares")}
     return Summary(grid=grid, **(own | exact | {"count": int(own["count"])}))
 
 
 def taken(columns: Columns, rows: Counts | slice) -> Columns:
     """Return some of the summaries, in the order asked for."""
-    return Columns(**{f.name: getattr(columns, f.name)[rows] for f in fields(Columns)})
+    return Columns(**{name: getattr(columns, name)[rows] for name in Columns.__struct_fields__})
 
 
 def stacked(parts: Sequence[Columns]) -> Columns:
     """Return the summaries of all parts, one after the other."""
     return Columns(
-        **{f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Columns)}
+        **{
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in Columns.__struct_fields__
+        }
     )
 
 

@@ -8,9 +8,9 @@ This module counts nothing: `tally` does.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,8 +30,7 @@ _FINEST_CELL = 2.0**-44
 """Of the largest reference value: what remains of 53 bits resolves a 64th of a cell."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Grid:
+class Grid(msgspec.Struct, frozen=True, kw_only=True, eq=False, dict=True):
     """The bins of every feature.
 
     Attributes:

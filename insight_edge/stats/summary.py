@@ -8,9 +8,9 @@ rounding of each value. `tally` writes what is kept here.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
 from typing import Any, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -35,8 +35,7 @@ _COARSE = 2**200
 """A product of two integers below is finite as a float."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Columns:
+class Columns(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The columns of several summaries over one grid; the first index of each is the summary's.
 
     Attributes:
@@ -55,8 +54,7 @@ class Columns:
     maximum: NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Summary:
+class Summary(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Counts and exact power sums of every feature.
 
     Attributes:
@@ -155,7 +153,7 @@ class Summary:
 
     def columns(self) -> Columns:
         """Return it as columns of one summary."""
-        names = (field.name for field in fields(Columns))
+        names = Columns.__struct_fields__
         return Columns(**{name: np.asarray(getattr(self, name))[None] for name in names})
 
     def __eq__(self, other: object) -> bool:

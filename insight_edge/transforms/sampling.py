@@ -12,10 +12,10 @@ What is computed of the blocks is the business of `measures`.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,8 +36,7 @@ _GOLDEN = (math.sqrt(5) - 1) / 2
 Tensors = Mapping[str, NDArray[Any]]
 
 
-@dataclass(frozen=True)
-class Sampler:
+class Sampler(msgspec.Struct, frozen=True, dict=True):
     """Takes blocks of rows of one shape.
 
     Attributes:

@@ -16,9 +16,10 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from insight_edge.bundle.open import open_bundle
 from insight_edge.errors import DigestMismatchError, InsightEdgeError, LoadFailedError
