@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from insight_edge.bundle.golden import GoldenSamples
 from insight_edge.bundle.open import Bundle
 from insight_edge.documents.manifest import Manifest, Variant
+from insight_edge.documents.steps import Tokenize
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import EngineMissingError, SelfCheckError
 from insight_edge.runtime.loading import Loaded, load
@@ -26,10 +27,10 @@ from insight_edge.runtime.processor import isa_extensions
 from insight_edge.runtime.seam import Session
 from insight_edge.runtime.selfcheck import disagreement
 from insight_edge.transforms.executor import answered
-from insight_edge.transforms.vocabulary import held
 
 if TYPE_CHECKING:
     from insight_edge.runtime.isolation import Isolation
+    from insight_edge.transforms.tokenizer import Tokenizer
 
 WARM_CALLS = 3
 """Engines allocate on the first call of a shape, some choose kernels on the second."""
@@ -137,7 +138,7 @@ def stage(
         EngineMissingError, LoadFailedError: as `load_session`, of the last variant tried.
         DocumentError: the manifest asks for what it does not have, or a vocabulary is damaged.
     """
-    tokenizers = held(bundle.manifest.pre, bundle.vocabulary)
+    tokenizers = _tokenizers(bundle)
     observation = observation_from_manifest(bundle.manifest)
     chosen, loaded = _load(bundle, variant, _loader(isolation, threads))
     return Candidate(
@@ -149,6 +150,15 @@ def stage(
         threads=threads,
         keep=loaded.keep,
     )
+
+
+def _tokenizers(bundle: Bundle) -> "tuple[Tokenizer, ...]":
+    if not any(isinstance(step, Tokenize) for step in bundle.manifest.pre):
+        return ()
+    # What knows texts, which most bundles do without.
+    from insight_edge.transforms.vocabulary import held
+
+    return held(bundle.manifest.pre, bundle.vocabulary)
 
 
 def _loader(isolation: "Isolation | None", threads: int) -> Loader:

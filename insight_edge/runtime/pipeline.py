@@ -6,7 +6,7 @@ module checks no input (`boundary` does), counts nothing and takes no time.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -14,7 +14,9 @@ from insight_edge.documents.manifest import Manifest
 from insight_edge.errors import InferenceFailedError, InputError
 from insight_edge.runtime.seam import Session
 from insight_edge.transforms.executor import carried, run
-from insight_edge.transforms.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from insight_edge.transforms.tokenizer import Tokenizer
 
 Tensors = Mapping[str, NDArray[Any]]
 Outputs = dict[str, NDArray[Any]]
@@ -24,7 +26,7 @@ class Pipeline:
     """A session between the steps of its manifest, and the tokenizers that these need."""
 
     def __init__(
-        self, manifest: Manifest, session: Session, tokenizers: Sequence[Tokenizer] = ()
+        self, manifest: Manifest, session: Session, tokenizers: "Sequence[Tokenizer]" = ()
     ) -> None:
         self._session = session
         self._tokenizers = tokenizers  # steps find them as long as they are kept
