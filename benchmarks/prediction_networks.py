@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 OPSET = 17
 
 
-class _Graph:
+class Graph:
     """Nodes and weights of a network while it is drawn."""
 
     def __init__(self, seed: int) -> None:
@@ -27,22 +27,26 @@ class _Graph:
         self._weights: list[onnx.TensorProto] = []
 
     def weight(self, *shape: int) -> str:
+        """Add a weight with drawn values, and return its name."""
         name = f"w{len(self._weights)}"
         values = self._numbers.standard_normal(shape, np.float32) / max(shape[-1], 1) ** 0.5
         self._weights.append(numpy_helper.from_array(values.astype(np.float32), name))
         return name
 
     def integers(self, *values: int) -> str:
+        """Add a weight of integers, and return its name."""
         name = f"w{len(self._weights)}"
         self._weights.append(numpy_helper.from_array(np.array(values, np.int64), name))
         return name
 
     def add(self, op: str, *inputs: str, **attributes: Any) -> str:
+        """Add an operator, and return the name of what it gives."""
         name = f"t{len(self._nodes)}"
         self._nodes.append(helper.make_node(op, inputs, [name], name=name, **attributes))
         return name
 
     def model(self, shape: tuple[int, ...], last: str) -> bytes:
+        """Return all as ONNX, with an input `x` of a shape and an output `y`."""
         self._nodes.append(helper.make_node("Identity", [last], ["y"], name="y"))
         graph = helper.make_graph(
             self._nodes,
@@ -57,7 +61,7 @@ class _Graph:
         return data
 
 
-def _convolved(net: _Graph, x: str, origin: int, to: int, *, kernel: int, **more: int) -> str:
+def _convolved(net: Graph, x: str, origin: int, to: int, *, kernel: int, **more: int) -> str:
     groups, stride = more.get("groups", 1), more.get("stride", 1)
     pads = [kernel // 2] * 4
     weight, bias = net.weight(to, origin // groups, kernel, kernel), net.weight(to)
@@ -65,12 +69,12 @@ def _convolved(net: _Graph, x: str, origin: int, to: int, *, kernel: int, **more
     return net.add("Relu", made)
 
 
-def _headed(net: _Graph, x: str, channels: int) -> str:
+def _headed(net: Graph, x: str, channels: int) -> str:
     pooled = net.add("Flatten", net.add("GlobalAveragePool", x), axis=1)
     return net.add("Gemm", pooled, net.weight(channels, 10), net.weight(10))
 
 
-def _convolutional(net: _Graph) -> bytes:
+def _convolutional(net: Graph) -> bytes:
     side, width = net.random.choice([12, 16, 24, 32]), net.random.choice([16, 32, 48, 64])
     depth, kernel = net.random.randint(3, 9), net.random.choice([3, 3, 5])
     x = _convolved(net, "x", 3, width, kernel=3)
@@ -80,7 +84,7 @@ def _convolutional(net: _Graph) -> bytes:
     return net.model((1, 3, side, side), _headed(net, x, width))
 
 
-def _separable(net: _Graph) -> bytes:
+def _separable(net: Graph) -> bytes:
     side, width = net.random.choice([16, 24, 32]), net.random.choice([32, 48, 64, 96])
     x = _convolved(net, "x", 3, width, kernel=3, stride=2)
     for _ in range(net.random.randint(3, 8)):
@@ -89,7 +93,7 @@ def _separable(net: _Graph) -> bytes:
     return net.model((1, 3, side, side), _headed(net, x, width))
 
 
-def _dense(net: _Graph) -> bytes:
+def _dense(net: Graph) -> bytes:
     width = net.random.choice([256, 384, 512, 768, 1024])
     rows = net.random.choice([1, 1, 8, 16])
     x, origin = "x", net.random.choice([64, 256, 512])
@@ -100,15 +104,15 @@ def _dense(net: _Graph) -> bytes:
     return net.model((rows, first), net.add("Gemm", x, net.weight(width, 10), net.weight(10)))
 
 
-def _normalised(net: _Graph, x: str, width: int) -> str:
+def _normalised(net: Graph, x: str, width: int) -> str:
     return net.add("LayerNormalization", x, net.weight(width), net.weight(width), axis=-1)
 
 
-def _projected(net: _Graph, x: str, origin: int, to: int) -> str:
+def _projected(net: Graph, x: str, origin: int, to: int) -> str:
     return net.add("Add", net.add("MatMul", x, net.weight(origin, to)), net.weight(to))
 
 
-def _attentive(net: _Graph) -> bytes:
+def _attentive(net: Graph) -> bytes:
     length, width = net.random.choice([16, 32, 64, 96]), net.random.choice([64, 96, 128, 192])
     heads, x = net.random.choice([2, 4]), "x"
     split = net.integers(1, length, heads, width // heads)
@@ -126,7 +130,7 @@ def _attentive(net: _Graph) -> bytes:
     return net.model((1, length, width), x)
 
 
-def _recurrent(net: _Graph) -> bytes:
+def _recurrent(net: Graph) -> bytes:
     steps, width = net.random.choice([8, 16, 24, 32]), net.random.choice([64, 96, 128, 192])
     op, gates = net.random.choice([("LSTM", 4), ("GRU", 3)])
     told = {"linear_before_reset": 1} if op == "GRU" else {}  # as PyTorch computes it
@@ -138,7 +142,7 @@ def _recurrent(net: _Graph) -> bytes:
     return net.model((steps, 1, 32), _projected(net, x, width, 10))
 
 
-KINDS: dict[str, tuple[Callable[[_Graph], bytes], int]] = {
+KINDS: dict[str, tuple[Callable[[Graph], bytes], int]] = {
     "convolutional": (_convolutional, 10),
     "separable": (_separable, 7),
     "dense": (_dense, 9),
@@ -151,7 +155,7 @@ KINDS: dict[str, tuple[Callable[[_Graph], bytes], int]] = {
 def networks(seed: int) -> dict[str, bytes]:
     """Return the ONNX files of a seed by name, input `x`; the same seed draws the same ones."""
     return {
-        f"{kind}-{index}": draw(_Graph(1000 * seed + 100 * place + index))
+        f"{kind}-{index}": draw(Graph(1000 * seed + 100 * place + index))
         for place, (kind, (draw, count)) in enumerate(KINDS.items())
         for index in range(count)
     }
