@@ -29,6 +29,7 @@ from insight_cloud.jobs.job import (
     Terms,
     Wanted,
 )
+from insight_cloud.jobs.retention import Retention, let_go
 from insight_cloud.jobs.starting import prepare
 from insight_cloud.jobs.tables import JobRow, MemberRow
 from insight_cloud.platform.database import Database
@@ -312,6 +313,11 @@ class Jobs:
             after = replace(member, state=state, why=why, told=first, said=now)
             storing.change_member(session, row, after)
             storing.settle(session, row, now)
+
+    def forget(self, now: datetime, keep: Retention | None = None) -> None:
+        """Let go of measurements that are too old or too many, and of old jobs without any."""
+        with self._database.write() as session:
+            let_go(session, keep or Retention(), now)
 
     def _aliased(self, model: str, alias: str) -> int:
         if alias.isdecimal():

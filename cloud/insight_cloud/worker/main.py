@@ -57,6 +57,7 @@ def lanes(
             Duty("signing", HOUR_S, lambda: releases.renew(now=now())),
             # It reads whole tables, and nothing is kept for less than days.
             Duty("letting go", DAY_S, lambda: telemetry.forget(now())),
+            Duty("letting measurements go", DAY_S, lambda: cloud.jobs.forget(now())),
         ],
     }
 

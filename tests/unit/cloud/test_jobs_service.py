@@ -15,6 +15,7 @@ from insight_cloud.devices.selection import Selection
 from insight_cloud.devices.service import Devices
 from insight_cloud.jobs.following import follow
 from insight_cloud.jobs.job import Job, Terms, Wanted
+from insight_cloud.jobs.retention import Retention
 from insight_cloud.jobs.rules import AGAIN
 from insight_cloud.platform.errors import ConflictError, NotFoundError
 from insight_cloud.releases.rules import Mode
@@ -507,3 +508,48 @@ def test_whatever_comes_is_receipted_and_believed_only_where_it_is_of_the_job(
     [member] = world.jobs.members(job.id)
     assert len(member.why) <= 300
     assert member.why.isprintable()
+
+
+# Let go of.
+
+
+def measured_by(world: JobWorld, *names: str) -> Job:
+    job = world.bench()
+    world.turn()
+    assert all(one.fault is None for one in world.say(*(job_result(job, name) for name in names)))
+    return job
+
+
+def kept(world: JobWorld) -> list[tuple[int, str]]:
+    return [(one.number, one.result.device) for one in world.jobs.measurements()]
+
+
+def test_old_measurements_go_but_the_newest_of_each_device_and_artifact(world: JobWorld) -> None:
+    world.world.add("cam-1", "cam-2")
+    first = measured_by(world, "cam-1", "cam-2")
+    measured_by(world, "cam-1", "cam-2")
+    keep = Retention(measurements_for=timedelta(days=1), jobs_for=timedelta(days=1))
+    world.jobs.forget(world.world.now, keep)
+    assert [number for number, _ in kept(world)] == [1, 2, 3, 4]
+    assert len(world.jobs.list()) == 2
+    later = world.world.now + timedelta(days=2)
+    world.jobs.forget(later, keep)
+    assert kept(world) == [(3, "cam-1"), (4, "cam-2")]
+    [left] = world.jobs.list()
+    assert left.id != first.id, "nothing is left of the first"
+    measured_by(world, "cam-1", "cam-2")
+    assert kept(world)[-1] == (6, "cam-2"), "a number comes once"
+
+
+def test_more_measurements_of_one_artifact_on_one_device_than_are_kept_go(world: JobWorld) -> None:
+    world.world.add("cam-1", "cam-2")
+    for _ in range(3):
+        measured_by(world, "cam-1", "cam-2")
+    world.jobs.forget(world.world.now, Retention(measurements=2))
+    assert kept(world) == [(3, "cam-1"), (4, "cam-2"), (5, "cam-1"), (6, "cam-2")]
+
+
+def test_a_job_that_goes_on_is_never_let_go(asked: tuple[JobWorld, Job]) -> None:
+    world, job = asked
+    world.jobs.forget(world.world.now + timedelta(days=9999))
+    assert [one.id for one in world.jobs.list()] == [job.id]
