@@ -10,11 +10,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from insight_edge.bench.interleave import Block
 from insight_edge.bundle.durable import storing
-from insight_edge.documents.codec import decode_json, encode_json
+from insight_edge.documents.codec import D, decode_json, encode_json
+from insight_edge.documents.foreign import ForeignResult
 from insight_edge.documents.result import BenchResult
 from insight_edge.errors import ConfigurationError, DocumentError, LimitExceededError
 
@@ -27,7 +29,7 @@ _DIGITS: Final = 6
 """Of a latency in milliseconds: nanoseconds, which is what the clock tells."""
 
 
-def append_results(path: Path, results: Sequence[BenchResult]) -> None:
+def append_results(path: Path, results: Sequence[BenchResult | ForeignResult]) -> None:
     """Add results to a file, which is made where there is none.
 
     Raises:
@@ -49,22 +51,20 @@ def append_results(path: Path, results: Sequence[BenchResult]) -> None:
 
 
 def read_results(path: Path) -> tuple[BenchResult, ...]:
-    """Return the results of a file in the order of its lines.
+    """Return the results of a file in the order of its lines, without what others reported.
 
     Raises:
         ConfigurationError: it cannot be read.
         LimitExceededError: more than `MAX_FILE_BYTES`.
         DocumentError: a line is not a result; it is named.
     """
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise LimitExceededError(f"{path}: more than {MAX_FILE_BYTES >> 20} MiB of results")
-        lines = path.read_bytes().split(b"\n")
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
-    return tuple(
-        _result(path, number, line) for number, line in enumerate(lines, 1) if line.strip()
-    )
+    lines = _lines(path)
+    return tuple(_read(BenchResult, path, *one) for one in lines if not _is_foreign(one[1]))
+
+
+def read_foreign(path: Path) -> tuple[ForeignResult, ...]:
+    """Return what others reported, of a file of results; raises as `read_results`."""
+    return tuple(_read(ForeignResult, path, *one) for one in _lines(path) if _is_foreign(one[1]))
 
 
 def rounds_p50_ms(blocks: Iterable[Block]) -> tuple[float, ...]:
@@ -88,9 +88,34 @@ def _thinned(block: Block, most: int) -> tuple[float, ...]:
     return tuple(np.round(kept / 1e6, _DIGITS).tolist())
 
 
-def _result(path: Path, number: int, line: bytes) -> BenchResult:
+def _lines(path: Path) -> list[tuple[int, bytes]]:
+    """Return the lines of a file that are not empty, with their numbers."""
     try:
-        return decode_json(BenchResult, line)
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise LimitExceededError(f"{path}: more than {MAX_FILE_BYTES >> 20} MiB of results")
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from error
+    return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+class _Who(msgspec.Struct):
+    reported_by: str = ""
+
+
+def _is_foreign(line: bytes) -> bool:
+    """Return whether a line is of another tool; one that is no line at all is not."""
+    if b'"reported_by"' not in line:
+        return False
+    try:
+        return bool(msgspec.json.decode(line, type=_Who).reported_by)
+    except msgspec.DecodeError:
+        return False
+
+
+def _read(kind: type[D], path: Path, number: int, line: bytes) -> D:
+    try:
+        return decode_json(kind, line)
     except DocumentError as error:
         raise type(error)(f"{path}, line {number}: {error}", hint=error.hint) from error
 

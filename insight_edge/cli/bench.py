@@ -9,7 +9,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from insight_edge.bench.results import SAMPLES, append_results, read_results
+from insight_edge.bench.foreign.reading import read_report
+from insight_edge.bench.results import SAMPLES, append_results, read_foreign, read_results
 from insight_edge.bench.scenarios.scenario import Name
 from insight_edge.cli.bench_flags import (
     bundles_from,
@@ -75,6 +76,7 @@ def bench(
     against: Path | None = None,
     same: float = 5.0,
     history: Path | None = None,
+    imported: Annotated[list[Path] | None, Parameter(name=["--import"], negative=())] = None,
     format: Format = "table",  # noqa: A002 - the flag is --format
 ) -> None:
     """Measure latency or throughput, load time and memory of bundles.
@@ -124,10 +126,19 @@ def bench(
             is slower than its runs differ among themselves, 3 where conditions differ.
         same: percent by which it may then be slower besides.
         history: show the results of this file, and measure nothing.
+        imported: show what this report of another tool says, add it to the --output file as
+            unverified, and measure nothing: MLPerf's summary, benchmark_app's report,
+            trtexec --exportTimes, llama-bench -o json or csv. Give it again for more than one.
         format: how to print.
     """
     if history is not None:
-        show_history(read_results(history), format)
+        show_history(read_results(history), format, read_foreign(history))
+        return
+    if imported:
+        reported = [one for path in imported for one in read_report(path)]
+        if output is not None:
+            append_results(output, reported)
+        show_history((), format, reported)
         return
     asked = scenario_from_flags(
         scenario, streams=streams, rate=rate, period_ms=period, deadline_ms=deadline

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What `predict` and `select` are asked about: models on devices, and what was measured of them."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.markup import escape
 
-from insight_edge.bench.results import read_results
+from insight_edge.bench.results import read_foreign, read_results
 from insight_edge.bundle.open import open_manifest
 from insight_edge.cli.screen import err
 from insight_edge.compile.plugins.discovery import backends
@@ -77,6 +78,9 @@ def options_from_flags(
 def _read(path: Path) -> tuple[tuple[Measured, ...], tuple[Workload, ...]]:
     """Return what was measured in a file of results or a bundle, and the models that it knows."""
     if not path.is_dir():
+        for tool, count in Counter(one.reported_by for one in read_foreign(path)).items():
+            told = f"{path}: {count} reported by {tool}: nobody verified it"
+            err.print(f"[dim]left out:[/] {escape(told)}", soft_wrap=True)
         return tuple(measured_from_result(one) for one in read_results(path)), ()
     evidence = open_manifest(path, allow_unsigned=True).evidence()
     known = () if evidence.workload is None else (evidence.workload,)

@@ -28,6 +28,7 @@ from insight_edge.documents.evidence import (
     Trial,
 )
 from insight_edge.documents.facts import EngineFacts, Facts
+from insight_edge.documents.foreign import ForeignResult
 from insight_edge.documents.host import (
     Activate,
     Activated,
@@ -549,6 +550,23 @@ THRESHOLDS = Thresholds(
     draws=1000,
 )
 
+FOREIGN = ForeignResult(
+    reported_by="llama-bench",
+    source="report.json",
+    sha256=DIGEST,
+    model="m.gguf",
+    device="Cortex-A76",
+    target="llama.cpp",
+    precision="q4",
+    scenario="512 prompt and 0 generated tokens",
+    threads=4,
+    iterations=5,
+    latency_ms={"mean": 68.0, "p50": 67.5},
+    throughput_per_s=7500.5,
+    throughput_of="tokens",
+    said="VALID",
+)
+
 RESULT = BenchResult(
     run="6f1c",
     at_s=1767225600.5,
@@ -569,7 +587,7 @@ RESULT = BenchResult(
 )
 
 JSON: tuple[Versioned, ...] = (
-    EVIDENCE, FACTS, MANIFEST, PROFILE, RESULT, SOURCE, THRESHOLDS, VOCABULARY, WORKLOAD,
+    EVIDENCE, FACTS, FOREIGN, MANIFEST, PROFILE, RESULT, SOURCE, THRESHOLDS, VOCABULARY, WORKLOAD,
     *fleet.standing(DIGEST, FACTS),
 )  # fmt: skip
 

@@ -111,3 +111,21 @@ def test_the_guide_works_in_order(
         assert call(*words) == 0, capsys.readouterr().err
     assert (tmp_path / "choice.html").is_file()
     assert "rpi5-8gb" in (tmp_path / "choice.md").read_text()
+
+
+def test_what_another_tool_reports_is_shown_and_teaches_nothing(
+    model: str, tmp_path: Path, capsys: Said
+) -> None:
+    report, kept = tmp_path / "report.json", tmp_path / "results.jsonl"
+    report.write_text(json.dumps({"execution_results": {"latency (ms)": "0.01"}}))
+    assert call("bench", "--import", str(report), "-o", str(kept), "--format", "json") == 0
+    [said] = json.loads(capsys.readouterr().out)
+    assert (said["reported_by"], said["latency_ms"]) == ("OpenVINO benchmark_app", {"p50": 0.01})
+    asked = ["predict", "-m", model, "--profile", "rpi5-8gb", "--format", "json"]
+    assert call(*asked, "--results", str(kept)) == 0
+    told = capsys.readouterr()
+    assert "1 reported by OpenVINO benchmark_app: nobody verified it" in told.err
+    assert {row["latency_kind"] for row in json.loads(told.out)} == {"predicted"}
+    report.write_text("not a report")
+    assert call("bench", "--import", str(report)) == 2
+    assert "no report of a benchmark that is known here" in capsys.readouterr().err
