@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from benchmarks.windows import Window, split
 from insight_edge.bench.measure import time_block, warm_up
 from insight_edge.runtime.infer import Runtime
+from insight_edge.runtime.isolation import Isolation
 
-CALLERS = 2
 CHUNK_CALLS = 20
 """Calls between two looks at whether the load is over."""
 
@@ -71,17 +71,31 @@ class Swaps:
         )
 
 
-def swap_under_load(
-    first: Path, following: Sequence[Path], feed: Feed, expected: Answers, *, steady_s: float
-) -> Swaps:
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """Who asks, of what, and where the engine is.
+
+    Attributes:
+        callers: threads that ask without pause.
+        isolation: of a child that the engine runs in; None in process.
+        steady_s: before each swap.
+    """
+
+    feed: Feed
+    callers: int
+    isolation: Isolation | None = None
+    steady_s: float = 0.5
+
+
+def swap_under_load(first: Path, following: Sequence[Path], load: Load, expected: Answers) -> Swaps:
     """Serve the first bundle under load and swap to each following one after a steady state."""
     pause = threading.Event()
     windows, flips_ms = [], []
-    with Runtime.open(first, allow_unsigned=True, threads=1) as runtime:
-        warm_up(runtime.infer, repeat(feed))
-        with _load(runtime, feed) as callers:
+    with Runtime.open(first, allow_unsigned=True, threads=1, isolation=load.isolation) as runtime:
+        warm_up(runtime.infer, repeat(load.feed))
+        with _asking(runtime, load) as callers:
             for bundle in following:
-                pause.wait(steady_s)
+                pause.wait(load.steady_s)
                 opened_ns = perf_counter_ns()
                 flips_ms.append(runtime.swap(bundle).flip_ms)
                 windows.append(Window(opened_ns, perf_counter_ns()))
@@ -98,15 +112,11 @@ def swap_under_load(
     )
 
 
-def swap_in_new_process(
-    first: Path, second: Path, feed: Feed, expected: Answers, *, steady_s: float
-) -> Swaps:
+def swap_in_new_process(first: Path, second: Path, load: Load, expected: Answers) -> Swaps:
     """Return what callers saw of one swap in a process that has not imported its engine yet."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as child:
-        return child.submit(
-            swap_under_load, first, [second], feed, expected, steady_s=steady_s
-        ).result()
+        return child.submit(swap_under_load, first, [second], load, expected).result()
 
 
 def same(output: NDArray[np.float32], other: NDArray[np.float32] | None) -> bool:
@@ -153,9 +163,9 @@ class _Caller(threading.Thread):
 
 
 @contextmanager
-def _load(runtime: Runtime, feed: Feed) -> Iterator[list[_Caller]]:
+def _asking(runtime: Runtime, load: Load) -> Iterator[list[_Caller]]:
     stop = threading.Event()
-    callers = [_Caller(runtime, feed, stop) for _ in range(CALLERS)]
+    callers = [_Caller(runtime, load.feed, stop) for _ in range(load.callers)]
     for caller in callers:
         caller.start()
     try:

@@ -22,7 +22,12 @@ from insight_edge.runtime.child.area import make_area, mapped
 from insight_edge.runtime.child.line import Line
 from insight_edge.runtime.isolation import MIB, Isolation
 
-PROGRAM = "insight_edge.runtime.child.program"
+PROGRAM = (
+    "from insight_edge.bundle.priority import give_way; before = give_way();"
+    "from insight_edge.runtime.child.program import main; main(before)"
+)
+"""Importing is most of its start, and gives way to callers already."""
+
 END_S = 1.0
 """A child that hung up has this long to end by itself."""
 
@@ -142,7 +147,7 @@ def _start(control: socket.socket, python: Path | None) -> "subprocess.Popen[byt
     """Start a child, which finds modules where this process does."""
     found = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     return subprocess.Popen(
-        [str(python or sys.executable), "-P", "-m", PROGRAM, str(control.fileno())],
+        [str(python or sys.executable), "-P", "-c", PROGRAM, str(control.fileno())],
         env=os.environ | QUIET | {"PYTHONPATH": found},
         bufsize=0,
         stdin=subprocess.PIPE,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The child of an engine: `python -m insight_edge.runtime.child.program DESCRIPTOR`.
+"""The child of an engine: `main` in a process of its own, with a descriptor as its argument.
 
 It opens a bundle and loads a variant as its parent would, within its memory, and answers each line
 in a thread. Its parent holds the other end of its standard input: the kernel kills it when that
@@ -22,6 +22,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from insight_edge.bundle.open import open_bundle
+from insight_edge.bundle.priority import come_back
 from insight_edge.errors import DigestMismatchError, InsightEdgeError, LoadFailedError
 from insight_edge.runtime.child import wire
 from insight_edge.runtime.child.area import mapped
@@ -36,8 +37,13 @@ LINE_FDS: Final = 2
 Infer = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def main(control: socket.socket) -> None:
-    """Load, say so, and answer lines until the parent hangs up."""
+def main(priority: int | None) -> None:
+    """Load, say so, and answer lines until the parent hangs up.
+
+    Args:
+        priority: to come back to once it has loaded.
+    """
+    control = socket.socket(fileno=int(sys.argv[1]))
     _end_with_parent()
     os.dup2(2, 1)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -49,6 +55,7 @@ def main(control: socket.socket) -> None:
     except InsightEdgeError as error:
         control.send(wire.packet(_refused(error)))
         return
+    come_back(priority)
     control.send(wire.packet(wire.Loaded()))
     while True:
         said, descriptors, _, _ = socket.recv_fds(control, 16, LINE_FDS)
@@ -140,7 +147,3 @@ def _end_with_parent() -> None:
     watched.register(0, select.POLLIN)
     if watched.poll(0):  # it closed before
         os._exit(0)
-
-
-if __name__ == "__main__":
-    main(socket.socket(fileno=int(sys.argv[1])))
