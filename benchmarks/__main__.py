@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks import prediction, selection
 from benchmarks.figure import exit_code
 from benchmarks.screen import complain, emit, err, show
-from benchmarks.session import BENCHMARKS, SHORT, Take, take
+from benchmarks.session import BENCHMARKS, LONG, SHORT, Take, take
 from insight_edge.errors import InsightEdgeError
 
 
@@ -54,7 +54,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"{known}; compile, compare, field and serving only by name",
+        help=f"{known}; {', '.join(sorted(LONG))} only by name",
     )
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument(

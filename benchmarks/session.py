@@ -14,6 +14,7 @@ from benchmarks import (
     batching,
     cache,
     check,
+    child,
     cold_start,
     compare,
     drift,
@@ -55,6 +56,7 @@ BENCHMARKS: Mapping[str, Take] = {
     batching.NAME: batching.take,
     cache.NAME: cache.take,
     check.NAME: check.take,
+    child.NAME: child.take,
     compare.NAME: compare.take,
     compare.QUICK: compare.take_few,
     cold_start.NAME: cold_start.take,
@@ -75,7 +77,9 @@ BENCHMARKS: Mapping[str, Take] = {
     targets.NAME: targets.take,
 }
 
-LONG = {"compile", compare.NAME, field.NAME, prediction.NAME, selection.NAME, serving.NAME}
+LONG = {
+    "compile", child.NAME, compare.NAME, field.NAME, prediction.NAME, selection.NAME, serving.NAME,
+}  # fmt: skip
 SHORT = tuple(name for name in BENCHMARKS if name not in LONG)
 """What is taken unless somebody asks for something: the others need peers, or take long."""
 

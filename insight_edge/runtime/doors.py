@@ -6,7 +6,6 @@ It translates: the deciding and the doing are in `swap`, `shelf` and `serving`.
 
 import os
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from insight_edge.documents.facts import EngineFacts
@@ -14,6 +13,7 @@ from insight_edge.documents.host import Health, Hello, OutcomeRow, PredictionRow
 from insight_edge.documents.report import Counts, Report
 from insight_edge.runtime.boot import Boot
 from insight_edge.runtime.loading import engine_facts
+from insight_edge.runtime.resident import resident_bytes
 from insight_edge.runtime.swap import Succession
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Doors:
             answered=counts.answered,
             failed=counts.failed,
             p99_ms=None if p99_ns is None else p99_ns / 1e6,
-            rss_bytes=_rss_bytes() + (serving.engine_bytes() if serving else 0),
+            rss_bytes=resident_bytes(os.getpid()) + (serving.engine_bytes() if serving else 0),
         )
 
     def oldest_report(self) -> Report | None:
@@ -123,12 +123,3 @@ class Doors:
     def retire(self) -> None:
         """Free old bundles whose last callers have left since their swap gave up waiting."""
         self._succession.retire()
-
-
-def _rss_bytes() -> int:
-    """Return the resident memory of this process, 0 where the kernel does not tell."""
-    try:
-        resident = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-    except OSError:
-        return 0
-    return int(resident) * os.sysconf("SC_PAGE_SIZE")

@@ -220,6 +220,14 @@ def test_nothing_is_lost_mixed_or_grown(bundles: dict[Path, str], tmp_path: Path
         assert footprint.grown(footprint.threads) <= 1
 
 
+def test_growth_is_told_of_what_comes_after_it_had_settled() -> None:
+    filling = [80_000 + min(second, 60) * 200 for second in range(180)]
+    footprint = Footprint(resident_kib=filling, settled=60)
+    assert footprint.plateau() <= PLATEAU
+    assert footprint.grown(filling) == 1
+    assert footprint.grown([kib + 20 * second for second, kib in enumerate(filling)]) > GROWTH
+
+
 def _tell(tally: Tally, footprint: Footprint, left_s: float) -> None:
     if len(footprint.files) % 30 == 0:
         asked, mib = sum(tally.answered), footprint.resident_kib[-1] / 1024

@@ -21,6 +21,7 @@ from insight_edge.runtime.child import wire
 from insight_edge.runtime.child.area import make_area, mapped
 from insight_edge.runtime.child.line import Line
 from insight_edge.runtime.isolation import MIB, Isolation
+from insight_edge.runtime.resident import resident_bytes
 
 PROGRAM = (
     "from insight_edge.bundle.priority import give_way; before = give_way();"
@@ -130,11 +131,7 @@ class Child:
 
     def resident_bytes(self) -> int:
         """Return its resident memory, 0 where it has ended."""
-        try:
-            pages = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]
-        except (OSError, IndexError):
-            return 0
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        return resident_bytes(self.pid)
 
     @property
     def bound(self) -> str:
