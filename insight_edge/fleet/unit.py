@@ -5,7 +5,8 @@ The application that attaches a runtime runs as the same user, since it shares
 the state directory; its own unit is its owner's business. Jobs and servers run as
 children of the agent: four fifths of the memory are for all of them, and one that is ended
 for want of it does not take the agent with it. When the agent ends, so do jobs, of
-themselves; servers go on. GPUs are theirs to use, and no other device.
+themselves; servers go on. What gives way while it loads may come back from that (`LimitNICE`).
+GPUs are theirs to use, and no other device.
 """
 
 import re
@@ -35,6 +36,7 @@ KillMode=process
 TimeoutStopSec=90
 MemoryMax=80%
 OOMPolicy=continue
+LimitNICE=+0
 UMask=0077
 NoNewPrivileges=yes
 ProtectSystem=strict

@@ -6,6 +6,7 @@ The next call starts another, which loads the artifact again; one that never ans
 started again at once, but after a pause that doubles.
 """
 
+import math
 import queue
 import threading
 import time
@@ -91,6 +92,7 @@ class ChildSession:
 
     def close(self) -> None:
         """End the child."""
+        self._started_s = math.inf
         self._children.close()
 
     def _anew(self) -> "_Pool":
@@ -135,8 +137,11 @@ class _Pool:
             return self._ask(inputs)
         except TimeoutError:
             self._lose("took too long for an answer and was ended")
-        except (EOFError, OSError):
+        except (EOFError, ConnectionError):
             self._lose()
+        except OSError:
+            if self.lost is None:  # of this process: no descriptor is left
+                raise
         except wire.NonsenseError as error:
             self._lose(f"said what it should not and was ended: {error}")
         raise InferenceFailedError(self.lost or "")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An engine in a child answers as it does here; `tests/conformance --long` asks it everything."""
 
+import resource
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -67,6 +68,25 @@ def test_answers_are_the_engines_whatever_their_size(session: ChildSession) -> N
     for caller in callers:
         caller.join()
     assert wrong == []
+
+
+def test_no_descriptor_is_an_error_that_ends_no_child_and_a_closed_one_stays_closed(
+    session: ChildSession,
+) -> None:
+    session.infer(rows_of(1, 1))
+    pid = session.pid
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            session.infer(rows_of(1, LEAST_BYTES))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert session.pid == pid
+    session.close()
+    for _ in range(2):
+        with pytest.raises(InferenceFailedError, match="the engine's child is closed"):
+            session.infer(rows_of(1, 1))
 
 
 @pytest.mark.parametrize(
