@@ -7,11 +7,9 @@ started again at once, but after a pause that doubles.
 """
 
 import math
-import queue
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from numpy.typing import NDArray
@@ -21,7 +19,7 @@ from insight_edge.bundle.open import Bundle
 from insight_edge.documents.manifest import Variant
 from insight_edge.errors import InferenceFailedError, InsightEdgeError, LoadFailedError
 from insight_edge.runtime.child import wire
-from insight_edge.runtime.child.line import Line
+from insight_edge.runtime.child.pool import Pool
 from insight_edge.runtime.child.process import Child
 from insight_edge.runtime.isolation import Isolation
 
@@ -63,7 +61,7 @@ class ChildSession:
     def __init__(self, start: Callable[[], Child], name: str) -> None:
         self._start, self._name = start, name
         self._starting = threading.Lock()
-        self._children = _Pool(start())
+        self._children = Pool(start())
         self._started_s, self._pause_s = time.monotonic(), FIRST_PAUSE_S
 
     @property
@@ -95,7 +93,7 @@ class ChildSession:
         self._started_s = math.inf
         self._children.close()
 
-    def _anew(self) -> "_Pool":
+    def _anew(self) -> "Pool":
         """Return a child in the place of one that was lost.
 
         Raises:
@@ -111,77 +109,11 @@ class ChildSession:
             self._started_s = now_s
             self._pause_s = min(max(FIRST_PAUSE_S, 2 * pause_s), LONGEST_PAUSE_S)
             try:
-                self._children = _Pool(self._start())
+                self._children = Pool(self._start())
             except InsightEdgeError as error:
                 pool.answered = False
                 raise InferenceFailedError(f"{pool.lost}; again: {error}") from error
             return self._children
-
-
-class _Pool:
-    """A child and the lines to it that no caller has.
-
-    Attributes:
-        lost: what became of the child, once it ended.
-        answered: whether it ever answered a call.
-    """
-
-    def __init__(self, child: Child) -> None:
-        self.child = child
-        self.lost: str | None = None
-        self.answered = False
-        self._idle: queue.SimpleQueue[Line] = queue.SimpleQueue()
-
-    def ask(self, inputs: wire.Arrays) -> Arrays:
-        try:
-            return self._ask(inputs)
-        except TimeoutError:
-            self._lose("took too long for an answer and was ended")
-        except (EOFError, ConnectionError):
-            self._lose()
-        except OSError:
-            if self.lost is None:  # of this process: no descriptor is left
-                raise
-        except wire.NonsenseError as error:
-            self._lose(f"said what it should not and was ended: {error}")
-        raise InferenceFailedError(self.lost or "")
-
-    def close(self) -> None:
-        self._lose("is closed")
-
-    def _ask(self, inputs: wire.Arrays) -> Arrays:
-        try:
-            line = self._idle.get_nowait()
-        except queue.Empty:
-            line = self.child.line(0)
-        try:
-            while isinstance(found := line.ask(inputs), wire.Narrow):
-                line.close()
-                line = self.child.line(found.needed_bytes)
-        except BaseException:
-            line.close()
-            raise
-        self._idle.put(line)
-        self.answered = True
-        if self.lost is not None:  # meanwhile
-            self._hang_up()
-        if isinstance(found, wire.Failed):
-            raise self._failed(found.message)
-        return found
-
-    def _failed(self, said: str) -> InferenceFailedError:
-        of_memory = any(word in said.lower() for word in ("memory", "alloc"))
-        bound = self.child.bound if of_memory else ""
-        return InferenceFailedError(f"the engine failed on a checked input: {said}{bound}")
-
-    def _lose(self, reason: str = "") -> None:
-        self.lost = f"the engine's child {self.child.end(reason)}"
-        self._hang_up()
-
-    def _hang_up(self) -> None:
-        with suppress(queue.Empty):
-            while True:
-                self._idle.get_nowait().close()
 
 
 def _loaded(setup: wire.Setup, isolation: Isolation) -> Child:
