@@ -41,6 +41,7 @@
           DeniedError                         the server does not give them to this device
           StoppedError                        the caller wanted them no longer
         HostError                             the runtime host left, or says what it should not
+      SourceError                    exit 1   what rows come from gives nothing any more
       RegressionError                exit 1   the engineer: it became slower than it was
       MeasurementError               exit 3   the engineer: a quieter machine, more iterations
 
@@ -248,6 +249,10 @@ class StoppedError(DownloadError):
 
 class HostError(FleetError):
     """The runtime host is not there, left, or says what it should not."""
+
+
+class SourceError(InsightEdgeError):
+    """What rows come from cannot be opened, or gives nothing any more."""
 
 
 class RegressionError(InsightEdgeError):

@@ -24,7 +24,7 @@ VERBS = {
     "compile": ("insight_edge.cli.compile:compile_", "Build, prove, measure, ship the best."),
     "inspect": ("insight_edge.cli.inspect:inspect_", "Show a bundle and its trials."),
     "verify": ("insight_edge.cli.verify:verify", "Ask a bundle for its golden samples."),
-    "run": ("insight_edge.cli.run:run", "Put named arrays through a bundle."),
+    "run": ("insight_edge.cli.run:run", "Put arrays, or a source of rows, through a bundle."),
     "serve": ("insight_edge.cli.serve:serve", "Answer over HTTP, for programs in any language."),
     "bench": ("insight_edge.cli.bench:bench", "Measure bundles, with a verdict."),
     "agent": ("insight_edge.cli.agent:app", "Make this machine a device of a fleet."),

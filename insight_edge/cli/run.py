@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Verb `run`: put named arrays through a bundle."""
+"""Verb `run`: put named arrays, or rows that come by themselves, through a bundle."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,10 +9,12 @@ from cyclopts import Parameter
 
 from insight_edge.bundle.open import open_bundle
 from insight_edge.cli.arrays import Arrays, read_arrays, read_file, write_arrays
+from insight_edge.cli.run_source import Streaming, stream
 from insight_edge.cli.screen import err
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import ConfigurationError, TensorMismatchError
 from insight_edge.runtime.infer import Runtime
+from insight_edge.streaming.buffer import Policy
 from insight_edge.transforms.files import rows_from_files, takes_files
 
 CHUNK_ROWS = 64
@@ -22,27 +24,53 @@ CHUNK_ROWS = 64
 def run(
     bundle: Path,
     *,
-    input: Annotated[list[Path], Parameter(name=["--input"])],  # noqa: A002 - the flag is --input
-    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    input: Annotated[  # noqa: A002 - the flag is --input
+        list[Path] | None, Parameter(name=["--input"])
+    ] = None,
+    source: str | None = None,
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
+    queue: int = 8,
+    drop: Policy = "block",
+    limit: int | None = None,
     variant: str | None = None,
     threads: int | None = None,
 ) -> None:
-    """Run a bundle on the arrays of an .npz and write its outputs as another.
+    """Run a bundle on the arrays of an .npz and write its outputs as another, or on a source.
 
-    Unsigned bundles are allowed here; a fleet never runs one.
+    A source's answers are lines of JSON, one a row, until it ends or SIGINT or SIGTERM comes; what
+    became of all rows is told on stderr. Unsigned bundles are allowed here; a fleet never runs one.
 
     Args:
         bundle: directory of the bundle.
         input: .npz with one array for each input of the bundle, rows first; or files, each given
             with its own --input, where the bundle takes files: they are its rows.
-        output: .npz that gets one array for each output.
+        source: where rows come from: folder:PATH, file:PATH, v4l2:DEVICE or mqtt:HOST:PORT/TOPIC.
+        output: .npz that gets one array for each output; of a source the file that gets the lines,
+            stdout by default.
+        queue: rows of a source that wait at most.
+        drop: what happens where so many wait: the source does (block), or rows are dropped.
+        limit: answers after which a source is left.
         variant: which variant; the winner by default.
         threads: inference threads; as many as this process may use by default.
     """
+    if (input is None) == (source is None):
+        raise ConfigurationError("run on --input or on a --source, one of them")
+    if source is not None:
+        scheme = Streaming(source, queue=queue, policy=drop, limit=limit)
+        return stream(bundle, scheme, output, variant=variant, threads=threads)
+    if output is None:
+        raise ConfigurationError("nothing says where the outputs go", hint="-o outputs.npz")
+    _run_once(bundle, input or [], output, variant=variant, threads=threads)
+    return None
+
+
+def _run_once(
+    bundle: Path, paths: list[Path], output: Path, *, variant: str | None, threads: int | None
+) -> None:
     opened = open_bundle(bundle, allow_unsigned=True)
     specs = opened.manifest.io.inputs
-    arrays = _arrays(input, specs)
-    count = _rows(input[0], arrays)
+    arrays = _arrays(paths, specs)
+    count = _rows(paths[0], arrays)
     fixed = specs[0].shape[0]
     step = fixed if isinstance(fixed, int) else CHUNK_ROWS
     with Runtime.open(bundle, allow_unsigned=True, variant=variant, threads=threads) as runtime:

@@ -17,6 +17,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,9 +31,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from insight_edge.documents.codec import MAX_PAYLOAD_BYTES, digest, encode_wire
 from insight_edge.documents.device import Death
-from insight_edge.documents.enrolment import Identity
+from insight_edge.documents.enrolment import Broker, Identity
 from insight_edge.documents.topics import DOWN, Kind, Topic, parse_topic
-from insight_edge.errors import DocumentError
+from insight_edge.errors import DocumentError, LinkError
 from insight_edge.fleet.link.broker_trust import Tls, tls_of
 from insight_edge.fleet.link.events import (
     Connected,
@@ -48,6 +49,11 @@ RECEIVE_MAXIMUM: Final = 32
 SESSION_EXPIRY_S: Final = 24 * 3600
 MAX_PACKET_BYTES: Final = MAX_PAYLOAD_BYTES + 64 * 1024
 """No longer packet is taken into memory: the connection that brings one is given up."""
+
+MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+"""Of a subscription, whose messages may be pictures."""
+
+UNHEARD_S: Final = 3600
 
 _HEADER_BYTES: Final = 16
 
@@ -82,8 +88,10 @@ class Pace:
 class _Client(mqtt.Client):
     """A client that takes no packet into memory beyond a bound."""
 
+    most_bytes = MAX_PACKET_BYTES
+
     def _sock_recv(self, bufsize: int) -> bytes:
-        if bufsize > MAX_PACKET_BYTES:
+        if bufsize > self.most_bytes:
             raise ConnectionError(f"a packet of {bufsize} bytes")
         return super()._sock_recv(bufsize)
 
@@ -321,11 +329,142 @@ def try_login(identity: Identity, *, timeout_s: float = 5.0) -> str | None:
     return f"refuses: {said[0]}" if said else "it does not answer"
 
 
-def _properties() -> Properties:
+class Subscription:
+    """Messages of a topic filter at any broker, read by one thread, no further than it asks.
+
+    What is not asked for waits at the broker. One that is asked for too rarely sends no signs of
+    life, so the broker is not promised any within an hour; the kernel finds a dead line.
+
+    Args:
+        broker: and whom it knows this program as.
+        topic: filter.
+
+    Raises:
+        LinkError: the broker cannot be reached, or does not let it in or hear that.
+        ConfigurationError: the broker cannot be known (`broker_trust.tls_of`).
+    """
+
+    def __init__(self, broker: Broker, topic: str, *, answer_s: float = 10.0) -> None:
+        self._inbox: deque[tuple[str, bytes]] = deque()
+        self._broker, self._topic = broker, topic
+        self._heard: bool = False
+        self._over: str | None = None
+        self._tls = tls_of(broker)
+        self._client = self._new_client(answer_s)
+        try:
+            self._come_in(answer_s)
+        except BaseException:
+            self.close()
+            raise
+
+    def next(self, timeout_s: float) -> tuple[str, bytes] | None:
+        """Return topic and payload of the next message; None where none came in time.
+
+        Raises:
+            LinkError: the connection is lost.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while not self._inbox and (left_s := deadline_s - time.monotonic()) > 0:
+            self._turn(left_s)
+        return self._inbox.popleft() if self._inbox else None
+
+    def close(self) -> None:
+        """Hang up."""
+        with suppress(OSError, ValueError):
+            self._client.disconnect()
+        _hang_up(self._client, self._tls)
+
+    def _come_in(self, answer_s: float) -> None:
+        broker, deadline_s = self._broker, time.monotonic() + answer_s
+        properties = _properties(expiry_s=0, most_bytes=MAX_MESSAGE_BYTES)
+        try:
+            self._client.connect(
+                broker.host, broker.port, UNHEARD_S, clean_start=True, properties=properties
+            )
+        except OSError as error:
+            raise LinkError(
+                f"{broker.host}:{broker.port}: {error.strerror or str(error)}"
+            ) from error
+        line = self._client.socket()
+        if isinstance(line, socket.socket):
+            _keep_alive(line)
+        while not self._heard:
+            if time.monotonic() > deadline_s:
+                raise LinkError(f"{broker.host}:{broker.port}: the broker does not answer")
+            self._turn(0.1)
+
+    def _turn(self, timeout_s: float) -> None:
+        """Read and write what can be, one packet or a few."""
+        client, line = self._client, self._client.socket()
+        if self._over is not None or not isinstance(line, socket.socket):
+            raise LinkError(self._over or "the broker hung up")
+        try:
+            if _wait(line, writing=client.want_write(), timeout_s=timeout_s):
+                client.loop_read()
+            if client.want_write():
+                client.loop_write()
+            client.loop_misc()
+        except OSError as error:
+            raise LinkError(f"the connection is lost: {error}") from error
+
+    def _new_client(self, answer_s: float) -> _Client:
+        client = _Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        client.most_bytes = MAX_MESSAGE_BYTES
+        client.connect_timeout = answer_s
+        if self._broker.username is not None:
+            client.username_pw_set(self._broker.username, self._broker.password)
+        if self._tls is not None:
+            client.tls_set_context(self._tls)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = lambda _, __, m: self._inbox.append((m.topic, bytes(m.payload)))
+        client.on_disconnect = self._on_disconnect
+        return client
+
+    def _on_disconnect(self, _: Any, __: Any, ___: Any, reason: ReasonCode, ____: Any) -> None:
+        self._over = self._over or f"the connection is lost: {reason}"
+
+    def _on_connect(
+        self, client: mqtt.Client, _: Any, __: Any, reason: ReasonCode, ___: Any
+    ) -> None:
+        if reason.is_failure:
+            self._over = f"the broker refuses: {reason}"
+        else:
+            client.subscribe([(self._topic, mqtt.SubscribeOptions(qos=1))])
+
+    def _on_subscribe(
+        self, _: Any, __: Any, ___: Any, reasons: list[ReasonCode], ____: Any
+    ) -> None:
+        refused = [reason for reason in reasons if reason.is_failure]
+        self._heard = not refused
+        if refused:
+            self._over = f"the broker refuses the subscription to {self._topic}: {refused[0]}"
+
+
+def _wait(line: socket.socket, *, writing: bool, timeout_s: float) -> bool:
+    """Wait until something comes, or can be written; return whether something came."""
+    if isinstance(line, ssl.SSLSocket) and line.pending():
+        return True
+    with selectors.DefaultSelector() as selector:
+        selector.register(line, selectors.EVENT_READ | (selectors.EVENT_WRITE * writing))
+        return any(ready & selectors.EVENT_READ for _, ready in selector.select(timeout_s))
+
+
+def _keep_alive(line: socket.socket) -> None:
+    """Let the kernel find out within two minutes that nobody is there any more."""
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 60), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, name):
+            line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _properties(
+    *, expiry_s: int = SESSION_EXPIRY_S, most_bytes: int = MAX_PACKET_BYTES
+) -> Properties:
     properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    properties.SessionExpiryInterval = SESSION_EXPIRY_S
+    properties.SessionExpiryInterval = expiry_s
     properties.ReceiveMaximum = RECEIVE_MAXIMUM
-    properties.MaximumPacketSize = MAX_PACKET_BYTES
+    properties.MaximumPacketSize = most_bytes
     return properties
 
 

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""docs/guides/streaming.md works, its bundle real ONNX, its commands a user's."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.matrix import random_matrix, write_matrix_bundle
+from tests.integration.test_runtime_challenger import onnx_bytes
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "streaming.md"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_guide_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    matrix = random_matrix(0)
+    artifact = onnx_bytes(matrix, is_wrong=False)
+    place = tmp_path / "model.bundle"
+    write_matrix_bundle(place, matrix, backend="onnxruntime", artifact=artifact)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euxo", "pipefail", "-c", "".join(blocks("sh"))],
+        cwd=tmp_path, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    assert "3 rows read, 2 answered, 1 failed; 0 dropped (block), 0 left;" in done.stderr
+    answers = [json.loads(line) for line in (tmp_path / "answers.jsonl").read_text().splitlines()]
+    assert {answer["key"] for answer in answers} == {"first.json", "second.json"}
+    monkeypatch.chdir(tmp_path)
+    for block in blocks("python"):
+        exec(block, {})  # noqa: S102 - our own page
+    said = capsys.readouterr().out
+    assert "rows.jsonl:2 input 'x': expected float32 (batch, 8), found (1, 1)" in said
+    assert "Statistics(offered=3, " in said
