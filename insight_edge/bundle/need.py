@@ -5,7 +5,7 @@ Whoever decides whether there is room (admission, a swap, a job of the fleet) co
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from insight_edge.documents.evidence import Trial
 from insight_edge.documents.manifest import Variant
@@ -22,11 +22,12 @@ class Need(NamedTuple):
     """Memory of one loaded variant.
 
     Attributes:
-        measured: by the compilation, engine and all; otherwise a bound from the files.
+        origin: `measured` by the compilation, engine and all; a `bound` from the files; or
+            `stated` by whoever loads it.
     """
 
     length_bytes: int
-    measured: bool
+    origin: Literal["measured", "bound", "stated"]
 
 
 def need_of(variant: Variant, trials: Sequence[Trial]) -> Need:
@@ -42,8 +43,8 @@ def need_of(variant: Variant, trials: Sequence[Trial]) -> Need:
     for trial in trials:
         told = trial.measurement.engine_bytes if trial.measurement else None
         if trial.target == variant.target and told:
-            return Need(told, measured=True)
-    return Need(ENGINE_BYTES + bound_bytes((variant,)), measured=False)
+            return Need(told, "measured")
+    return Need(ENGINE_BYTES + bound_bytes((variant,)), "bound")
 
 
 def bound_bytes(variants: Sequence[Variant]) -> int:

@@ -16,7 +16,6 @@ from insight_edge.bundle.durable import storing
 from insight_edge.compile.building.cache import build_once, explain_miss
 from insight_edge.compile.building.concurrency import (
     builds_at_once,
-    free_memory_bytes,
     pin,
     shares,
     usable_cpus,
@@ -33,6 +32,7 @@ from insight_edge.compile.progress import Step, Watch, watch_nothing
 from insight_edge.compile.settings import Settings
 from insight_edge.compile.toolchains.toolchain import Toolchain
 from insight_edge.documents.facts import Missing
+from insight_edge.runtime.memory import available_bytes
 
 BUILT_ANEW = Lookup(state="anew", why=("what it leaves behind is to be kept",))
 
@@ -111,7 +111,7 @@ def _run(
         len(jobs),
         wanted=settings.jobs,
         cpus=len(cpus),
-        free_bytes=free_memory_bytes(),
+        free_bytes=available_bytes(),
         model_bytes=max(_model_bytes(job) for job in jobs),
         limits=settings.limits or BuildLimits(),
     )

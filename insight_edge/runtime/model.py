@@ -16,7 +16,7 @@ from insight_edge.runtime.admission import Resident
 from insight_edge.runtime.infer import Runtime
 from insight_edge.runtime.standing import Standing, State
 
-NOTHING = Need(0, measured=False)
+NOTHING = Need(0, "bound")
 
 
 @dataclass(kw_only=True)
@@ -27,6 +27,7 @@ class Model:
         path: of its bundle.
         turn: grows with every model that was asked for.
         variant: that was asked for by name.
+        stated: what it needs, where somebody says so.
         runtime: while it is loaded.
     """
 
@@ -37,6 +38,7 @@ class Model:
     threads: int
     allow_unsigned: bool
     variant: str | None = None
+    stated: int | None = None
     state_dir: Path | None = None
     need: Need = NOTHING
     runtime: Runtime | None = None
@@ -85,11 +87,13 @@ class Model:
             InputError, TrustError: as `open_manifest`, and of the evidence.
         """
         bundle = open_manifest(path or self.path, allow_unsigned=self.allow_unsigned)
-        trials = bundle.evidence().trials
         if self.variant is not None and path is None:
             variants = [bundle.variant(self.variant)]
         else:
             variants = [one for one in bundle.manifest.variants if one.role != "contender"]
+        if self.stated is not None and path is None:
+            return [(one.name, Need(self.stated, "stated")) for one in variants]
+        trials = bundle.evidence().trials
         return [(one.name, need_of(one, trials)) for one in variants]
 
     def open(self, variant: str) -> None:

@@ -99,6 +99,7 @@ class Models:
         *,
         priority: int = 0,
         variant: str | None = None,
+        need_bytes: int | None = None,
         state_dir: Path | str | None = None,
     ) -> Standing:
         """Load a model under a name, if there is room for it.
@@ -108,6 +109,7 @@ class Models:
             bundle_path: the bundle's directory.
             priority: larger goes first, for memory and for calls.
             variant: name of the variant; by default the first whose engine is there.
+            need_bytes: what it takes of memory, where you know better than the bundle.
             state_dir: where its windows and its boot counter survive the process.
 
         Raises:
@@ -131,6 +133,7 @@ class Models:
                 threads=self._threads,
                 allow_unsigned=self._allow_unsigned,
                 variant=variant,
+                stated=need_bytes,
                 state_dir=None if state_dir is None else Path(state_dir),
             )
             self._residence.load(model)

@@ -93,7 +93,7 @@ class Residence:
         """
         runtime = model.loaded()
         needs = dict(model.needs(path))
-        most = Need(max(each.length_bytes for each in needs.values()), measured=False)
+        most = max(needs.values(), key=lambda each: each.length_bytes)
         wanted = model.resident._replace(need_bytes=most.length_bytes)
         free = self._free(self._resident())
         if not admit(wanted, (), free, evicting=False).admitted:
@@ -102,7 +102,7 @@ class Residence:
                 hint="unload it and load the new bundle; its callers go without meanwhile",
             )
         record = runtime.swap(path)
-        model.path, model.variant = path, None
+        model.path, model.variant, model.stated = path, None, None
         model.serve(runtime)
         model.need = needs.get(model.served_variant, most)
         self._tell(model.name, "ready", f"{model.served_variant} of {path}")

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from insight_edge.bundle.process_tree import kill_tree, process_tree
-from insight_edge.compile.building.concurrency import free_memory_bytes
 from insight_edge.compile.toolchains.processes import resident_bytes
 from insight_edge.runtime import Runtime
+from insight_edge.runtime.memory import available_bytes
 from tests.fakes.large_models import LARGE_BYTES, sparse_model
 from tests.fakes.programs import program
 
@@ -41,8 +41,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("large")
-    if free_memory_bytes() < COMPILE_BYTES + 2 * GIB:
-        pytest.skip(f"{free_memory_bytes() / GIB:.1f} GiB of memory are free, 11 are needed")
+    if available_bytes() < COMPILE_BYTES + 2 * GIB:
+        pytest.skip(f"{available_bytes() / GIB:.1f} GiB of memory are free, 11 are needed")
     if shutil.disk_usage(folder).free < DISK_BYTES:
         pytest.skip("12 GB of disk are needed")
     sparse_model(folder / "m.onnx", LARGE_BYTES)

@@ -9,7 +9,6 @@ its own. Nothing here starts a build (`compile.builds` does).
 import os
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 from insight_edge.compile.building.outcome import GIB, BuildLimits
 
@@ -68,22 +67,3 @@ def usable_cpus() -> Cpus:
 def pin(cpus: Cpus) -> None:
     """Keep this thread, and what it starts from now on, on some processors."""
     os.sched_setaffinity(0, cpus)
-
-
-def free_memory_bytes() -> int:
-    """Return the memory that can be had without swapping, within the control group's limit."""
-    for line in Path("/proc/meminfo").read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return min(int(line.split()[1]) * 1024, _group_bytes())
-    raise ValueError("the kernel does not say how much memory is free")
-
-
-def _group_bytes() -> int:
-    """Return what the control group of this process leaves, or a number that bounds nothing."""
-    group = Path("/sys/fs/cgroup")
-    try:
-        most = (group / "memory.max").read_text().strip()
-        used = (group / "memory.current").read_text().strip()
-        return max(0, int(most) - int(used))
-    except (OSError, ValueError):
-        return 2**62

@@ -25,11 +25,11 @@ def test_need_is_what_the_compilation_measured_of_this_very_target() -> None:
     variant = bundle_variant("v", (FILE,))
     other = Target(backend="openvino", precision="fp32")
     trials = (trial(other, 1), trial(variant.target, 5_000_000))
-    assert need_of(variant, trials) == Need(5_000_000, measured=True)
+    assert need_of(variant, trials) == Need(5_000_000, "measured")
 
 
 def test_need_is_bounded_by_the_files_where_nothing_was_measured() -> None:
     variant = bundle_variant("v", (FILE, FILE))
-    bound = Need(ENGINE_BYTES + int(MEMORY_FACTOR * 2000), measured=False)
+    bound = Need(ENGINE_BYTES + int(MEMORY_FACTOR * 2000), "bound")
     assert need_of(variant, ()) == bound
     assert need_of(variant, (trial(variant.target, None),)) == bound

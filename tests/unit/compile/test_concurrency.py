@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from insight_edge.compile.building.concurrency import (
     builds_at_once,
-    free_memory_bytes,
     pin,
     shares,
     usable_cpus,
@@ -77,8 +76,3 @@ def test_pin_holds_for_its_thread_and_what_that_starts_alone() -> None:
     thread.join()
     assert seen == [(before[:1], 1)]
     assert usable_cpus() == before
-
-
-def test_memory_that_is_free_is_less_than_there_is() -> None:
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert 0 < free_memory_bytes() < there

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+import os
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,11 @@ def test_memory_that_is_left_is_read_of_the_first_version(v1: Path) -> None:
     write(v1, "sys/fs/cgroup/memory/board/memory.usage_in_bytes", str(8 * MIB))
     write(v1, "sys/fs/cgroup/memory/board/memory.stat", f"total_inactive_file {2 * MIB}")
     assert memory_left_bytes(v1) == 3 * MIB
+
+
+def test_memory_of_this_machine_is_less_than_there_is() -> None:
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0 < available_bytes() < there
 
 
 def test_machine_that_tells_nothing_has_no_memory_to_give(tmp_path: Path) -> None:

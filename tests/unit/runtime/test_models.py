@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from insight_edge.bundle.need import ENGINE_BYTES
+from insight_edge.bundle.need import ENGINE_BYTES, Need
 from insight_edge.errors import (
     AdmissionError,
     ConfigurationError,
@@ -196,6 +196,16 @@ def test_budget_bounds_what_models_need_together(
         assert models.load("a", bundles["a"]).threads == 1
         with pytest.raises(AdmissionError):
             models.load("b", bundles["b"], priority=9)  # nobody was told to leave for others
+
+
+def test_what_the_owner_says_it_needs_goes_before_the_bundle(
+    models: Models, machine: Machine, bundles: dict[str, Path]
+) -> None:
+    machine.total = ONE
+    models.load("a", bundles["a"], need_bytes=2**20)
+    machine.total += 2**20
+    standing = models.load("b", bundles["b"], need_bytes=2**20)
+    assert standing.need == Need(2**20, "stated")
 
 
 def test_swap_needs_room_for_both(
