@@ -27,7 +27,8 @@ class Session(Protocol):
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return the model outputs by name for checked model inputs by name.
 
-        Callers from several threads may be inside at once. The arrays returned
+        Callers from several threads may be inside at once. Inputs are read in place where the
+        engine can: ONNX Runtime, OpenVINO and TVM do. The arrays returned
         belong to the caller: no later call changes them.
         """
         ...

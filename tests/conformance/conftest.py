@@ -36,6 +36,9 @@ FACTORIES: dict[str, Factory] = {
     "tvm": tvm_artifact,
 }
 
+COPYING = frozenset({"tensorrt", "tflite"})
+"""Engines that copy their inputs: to the GPU, into the arena. All others read them in place."""
+
 
 @pytest.fixture(scope="session")
 def factories() -> dict[str, Factory]:

@@ -3,6 +3,7 @@
 
 import gc
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -28,11 +29,13 @@ from insight_edge.errors import (
 from insight_edge.runtime.child.session import load_isolated
 from insight_edge.runtime.form import Forming
 from insight_edge.runtime.infer import Runtime
+from insight_edge.runtime.insides import Revealing
 from insight_edge.runtime.isolation import Isolation
 from insight_edge.runtime.loading import GROUP, engine_facts, engines, load_session
 from insight_edge.runtime.pipeline import Pipeline
 from insight_edge.runtime.seam import Session
 from insight_edge.runtime.signal_stack import signal_stack
+from tests.conformance.conftest import COPYING
 from tests.fakes import engine
 from tests.fakes.device_packages import borrow_engine
 from tests.fakes.engine_bundles import (
@@ -48,7 +51,8 @@ Files = dict[str, bytes]
 Make = Callable[[Array], Files]
 Load = Callable[..., Session]
 TOKENS = sorted({engine.TOKEN, *(point.name for point in entry_points(group=GROUP))})
-LOADS = 50
+WIDE = 65536
+CLOSED = ValueError, "the runtime is closed"
 ENOUGH_NS = 50_000_000
 
 
@@ -116,6 +120,18 @@ def process_of(session: Session) -> int:
 def count_of(kind: str) -> int:
     """Return how many descriptors (`fd`) or threads (`task`) this process has."""
     return len(list(Path("/proc/self", kind).iterdir()))
+
+
+def memory_bytes(file: str, key: str) -> int:
+    """Return a line of what the kernel says of this process's memory."""
+    found = re.search(rf"^{key}:\s+(\d+) kB", Path("/proc/self", file).read_text(), re.MULTILINE)
+    assert found, key
+    return int(found[1]) * 1024
+
+
+def kept_bytes() -> int:
+    """Return the memory that is in no file, counted page by page."""
+    return memory_bytes("smaps_rollup", "Anonymous")
 
 
 def busy_ns(pid: int) -> dict[str, int]:
@@ -333,22 +349,89 @@ def test_what_was_compiled_answers_as_its_artifact(token: str, make: Make, tmp_p
     assert form
 
 
-def test_loads_leave_no_descriptor_and_no_thread(token: str, make: Make, tmp_path: Path) -> None:
+def test_engine_that_tells_what_it_executes_tells_all_of_it(
+    token: str, make: Make, tmp_path: Path
+) -> None:
+    revealing = engines(token)[token]
+    if not isinstance(revealing, Revealing):
+        pytest.skip(f"{token} does not tell what it executes")
+    write_engine_bundle(tmp_path / "b", token, make(weights_of(0)), weights_of(0))
+    bundle = open_bundle(tmp_path / "b", allow_unsigned=True)
+    layers = revealing.layers(bundle, bundle.variant(), rows_of(0, 1))
+    assert len(layers) > 1
+    assert all(layer.op and layer.placement for layer in layers)
+
+
+@pytest.mark.parametrize(
+    ("loads", "each_bytes"), [(50, 10_000), pytest.param(1000, 1_000, marks=pytest.mark.long)]
+)
+def test_loads_leave_no_descriptor_no_thread_and_no_memory(
+    token: str, make: Make, tmp_path: Path, loads: int, each_bytes: int
+) -> None:
     write_engine_bundle(tmp_path / "b", token, make(weights_of(0)), weights_of(0))
     bundle = open_bundle(tmp_path / "b", allow_unsigned=True)
 
-    def load_and_close() -> None:
-        session = load_session(bundle, bundle.variant(), threads=2)
-        session.infer(rows_of(1, 1))
-        session.close()
+    def load_and_close(times: int) -> tuple[int, int, int]:
+        for _ in range(times):
+            session = load_session(bundle, bundle.variant(), threads=2)
+            session.infer(rows_of(1, 1))
+            session.close()
+        gc.collect()
+        return count_of("fd"), count_of("task"), kept_bytes()
 
-    load_and_close()
+    *before, warm = load_and_close(5)
+    *_, half = load_and_close(loads // 2)
+    *after, whole = load_and_close(loads // 2)
+    assert after == before
+    # The interpreter takes memory by the megabyte: in one half, where nothing is left behind.
+    assert min(half - warm, whole - half) <= each_bytes * loads // 2
+
+
+def test_inputs_are_read_where_they_lie_or_the_engine_is_known_to_copy(
+    token: str, loader: Load, load: Load
+) -> None:
+    session, inputs = load(weights_of(0, WIDE, 2)), rows_of(1, 256, WIDE)
+    session.infer(rows_of(1, 2, WIDE))
     gc.collect()
-    before = count_of("fd"), count_of("task")
-    for _ in range(LOADS):
-        load_and_close()
-    gc.collect()
-    assert (count_of("fd"), count_of("task")) == before
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
+    before = memory_bytes("status", "VmRSS")
+    session.infer(inputs)
+    copied = memory_bytes("status", "VmHWM") - before >= inputs["x"].nbytes // 2
+    assert copied == (loader is not load_session or token in COPYING)
+
+
+def test_answers_lie_in_memory_that_no_other_call_uses(session: Session) -> None:
+    answers = [session.infer(rows_of(seed, 3)) for seed in range(8)]
+    arrays = [array for answer in answers for array in answer.values()]
+    for index, array in enumerate(arrays):
+        assert not any(np.may_share_memory(array, other) for other in arrays[:index])
+
+
+def test_closing_under_load_answers_rightly_or_says_that_it_is_closed(
+    token: str, make: Make, tmp_path: Path
+) -> None:
+    write_engine_bundle(tmp_path / "b", token, make(weights_of(0)), weights_of(0))
+    runtime = Runtime.open(tmp_path / "b", allow_unsigned=True, threads=1)
+    inside, ended = threading.Semaphore(0), []
+
+    def call(seed: int) -> None:
+        inputs = rows_of(seed, seed + 1)
+        try:
+            while True:
+                assert_answers(dict(runtime.infer(inputs).outputs), inputs, weights_of(0))
+                inside.release()
+        except BaseException as error:  # noqa: BLE001 (judged below, in the test's own thread)
+            ended.append(error)
+
+    callers = [threading.Thread(target=call, args=(seed,)) for seed in range(4)]
+    for caller in callers:
+        caller.start()
+    for _ in range(40):
+        inside.acquire()
+    runtime.close()
+    for caller in callers:
+        caller.join()
+    assert [(type(error), str(error)) for error in ended] == [CLOSED] * 4
 
 
 def test_artifact_of_garbage_is_one_error_of_ours(token: str, make: Make, tmp_path: Path) -> None:

@@ -117,11 +117,12 @@ def _loaded_anew(ffi: Any, path: Path) -> Any:
 
     The loader knows libraries by name, and a library once loaded may stay: under a name that
     had another before, as a slot's does after two updates, it would return the old one.
+    It would also hold each for good: this one goes with the last machine.
     """
     with TemporaryDirectory() as folder:
         name = Path(folder) / path.name
         name.symlink_to(path.absolute())
-        return ffi.load_module(str(name))
+        return ffi.load_module(str(name), keep_module_alive=False)
 
 
 class TvmSession:
