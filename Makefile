@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ENGINES := onnxruntime openvino tflite tvm
 TOOLCHAINS := tflite tvm tritonclient
-MORE_TOOLCHAINS := tensorrt trees tensorflow litert
+MORE_TOOLCHAINS := tensorrt trees tensorflow litert tflite-runtime
 STAMP := $(VENV)/.installed
 
 # Hundreds of processes would each compile this project anew.

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A `.tflite` file made by hand, operator by operator, as `tests.fakes.engine.answers` computes."""
 
+import importlib.util
+import os
 from typing import Any
 
 import numpy as np
@@ -8,12 +10,15 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+SCHEMA_VARIABLE = "TFLITE_SCHEMA"
+"""Names the module where LiteRT is not to be imported, as it would be taken for the engine."""
+
 
 def tflite_artifact(weights: Array) -> dict[str, bytes]:
     """Return the file of a matrix for one row; every operator in it may be resized."""
     import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
 
+    schema = _schema()
     columns, classes = weights.shape
     kinds = schema.TensorType
     tensors = [
@@ -50,6 +55,21 @@ def tflite_artifact(weights: Array) -> dict[str, bytes]:
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return {"model.tflite": bytes(builder.Output())}
+
+
+def _schema() -> Any:
+    """Return the classes of what is in a file, as LiteRT brings them."""
+    file = os.environ.get(SCHEMA_VARIABLE)
+    if file is None:
+        from ai_edge_litert import schema_py_generated
+
+        return schema_py_generated
+    spec = importlib.util.spec_from_file_location("schema_py_generated", file)
+    assert spec is not None
+    assert spec.loader is not None
+    schema = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(schema)
+    return schema
 
 
 def _tensor(
