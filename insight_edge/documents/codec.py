@@ -10,6 +10,7 @@ bytes), TOML (read only, written by people) and msgpack (+ zstd on the wire).
 This module does not know any particular document, and it reads no file.
 """
 
+import itertools
 import math
 import re
 from collections.abc import Mapping
@@ -190,9 +191,9 @@ def to_plain(value: Any) -> Any:
     """Return dicts, lists and scalars for a document, with its unknown fields merged back."""
     if isinstance(value, msgspec.Struct):
         plain = {
-            field.encode_name: to_plain(getattr(value, field.name))
-            for field in _fields(type(value))
-            if field.name != "unknown"
+            key: to_plain(getattr(value, name))
+            for key, name in _attributes(type(value)).items()
+            if name != "unknown"
         }
         tag = value.__struct_config__.tag
         if tag is not None:
@@ -222,12 +223,56 @@ def from_plain(kind: type[D], plain: Any) -> D:
     name = kind.__name__
     if not isinstance(plain, dict):
         raise DocumentError(f"{name}: expected an object, found {type(plain).__name__}")
-    try:
-        document = msgspec.convert(_gather(kind, plain), kind)
-    except (msgspec.ValidationError, OverflowError) as error:
-        raise DocumentError(f"{name}: {error}") from error
+    document = _at_once(kind, plain)
+    if document is None:
+        try:
+            document = msgspec.convert(_gather(kind, plain), kind)
+        except (msgspec.ValidationError, OverflowError) as error:
+            raise DocumentError(f"{name}: {error}") from error
     _refuse_foreign(name, plain, 1)
     return document
+
+
+def _at_once(kind: type[D], plain: dict[str, Any]) -> D | None:
+    """Return the document where this release knows all of it; None where that is to be seen.
+
+    Asking msgspec for the types of all fields takes longer than all of the reading.
+    """
+    try:
+        document = msgspec.convert(plain, kind)
+    except (msgspec.ValidationError, OverflowError):
+        return None
+    return document if _is_whole(document, plain, 1) else None
+
+
+def _is_whole(value: Any, plain: Any, depth: int) -> bool:
+    """Return whether a value holds all that there is of it, and is of a format read here."""
+    if type(plain) in _SCALARS:
+        return True
+    if depth > MAX_DEPTH:
+        return False
+    if isinstance(value, Document) and isinstance(plain, dict):
+        newer = isinstance(value, Versioned) and value.format > value.FORMAT
+        return not newer and all(_holds(value, key, item, depth + 1) for key, item in plain.items())
+    if isinstance(plain, dict) and isinstance(value, dict):
+        return all(_is_whole(value.get(key), item, depth + 1) for key, item in plain.items())
+    if isinstance(plain, list) and isinstance(value, (list, tuple)):
+        return all(map(_is_whole, value, plain, itertools.repeat(depth + 1)))
+    return False
+
+
+def _holds(value: Document, key: str, item: Any, depth: int) -> bool:
+    name = _attributes(type(value)).get(key, "unknown")
+    if name == "unknown":
+        config = value.__struct_config__
+        return config.tag is not None and key == (config.tag_field or "type")
+    return _is_whole(getattr(value, name), item, depth)
+
+
+@cache
+def _attributes(kind: type[msgspec.Struct]) -> dict[str, str]:
+    """Return by key of a kind of struct the name of the attribute that it is held in."""
+    return dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
 
 
 def refuse_unknown(document: Document) -> None:

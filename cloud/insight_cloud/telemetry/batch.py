@@ -7,7 +7,7 @@ handed out.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -47,8 +47,8 @@ class Side:
         zero = Summary.zero(grid).columns()
         spread = summaries.taken(zero, np.zeros(len(counted), np.int64))
         if columns is not None:
-            for field in fields(Columns):
-                getattr(spread, field.name)[counted] = getattr(columns, field.name)
+            for name in Columns.__struct_fields__:
+                getattr(spread, name)[counted] = getattr(columns, name)
         return cls(grid=grid, counted=counted, columns=spread)
 
     def summary(self, index: int) -> Summary | None:

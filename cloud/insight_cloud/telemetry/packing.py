@@ -6,7 +6,6 @@ Integers take as many bytes as the largest of their array needs; those beyond 64
 in decimal.
 """
 
-from dataclasses import fields
 from typing import Any
 
 import msgspec
@@ -20,7 +19,7 @@ from insight_edge.stats.grid import Grid
 from insight_edge.stats.latencies import Latencies
 from insight_edge.stats.summary import Columns
 
-_COLUMNS = tuple(field.name for field in fields(Columns))
+_COLUMNS = Columns.__struct_fields__
 _SIGNED = tuple((np.dtype(f"<i{size}"), 2 ** (8 * size - 1) - 1) for size in (1, 2, 4))
 
 

@@ -65,7 +65,7 @@ def test_sums_beyond_64_bits_come_back_beside_short_ones() -> None:
     assert total.inputs is not None
     squares = total.inputs.columns.squares.astype(np.object_)
     squares[1, 0] = 2**80
-    columns = replace(total.inputs.columns, squares=squares)
+    columns = msgspec.structs.replace(total.inputs.columns, squares=squares)
     large = replace(total, inputs=replace(total.inputs, columns=columns))
     kept = unpack(pack(large), [NO_COUNTS] * 3, KNOWN)
     assert kept.inputs is not None
@@ -80,7 +80,7 @@ def test_counts_of_many_bits_come_back_beside_short_ones_and_as_they_were_kept_b
     short, busy = batch([report(1)]), batch([report(2), report(3)])
     assert busy.inputs is not None
     bins = busy.inputs.columns.bins + more
-    columns = replace(busy.inputs.columns, bins=bins)
+    columns = msgspec.structs.replace(busy.inputs.columns, bins=bins)
     wide = replace(busy, inputs=replace(busy.inputs, columns=columns))
     packed = [*pack(short), pack(wide)[0], before_widths(pack(wide)[1])]
     kept = unpack(packed, [NO_COUNTS] * 3, KNOWN)
@@ -170,7 +170,7 @@ def test_integers_of_any_size_come_back_as_they_were_packed(total: int, count: i
     held.counts[0, 0] = count
     squares = held.inputs.columns.squares.astype(np.object_)
     squares[1, 0] = total
-    columns = replace(held.inputs.columns, squares=squares)
+    columns = msgspec.structs.replace(held.inputs.columns, squares=squares)
     found = unpack_batch(
         pack_batch(replace(held, inputs=replace(held.inputs, columns=columns))), KNOWN
     )

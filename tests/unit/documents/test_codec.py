@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import fields
 
+from insight_edge.documents import codec
 from insight_edge.documents.codec import (
     MAX_DEPTH,
     MAX_DOCUMENT_BYTES,
@@ -323,3 +324,35 @@ def test_nothing_is_written_that_would_not_be_read() -> None:
 def test_msgpack_keeps_numbers_that_are_not_finite() -> None:
     endless = Interval(value=0.0, low=float("-inf"), high=float("inf"))
     assert decode_wire(Interval, encode_wire(endless)) == endless
+
+
+@kinds
+@given(st.data())
+@settings(max_examples=20)
+def test_what_is_read_at_once_is_what_is_read_with_care(
+    kind: type[Document], data: st.DataObject
+) -> None:
+    found = to_plain(data.draw(documents(kind)))
+    inner = data.draw(st.sampled_from(_objects(found)))
+    inner |= data.draw(st.dictionaries(st.sampled_from(["unknown", "type", "x"]), plain))
+    at_once = codec._at_once(kind, found)
+    if at_once is not None:
+        assert at_once == msgspec.convert(codec._gather(kind, found), kind)
+        assert all(not value.unknown for value, _ in codec._walk(at_once, ""))
+
+
+@kinds
+@given(st.data())
+@settings(max_examples=5)
+def test_a_document_of_this_release_is_read_at_once(
+    kind: type[Document], data: st.DataObject
+) -> None:
+    document = data.draw(documents(kind))
+    assert codec._at_once(kind, to_plain(document)) == document
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    """Return the objects in plain values, the outermost first."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    own = [value] if isinstance(value, dict) else []
+    return own + [found for item in inner for found in _objects(item)]

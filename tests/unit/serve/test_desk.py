@@ -5,7 +5,6 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +106,9 @@ def test_version_swapped_away_between_two_looks_is_not_answered_by_another(
 
         def infer(self, inputs: dict[str, np.ndarray[Any, Any]], key: str | None = None) -> Any:
             result = runtime.infer(inputs, key)
-            return msgspec.structs.replace(result, origin=replace(result.origin, version=7))
+            return msgspec.structs.replace(
+                result, origin=msgspec.structs.replace(result.origin, version=7)
+            )
 
     pinned = "/v2/models/matrix/versions/0/infer"
     answer, anyone = ask_all(Swapped(), pinned, INFER, body={"inputs": [ROW]})

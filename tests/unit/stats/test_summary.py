@@ -16,7 +16,7 @@ def columns(**changes: Any) -> dict[str, Any]:
     tally = Tally(GRID)
     tally.observe(np.array([[0.0, np.nan], [1.0, 1.0], [9.0, -9.0]]))
     summary = tally.summary()
-    return {name: getattr(summary, name) for name in summary.__dataclass_fields__} | changes
+    return {name: getattr(summary, name) for name in summary.__struct_fields__} | changes
 
 
 def integers(*values: int) -> Any:
