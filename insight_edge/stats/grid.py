@@ -9,6 +9,8 @@ This module counts nothing: `tally` does.
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
+from operator import mul
 
 import msgspec
 import numpy as np
@@ -21,6 +23,8 @@ MAX_CELLS = 4096
 
 MAX_BINS = 256
 """The look-up table holds one byte a cell."""
+
+_BYTES = tuple(bytes((index,)) for index in range(MAX_BINS))
 
 _LARGEST = 2.0**990
 """Reference values beyond are taken as this, so that no width of them overflows."""
@@ -135,10 +139,12 @@ def lookup_from_starts(starts: Sequence[int], cells: int) -> NDArray[np.uint8]:
     """
     if cells > MAX_CELLS:
         raise ValueError(f"{cells} cells, at most {MAX_CELLS}")
-    edges = np.array([*starts, cells], np.int64)
-    if not starts or starts[0] != 0 or len(starts) > MAX_BINS or (np.diff(edges) <= 0).any():
+    edges = (*starts, cells)
+    runs = [end - start for start, end in pairwise(edges)]
+    if edges[0] != 0 or not 0 < len(runs) <= MAX_BINS or min(runs) < 1:
         raise ValueError(f"bins must start at cell 0 and rise below {cells}")
-    return np.repeat(np.arange(len(starts), dtype=np.uint8), np.diff(edges))
+    # A runtime reads a hundred before its first answer: bytes take a fifth of NumPy's time.
+    return np.frombuffer(b"".join(map(mul, _BYTES, runs)), np.uint8)
 
 
 def _span(values: NDArray[np.float64], bins: int, cells: int) -> tuple[float, float]:
