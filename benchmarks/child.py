@@ -152,7 +152,7 @@ def _growth(looks: list[int], where: str, bar: float | None) -> Figure:
     first, last = np.array(looks[SETTLED : SETTLED + LOOKS]), np.array(looks[-LOOKS:])
     before = float(np.median(first))
     return figure_from_estimate(
-        (float(np.median(last)) / before, last.min() / before, last.max() / before),
+        (float(np.median(last)) / before, int(last.min()) / before, int(last.max()) / before),
         name=NAME,
         case=f"{len(looks)} swaps, engine {where}",
         compared=("resident memory after all swaps", f"after {SETTLED}"),

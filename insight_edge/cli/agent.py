@@ -225,8 +225,8 @@ def serve(
         token_file: file with a token that clients have to show.
         name: what clients call the model; the name in its manifest by default.
         threads: of the engine for a call.
-        child: runs the engine in a process of its own.
-        child_memory_mb: the most MiB of that process's own memory; with it goes --child.
+        child: run the engine in a process of its own.
+        child_memory_mb: the most MiB of that process's own memory; implies --child.
         off: serve it no longer.
     """
     # What looks into certificates, a running agent does without.

@@ -63,8 +63,8 @@ def serve(
         token_file: file with a token that clients have to show.
         name: what clients call the model; the name in its manifest by default.
         threads: of the engine for a call; as many as this process may use by default.
-        child: runs the engine in a process of its own, whose end no request but its own notices.
-        child_memory_mb: the most MiB of that process's own memory; with it goes --child.
+        child: run the engine in a process of its own; where it ends, only its calls fail.
+        child_memory_mb: the most MiB of that process's own memory; implies --child.
         calls: at once; by default as many as there are processors for, 2 or more.
         waiting: calls that wait for their turn before others are told to come back.
         max_body_mb: the most MiB of a body.
