@@ -36,15 +36,16 @@ def take(place: Path, tell: Callable[[str], None]) -> Iterator[Figure]:
     """Yield the figures; `place` is a directory to work in."""
     for kind in KINDS:
         tell(f"form: compiling the {kind} model")
-        bundle, form = compile_bundle(write_model(kind, place), OPENVINO).bundle, place / kind
+        bundle = compile_bundle(write_model(kind, place), OPENVINO).bundle
+        form = place / kind / "form"
         x = rows(kind, 1)
-        _start_ms(bundle, form, x)
+        _start_ms(bundle, form, x, kept=True)
         for case, timed in (("load", _load_ms), ("start", _start_ms)):
             taken: dict[bool, list[Taken]] = {True: [], False: []}
             for index in range(ROUNDS):
                 tell(f"form: {case} of the {kind} model, pair {index + 1} of {ROUNDS}")
                 for kept in (True, False) if index % 2 else (False, True):
-                    taken[kept].append(np.array([timed(bundle, form if kept else None, x)]))
+                    taken[kept].append(np.array([timed(bundle, form, x, kept=kept)]))
             own, other = (float(np.median(taken[kept])) for kept in (True, False))
             yield figure_from_estimate(
                 ratio_interval(taken[True], taken[False]),
@@ -56,8 +57,8 @@ def take(place: Path, tell: Callable[[str], None]) -> Iterator[Figure]:
             )
 
 
-def _load_ms(path: Path, form: Path | None, _: Taken) -> float:
-    bundle = replace(open_bundle(path, allow_unsigned=True), form=form)
+def _load_ms(path: Path, form: Path, _: Taken, *, kept: bool) -> float:
+    bundle = replace(open_bundle(path, allow_unsigned=True), form=form if kept else None)
     variant = bundle.variant()
     began_ns = time.perf_counter_ns()
     session = load_session(bundle, variant, threads=1)
@@ -66,8 +67,10 @@ def _load_ms(path: Path, form: Path | None, _: Taken) -> float:
     return took_ns / 1e6
 
 
-def _start_ms(path: Path, form: Path | None, x: Taken) -> float:
+def _start_ms(path: Path, form: Path, x: Taken, *, kept: bool) -> float:
+    if not kept:
+        form.unlink()
     began_ns = time.perf_counter_ns()
-    with Runtime.open(path, allow_unsigned=True, threads=1, form=form) as runtime:
+    with Runtime.open(path, allow_unsigned=True, threads=1, state_dir=form.parent) as runtime:
         runtime.infer({"x": x})
         return (time.perf_counter_ns() - began_ns) / 1e6

@@ -35,7 +35,7 @@ from insight_edge.runtime.result import Result
 from insight_edge.runtime.served import Served
 from insight_edge.runtime.serving import Asked, Serving
 from insight_edge.runtime.shelf import Shelf
-from insight_edge.runtime.swap import Succession
+from insight_edge.runtime.swap import Admitting, Succession
 
 if TYPE_CHECKING:
     from insight_edge.bundle.claim import Claim
@@ -64,6 +64,7 @@ class Runtime:
         threads: int | None,
         isolation: "Isolation | None",
         deployment: str | None = None,
+        admitting: Admitting | None = None,
     ) -> None:
         self._allow_unsigned, self._isolation = allow_unsigned, isolation
         self._idle_reason = "no slot is committed"
@@ -82,6 +83,7 @@ class Runtime:
             boot,
             threads=usable_threads() if threads is None else threads,
             isolation=isolation,
+            admitting=admitting,
         )
         self._doors = Doors(self._succession, boot, self._slots, allow_unsigned=allow_unsigned)
 
@@ -95,8 +97,8 @@ class Runtime:
         threads: int | None = None,
         isolation: "Isolation | None" = None,
         state_dir: Path | str | None = None,
-        form: Path | str | None = None,
         deployment: str | None = None,
+        admitting: Admitting | None = None,
     ) -> Self:
         """Return a runtime that serves the bundle in a directory, without an agent.
 
@@ -107,11 +109,11 @@ class Runtime:
                 where this machine lacks the winner's engine or a CPU extension.
             threads: of the engine; by default all that this process may use.
             isolation: runs the engine in a child process within these bounds; by default here.
-            state_dir: where windows and the boot counter survive the process.
-            form: file in which an engine that compiles at load keeps what it made of this bundle,
-                to load it the next time; whoever may write there runs code here. By default
-                nothing is kept.
+            state_dir: where windows, the boot counter and what an engine compiles at load survive the
+                process; whoever may write there runs code here.
             deployment: name in results and reports, where no fleet has given it one.
+            admitting: holds room for a bundle while it is loaded beside the one that serves, or
+                raises an `InsightEdgeError` to refuse it.
 
         Raises:
             InputError: the bundle is malformed, or there is no such variant.
@@ -127,12 +129,13 @@ class Runtime:
             threads=threads,
             isolation=isolation,
             deployment=deployment,
+            admitting=admitting,
         )
         try:
             runtime._succession.begin(
                 lambda: replace(
                     open_bundle(bundle_path, allow_unsigned=allow_unsigned),
-                    form=None if form is None else Path(form),
+                    form=None if state is None else state / "form",
                 ),
                 variant,
             )
@@ -149,11 +152,13 @@ class Runtime:
         allow_unsigned: bool = False,
         threads: int | None = None,
         isolation: "Isolation | None" = None,
+        admitting: Admitting | None = None,
     ) -> Self:
         """Return a runtime that serves the committed slot and does what the agent asks.
 
         Where the committed slot cannot be served, the other one is. Where neither
-        can, `infer` raises and the agent can still activate a slot.
+        can, `infer` raises and the agent can still activate a slot. `threads` and `admitting`
+        are as of `open`.
 
         Raises:
             TrustError: a slot is unsigned and that is not allowed.
@@ -163,7 +168,11 @@ class Runtime:
         from insight_edge.runtime.host import Host
 
         runtime = cls(
-            Path(state_dir), allow_unsigned=allow_unsigned, threads=threads, isolation=isolation
+            Path(state_dir),
+            allow_unsigned=allow_unsigned,
+            threads=threads,
+            isolation=isolation,
+            admitting=admitting,
         )
         try:
             runtime._serve_slots()

@@ -119,25 +119,31 @@ class Models:
                 `Runtime.open`; who had to leave for it comes back.
             ValueError: closed.
         """
-        with self._change():
-            if name in self._residence.models:
-                raise ConfigurationError(
-                    f"there is a model '{name}' already", hint="unload it, or swap its bundle"
-                )
-            self._asked += 1
-            model = Model(
-                name=name,
-                path=Path(bundle_path),
-                priority=priority,
-                turn=self._asked,
-                threads=self._threads,
-                allow_unsigned=self._allow_unsigned,
-                variant=variant,
-                stated=need_bytes,
-                state_dir=None if state_dir is None else Path(state_dir),
-            )
-            self._residence.load(model)
-            return model.standing
+        return self._load(
+            name,
+            Path(bundle_path),
+            priority=priority,
+            variant=variant,
+            stated=need_bytes,
+            state_dir=None if state_dir is None else Path(state_dir),
+        )
+
+    def attach(self, name: str, state_dir: Path | str, *, priority: int = 0) -> Standing:
+        """Serve the committed slot of a deployment under a name, and do what the agent asks.
+
+        A bundle that the agent activates has to find room beside the one that serves, or is
+        refused; results and reports are of the deployment, as of `Runtime.attach`.
+
+        Args:
+            name: that calls know it by.
+            state_dir: of the deployment.
+            priority: larger goes first, for memory and for calls.
+
+        Raises:
+            AdmissionError, ConfigurationError, ValueError: as `load`.
+            TrustError, StorageError, SlotError: as `Runtime.attach`.
+        """
+        return self._load(name, None, priority=priority, state_dir=Path(state_dir))
 
     def unload(self, name: str) -> None:
         """Let the callers of a model finish and free it; who waits may come back then.
@@ -153,8 +159,8 @@ class Models:
         """Replace a model's bundle without dropping a call, where there is room for both.
 
         Raises:
-            AdmissionError: there is not; the old bundle keeps serving.
-            UpdateError: with its phase; the old bundle keeps serving.
+            UpdateError: with its phase, from an `AdmissionError` where there is no room for both;
+                the old bundle keeps serving.
             UnavailableError: the model is not loaded.
             ConfigurationError: there is no such model.
             ValueError: closed.
@@ -215,6 +221,26 @@ class Models:
             attending, self._attending = self._attending, None
         if attending is not None:
             attending.join()
+
+    def _load(self, name: str, path: Path | None, *, priority: int, **others: Any) -> Standing:
+        with self._change():
+            if name in self._residence.models:
+                raise ConfigurationError(
+                    f"there is a model '{name}' already", hint="unload it, or swap its bundle"
+                )
+            self._asked += 1
+            model = Model(
+                name=name,
+                path=path,
+                priority=priority,
+                turn=self._asked,
+                threads=self._threads,
+                allow_unsigned=self._allow_unsigned,
+                admitting=self._residence.room_beside,
+                **others,
+            )
+            self._residence.load(model)
+            return model.standing
 
     @contextmanager
     def _change(self) -> Iterator[None]:

@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which of several models are loaded: let in by `admission`, sent to wait, and let in again.
 
-It carries out what is decided there and tells every change. One thread at a time may call it.
+It carries out what is decided there and tells every change. One thread at a time may call it, but
+for `room_beside`, which an agent's swap asks: what is being loaded has its room held meanwhile.
 """
 
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from insight_edge.bundle.need import Need
+from insight_edge.bundle.open import Bundle
 from insight_edge.documents.host import SwapRecord
 from insight_edge.documents.report import Report
 from insight_edge.errors import (
@@ -48,6 +52,8 @@ class Residence:
         self.models: dict[str, Model] = {}
         self.changes: deque[Change] = deque(maxlen=MAX_CHANGES)
         self.reports: deque[Report] = deque(maxlen=MAX_REPORTS)
+        self._held: dict[str, int] = {}
+        self._deciding = threading.Lock()
 
     def model(self, name: str) -> Model:
         """Return a model.
@@ -87,26 +93,38 @@ class Residence:
         """Replace a model's bundle beside the old one.
 
         Raises:
-            AdmissionError: there is no room for both.
-            UpdateError: as `Runtime.swap`.
+            UpdateError: as `Runtime.swap`; of an `AdmissionError` where there is no room.
             UnavailableError: the model is not loaded.
         """
-        runtime = model.loaded()
-        needs = dict(model.needs(path))
-        most = max(needs.values(), key=lambda each: each.length_bytes)
-        wanted = model.resident._replace(need_bytes=most.length_bytes)
-        free = self._free(self._resident())
-        if not admit(wanted, (), free, evicting=False).admitted:
-            raise AdmissionError(
-                f"{refusal(wanted, free, ())} beside the bundle that serves",
-                hint="unload it and load the new bundle; its callers go without meanwhile",
-            )
-        record = runtime.swap(path)
-        model.path, model.variant, model.stated = path, None, None
-        model.serve(runtime)
-        model.need = needs.get(model.served_variant, most)
-        self._tell(model.name, "ready", f"{model.served_variant} of {path}")
+        record = model.loaded().swap(path)
+        model.path, model.variant = path, None
+        self._tell(model.name, "ready", f"{model.served[1]} of {path}")
         return record
+
+    @contextmanager
+    def room_beside(self, model: Model, bundle: Bundle) -> Iterator[None]:
+        """Hold room for a bundle beside the one that a model serves; any thread may ask.
+
+        Raises:
+            AdmissionError: there is none.
+        """
+        need = next(iter(model.needs_of(bundle).values()))
+        wanted = model.resident._replace(need_bytes=need.length_bytes)
+        with self._deciding:
+            free = self._free_beside(model, self._resident())
+            if not admit(wanted, (), free, evicting=False).admitted:
+                beside = "" if model.runtime is None else " beside the bundle that serves"
+                raise AdmissionError(
+                    refusal(wanted, free, ()) + beside,
+                    hint="unload it and load the new bundle; its callers go without meanwhile",
+                )
+            # Of a deployment that is being loaded, its slot's room is held already.
+            loading = self._held.get(model.name, 0)
+            self._held[model.name] = max(loading, need.length_bytes)
+        try:
+            yield
+        finally:
+            self._held[model.name] = loading
 
     def restore(self) -> None:
         """Load who waits, the highest priority first, as far as there is room."""
@@ -135,22 +153,35 @@ class Residence:
                 continue
         return self._open(model, *last, evicting=evicting)
 
-    def _open(self, model: Model, variant: str, need: Need, *, evicting: bool) -> None:
-        model.need = need
-        wanted, resident = model.resident, self._resident()
-        admission = admit(wanted, resident, self._free(resident), evicting=evicting)
-        for name in admission.evicted:
-            self._send_to_wait(self.models[name], model)
-        # An engine may keep what it was told to free.
-        free = self._free(self._resident())
-        if not admission.admitted or wanted.need_bytes > free:
-            lower = [each for each in resident if each.priority < wanted.priority]
-            raise AdmissionError(
-                refusal(wanted, free, lower if evicting else ()),
-                hint="unload a model, allow more memory, or compile for less",
-            )
-        model.open(variant)
-        self._tell(model.name, "ready", f"{model.served_variant} of {model.path}")
+    def _open(self, model: Model, variant: str | None, need: Need, *, evicting: bool) -> None:
+        model.asked = need
+        wanted = model.resident
+        try:
+            with self._deciding:
+                resident = self._resident()
+                free = self._free_beside(model, resident)
+                admission = admit(wanted, resident, free, evicting=evicting)
+                self._held[model.name] = need.length_bytes
+            for name in admission.evicted:
+                self._send_to_wait(self.models[name], model)
+            # An engine may keep what it was told to free.
+            free = self._free_beside(model, self._resident())
+            if not admission.admitted or wanted.need_bytes > free:
+                lower = [each for each in resident if each.priority < wanted.priority]
+                raise AdmissionError(
+                    refusal(wanted, free, lower if evicting else ()),
+                    hint="unload a model, allow more memory, or compile for less",
+                )
+            model.open(variant)
+        finally:
+            self._held.pop(model.name, None)
+        place = model.state_dir if model.path is None else model.path
+        self._tell(model.name, "ready", f"{model.served[1] or 'nothing yet'} of {place}")
+
+    def _free_beside(self, model: Model, resident: tuple[Resident, ...]) -> int:
+        """Return the room for a model, without what is held for others."""
+        held = sum(need for name, need in self._held.copy().items() if name != model.name)
+        return self._free(resident) - held
 
     def _send_to_wait(self, model: Model, for_whom: Model) -> None:
         model.state = "waiting"
@@ -162,7 +193,8 @@ class Residence:
         self._tell(model.name, "waiting", model.reason)
 
     def _resident(self) -> tuple[Resident, ...]:
-        return tuple(one.resident for one in self.models.values() if one.runtime is not None)
+        models = self.models.copy().values()
+        return tuple(one.resident for one in models if one.runtime is not None)
 
     def _waiting(self) -> tuple[Resident, ...]:
         return tuple(one.resident for one in self.models.values() if one.state == "waiting")

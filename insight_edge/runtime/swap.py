@@ -9,6 +9,7 @@ meet the new one. Until the flip any error leaves everything as it was.
 
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING
 
 from insight_edge.bundle.open import Bundle
@@ -34,6 +35,9 @@ DRAIN_TIMEOUT_S = 30.0
 
 Opening = Callable[[], Bundle]
 
+Admitting = Callable[[Bundle], AbstractContextManager[None]]
+"""Holds room for a bundle while it is loaded beside the one that serves, or raises to refuse it."""
+
 
 class Succession:
     """The bundle that serves, and those that served before and are not empty yet.
@@ -41,6 +45,7 @@ class Succession:
     Args:
         isolation: of a child that the engine runs in; None to run it here.
         account: of a challenger, which is no more than another bundle here.
+        admitting: asked before each swap; None where there is always room.
 
     Attributes:
         serving: what new callers meet; None before the first and after `close`.
@@ -55,13 +60,14 @@ class Succession:
         isolation: "Isolation | None" = None,
         drain_timeout_s: float = DRAIN_TIMEOUT_S,
         account: Account | None = None,
+        admitting: Admitting | None = None,
     ) -> None:
         self.serving: Serving | None = None
         self.closed = False
         self._boot = boot
         self._threads, self._isolation = threads, isolation
         self._drain_timeout_s = drain_timeout_s
-        self._account = account
+        self._account, self._admitting = account, admitting
         self._undrained: list[Serving] = []
         self._swapping = threading.Lock()
 
@@ -86,7 +92,8 @@ class Succession:
             )
         try:
             self.refuse_closed()
-            return self._swap(opening, Phases())
+            with ExitStack() as held:
+                return self._swap(lambda: self._admitted(opening(), held), Phases())
         finally:
             self._swapping.release()
 
@@ -131,6 +138,11 @@ class Succession:
         return phases.record(
             origin=None if old is None else old.digest, target=serving.digest, in_flight=in_flight
         )
+
+    def _admitted(self, bundle: Bundle, held: ExitStack) -> Bundle:
+        if self._admitting is not None:
+            held.enter_context(self._admitting(bundle))
+        return bundle
 
     def _prepare(self, opening: Opening, phases: Phases, variant: str | None) -> Serving:
         """Return a bundle that is ready to serve; whatever fails leaves nothing loaded."""

@@ -51,7 +51,7 @@ Files = dict[str, bytes]
 Make = Callable[[Array], Files]
 Load = Callable[..., Session]
 TOKENS = sorted({engine.TOKEN, *(point.name for point in entry_points(group=GROUP))})
-WIDE = 65536
+WIDE = 8192
 CLOSED = ValueError, "the runtime is closed"
 ENOUGH_NS = 50_000_000
 
@@ -390,7 +390,7 @@ def test_loads_leave_no_descriptor_no_thread_and_no_memory(
 def test_inputs_are_read_where_they_lie_or_the_engine_is_known_to_copy(
     token: str, loader: Load, load: Load
 ) -> None:
-    session, inputs = load(weights_of(0, WIDE, 2)), rows_of(1, 256, WIDE)
+    session, inputs = load(weights_of(0, WIDE, 2)), rows_of(1, 1024, WIDE)
     session.infer(rows_of(1, 2, WIDE))
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins here

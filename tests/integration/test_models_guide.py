@@ -27,6 +27,7 @@ def test_guide_works(
         exec(block, names)  # noqa: S102 - our own page
     said = capsys.readouterr().out
     assert "door: ready , 64 MiB (bound)" in said
+    assert "nothing yet" in said
     assert "'door' needs 64.0 MiB, 16.0 are free - unload a model" in said
     assert (
         "[('door', 'ready'), ('count', 'ready'), ('count', 'ready'), ('door', 'unloaded')]" in said

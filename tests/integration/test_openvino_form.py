@@ -154,12 +154,14 @@ def test_slot_without_room_for_a_form_serves(state: Path, compiled: list[str]) -
     assert compiled == ["a", "a"]
 
 
-def test_bundle_outside_of_a_slot_has_a_form_where_one_is_asked_for(
+def test_bundle_outside_of_a_slot_has_a_form_where_its_state_is(
     tmp_path: Path, compiled: list[str]
 ) -> None:
     write(tmp_path / "bundle", 0)
-    for form in (None, None, tmp_path / "form", tmp_path / "form"):
-        with Runtime.open(tmp_path / "bundle", allow_unsigned=True, threads=1, form=form) as opened:
+    for state in (None, None, tmp_path / "state", tmp_path / "state"):
+        with Runtime.open(
+            tmp_path / "bundle", allow_unsigned=True, threads=1, state_dir=state
+        ) as opened:
             ask(opened)
     assert compiled == ["bundle"] * 3
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["bundle", "form"]
+    assert (tmp_path / "state" / "form").is_file()

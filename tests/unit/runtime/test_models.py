@@ -9,15 +9,20 @@ from pathlib import Path
 import pytest
 
 from insight_edge.bundle.need import ENGINE_BYTES, Need
+from insight_edge.bundle.open import open_bundle
+from insight_edge.bundle.slots import Slots
+from insight_edge.documents.host import Activated, Refused
 from insight_edge.errors import (
     AdmissionError,
     ConfigurationError,
     DocumentError,
+    SlotError,
     UnavailableError,
     UpdateError,
 )
 from insight_edge.runtime.models import Models
 from insight_edge.runtime.processor import usable_threads
+from tests.fakes.agent import Agent
 from tests.fakes.matrix import MatrixEngine, install, one_row, tagged_matrix, write_matrix_bundle
 
 ONE = ENGINE_BYTES + 2**20
@@ -216,9 +221,67 @@ def test_swap_needs_room_for_both(
     assert models.index()[0].bundle == record.target
     assert models.infer("a", one_row()).outputs["y"][0, 0] == 2.0
     machine.total = ONE
-    with pytest.raises(AdmissionError, match="beside the bundle that serves"):
+    with pytest.raises(UpdateError, match="beside the bundle that serves") as refused:
         models.swap("a", bundles["c"])
+    assert isinstance(refused.value.__cause__, AdmissionError)
     assert models.infer("a", one_row()).outputs["y"][0, 0] == 2.0
+
+
+def test_deployment_of_a_fleet_is_one_of_the_models(
+    models: Models, machine: Machine, bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    slots = Slots(tmp_path / "state")
+    slots.commit(slots.stage(bundles["a"]))
+    assert models.attach("camera", tmp_path / "state").state == "ready"
+    models.load("b", bundles["b"], priority=1)
+    assert models.infer("camera", one_row()).outputs["y"][0, 0] == 1.0
+    idle = slots.stage(bundles["c"])
+    with Agent(tmp_path / "state") as agent:
+        agent.hello()
+        refused = agent.activate(idle)
+        assert isinstance(refused, Refused)
+        assert (refused.phase, refused.kind) == ("stage", "AdmissionError")
+        machine.total = 3 * ONE
+        activated = agent.activate(idle)
+        assert isinstance(activated, Activated)
+    (standing,) = [each for each in models.index() if each.name == "camera"]
+    assert standing.bundle == activated.record.target
+    slots.commit(idle)
+    machine.total = 2 * ONE
+    models.load("d", bundles["d"], priority=1)
+    assert states(models) == {"b": "ready", "d": "ready", "camera": "waiting"}
+    models.unload("d")
+    assert models.infer("camera", one_row()).outputs["y"][0, 0] == 3.0
+
+
+def test_deployment_without_a_bundle_waits_for_the_agent(
+    models: Models, bundles: dict[str, Path], tmp_path: Path
+) -> None:
+    standing = models.attach("camera", tmp_path / "state")
+    assert (standing.state, standing.bundle, standing.need.length_bytes) == ("ready", "", 0)
+    with pytest.raises(SlotError, match="no bundle is serving"):
+        models.infer("camera", one_row())
+    slot = Slots(tmp_path / "state").stage(bundles["a"])
+    with Agent(tmp_path / "state") as agent:
+        agent.hello()
+        assert isinstance(agent.activate(slot), Activated)
+    assert models.infer("camera", one_row()).outputs["y"][0, 0] == 1.0
+    assert models.index()[0].need.length_bytes >= ENGINE_BYTES
+
+
+def test_room_of_what_is_being_loaded_is_not_given_to_another(
+    models: Models, bundles: dict[str, Path]
+) -> None:
+    models.load("a", bundles["a"])
+    residence = models._residence
+    swapped_to = open_bundle(bundles["b"], allow_unsigned=True)
+    with (
+        residence.room_beside(residence.model("a"), swapped_to),
+        pytest.raises(AdmissionError, match=r"'c' needs 64\.0 MiB, "),
+    ):
+        models.load("c", bundles["c"])
+    models.load("c", bundles["c"])
+    assert states(models) == {"a": "ready", "c": "ready"}
 
 
 def test_callers_of_a_model_that_leaves_have_their_answer_or_its_reason(
