@@ -23,6 +23,7 @@ DEVICE_ROOMS = (
     "runtime",
     "bench",
     "serve",
+    "streaming",
     "fleet",
     "cli",
 )
