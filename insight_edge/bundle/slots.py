@@ -25,6 +25,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from insight_edge.bundle.challenger_slot import ChallengerSlot
 from insight_edge.bundle.durable import replace_file, sibling, storing, sync_directory
 from insight_edge.bundle.open import Bundle, open_bundle, open_manifest
 from insight_edge.bundle.write import copy_bundle
@@ -41,6 +42,9 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 class Slots:
     """The slots under a state directory.
 
+    Attributes:
+        challenger: the third one, which nothing is served from.
+
     Raises:
         StorageError: the directory cannot be made.
     """
@@ -48,6 +52,7 @@ class Slots:
     def __init__(self, state_dir: Path | str) -> None:
         self._state = Path(state_dir)
         self._slots = self._state / "slots"
+        self.challenger = ChallengerSlot(self._state)
         with storing(self._slots):
             self._slots.mkdir(parents=True, exist_ok=True)
 

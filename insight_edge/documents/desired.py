@@ -12,17 +12,35 @@ from insight_edge.documents.codec import Document, Versioned
 Role = Literal["serve", "challenger"]
 
 
+class Challenging(Document, frozen=True, kw_only=True):
+    """A bundle beside the one that a deployment serves, to be compared with it.
+
+    Attributes:
+        bundle: digest of the manifest.
+        cpu_share: of one processor, 0 to 1, that repeating calls may take; 0 repeats none.
+        share: of calls with a key, 0 to 1, that it answers itself.
+        salt: draws the keys of that share; the deployment's name where empty.
+    """
+
+    bundle: str
+    cpu_share: float = 0.05
+    share: float = 0.0
+    salt: str = ""
+
+
 class Assignment(Document, frozen=True, kw_only=True):
     """What one deployment should run.
 
     Attributes:
         bundle: digest of the manifest.
         share: of requests, 0 to 1, that a challenger sees.
+        challenger: what is compared with it there; None ends that.
     """
 
     bundle: str
     role: Role = "serve"
     share: float = 1.0
+    challenger: Challenging | None = None
 
 
 class Desired(Versioned, frozen=True, kw_only=True):

@@ -63,6 +63,20 @@ class Refusal(Document, frozen=True, kw_only=True):
     at_s: float
 
 
+class ChallengerState(Document, frozen=True, kw_only=True):
+    """How the challenger of a deployment stands.
+
+    Attributes:
+        bundle: digest of what is wanted.
+        phase: `running` where the host compares it, `refused` where it will not.
+        refusal: why it is not there yet, or not at all; None where nothing is wrong.
+    """
+
+    bundle: str
+    phase: Literal["waiting", "fetching", "running", "refused"] = "waiting"
+    refusal: Refusal | None = None
+
+
 class DeploymentState(Document, frozen=True, kw_only=True):
     """How one deployment stands.
 
@@ -75,6 +89,7 @@ class DeploymentState(Document, frozen=True, kw_only=True):
         swap: of the last activation.
         refusal: the last; kept until an update succeeds.
         restored_from: digest that the last probation gave up.
+        challenger: that is wanted beside what serves; None for none.
     """
 
     phase: Phase = "idle"
@@ -88,6 +103,7 @@ class DeploymentState(Document, frozen=True, kw_only=True):
     swap: SwapRecord | None = None
     refusal: Refusal | None = None
     restored_from: str | None = None
+    challenger: ChallengerState | None = None
 
 
 class Reported(Versioned, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ Rules H1 to H7 are in docs/formats/host.md. This module opens no socket.
 from typing import Literal
 
 from insight_edge.documents.codec import Document
+from insight_edge.documents.desired import Challenging
 from insight_edge.documents.facts import EngineFacts
 from insight_edge.documents.report import Report
 
@@ -64,6 +65,22 @@ class Refused(Message, frozen=True, kw_only=True, tag="refused"):
     reason: str
 
 
+class Compare(Message, frozen=True, kw_only=True, tag="compare"):
+    """Compare the bundle in the challenger's slot with the one that serves, or end that.
+
+    Attributes:
+        wanted: what is to lie in the slot, and how it is compared; None ends it.
+    """
+
+    wanted: Challenging | None = None
+
+
+class Compared(Message, frozen=True, kw_only=True, tag="compared"):
+    """Answer to `Compare`: the digest of what challenges now; None for nothing."""
+
+    bundle: str | None = None
+
+
 class AskHealth(Message, frozen=True, kw_only=True, tag="health"):
     """How is it going?"""
 
@@ -73,6 +90,8 @@ class Health(Message, frozen=True, kw_only=True, tag="health-is"):
 
     Attributes:
         window: number of that window in its boot; counts of another one begin at 0.
+        challenger: digest of what challenges the serving bundle because of a `Compare`; None for
+            nothing, or something of the application's own.
     """
 
     window: int = 0
@@ -82,6 +101,7 @@ class Health(Message, frozen=True, kw_only=True, tag="health-is"):
     failed: int
     p99_ms: float | None
     rss_bytes: int
+    challenger: str | None = None
 
 
 class TakeWindow(Message, frozen=True, kw_only=True, tag="window"):
@@ -179,6 +199,8 @@ AnyMessage = (
     | Activate
     | Activated
     | Refused
+    | Compare
+    | Compared
     | AskHealth
     | Health
     | TakeWindow

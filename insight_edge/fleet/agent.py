@@ -17,6 +17,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
+from msgspec.structs import replace
+
 from insight_edge.bundle.claim import Claim
 from insight_edge.documents.codec import digest
 from insight_edge.documents.device import Refusal
@@ -24,6 +26,9 @@ from insight_edge.documents.facts import Facts
 from insight_edge.documents.topics import Kind
 from insight_edge.errors import StorageError
 from insight_edge.fleet.attendant import Attendant, Rhythm
+from insight_edge.fleet.challenges.contest import PLACE as CHALLENGES
+from insight_edge.fleet.challenges.contest import Contest
+from insight_edge.fleet.challenges.rules import OF_CHALLENGES
 from insight_edge.fleet.errands import Disbelieved, Errands, JobJudged, Judged, Progressed
 from insight_edge.fleet.identity import deployment_dir, identity_of
 from insight_edge.fleet.jobs.agenda import Agenda
@@ -46,6 +51,7 @@ from insight_edge.fleet.update.actions import (
     Action,
     ActivateSlot,
     CancelFetch,
+    ChallengeHost,
     CommitSlot,
     FetchBundle,
     ReportState,
@@ -127,9 +133,12 @@ class Agent:
                 name: Keeper(deployment_dir(state, name), program) for name in self._me.deployments
             }
             self._attendants: dict[str, Attendant] = {}
+            self._contests: dict[str, Contest] = {}
             for name in self._me.deployments:
                 self._attendants[name] = self._attendant(name)
                 opening.callback(self._attendants[name].stop)
+                self._contests[name] = self._contest(name, facts)
+                opening.callback(self._contests[name].stop)
             self._closing = opening.pop_all()
 
     def run(self, stop: threading.Event) -> None:
@@ -145,6 +154,19 @@ class Agent:
             self._news.put(Progressed(name, event))
 
         return Attendant(deployment_dir(self._state, name), self._outbox, tell, self._rhythm)
+
+    def _contest(self, name: str, facts: Facts) -> Contest:
+        def tell(event: Event) -> None:
+            self._news.put(Progressed(name, event))
+
+        return Contest(
+            self._state / CHALLENGES / name,
+            deployment_dir(self._state, name),
+            self._errands,
+            ask=lambda wanted: self._attendants[name].ask(ChallengeHost(wanted)),
+            tell=tell,
+            memory_bytes=facts.memory_bytes,
+        )
 
     def _begin(self) -> None:
         """Go on where the agent before was killed."""
@@ -169,6 +191,7 @@ class Agent:
         self._survive(self._turn_jobs)
         for name in self._me.deployments:
             self._survive(self._keep_server, name)
+            self._turn_contest(name)
         self._survive(forward, self._outbox, self._link, self._clock())
         self._survive(self._tell)
 
@@ -182,7 +205,7 @@ class Agent:
     def _take(self, news: News) -> None:
         match news:
             case Progressed(deployment, event):
-                self._advance(deployment, event)
+                self._hear(deployment, event)
             case Judged():
                 self._accept(news)
             case Disbelieved(refusal, may_pass):
@@ -203,6 +226,11 @@ class Agent:
             case _:
                 ack = settle(self._outbox, news, self._clock())
                 self._errands.upload({} if ack is None else ack.uploads)
+
+    def _hear(self, deployment: str, event: Event) -> None:
+        self._contests[deployment].hear(event, self._clock(), self._policy)
+        if not isinstance(event, OF_CHALLENGES):
+            self._advance(deployment, event)
 
     def _judge(self, payload: bytes) -> None:
         known = self._journal.accepted
@@ -231,6 +259,9 @@ class Agent:
             wanted = desired.deployments.get(name)
             event = wanted and Wanted(wanted.bundle, desired.revision, desired.expires_s)
             self._advance(name, event or Unwanted())
+            self._contests[name].desire(
+                None if wanted is None else wanted.challenger, desired.revision, desired.expires_s
+            )
 
     def _advance(self, deployment: str, event: Event) -> None:
         for action in self._journal.advance(deployment, event, self._clock(), self._policy):
@@ -263,6 +294,10 @@ class Agent:
         attached = self._journal.update(name).attached
         self._keepers[name].look(time.monotonic(), attached=attached)
 
+    def _turn_contest(self, name: str) -> None:
+        update = self._journal.update(name)
+        self._contests[name].turn(update, self._clock(), self._policy, held=self._held)
+
     def _look_at_hold(self) -> None:
         held = (self._state / HELD).exists()
         if held != self._held:
@@ -274,12 +309,13 @@ class Agent:
         deployments = {}
         for name in self._me.deployments:
             present_bytes, total_bytes = self._errands.progress(name)
-            deployments[name] = deployment_state(
+            standing = deployment_state(
                 self._journal.update(name),
                 progress_bytes=present_bytes,
                 total_bytes=total_bytes,
                 policy=self._policy,
             )
+            deployments[name] = replace(standing, challenger=self._contests[name].state)
         self._telling.tell(
             self._link.publish,
             deployments,

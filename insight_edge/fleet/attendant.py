@@ -27,11 +27,20 @@ from insight_edge.bundle.owner import read_owner
 from insight_edge.bundle.slots import Slots
 from insight_edge.documents.codec import encode_wire
 from insight_edge.documents.delivery import Outcome, predictions_from_rows
+from insight_edge.documents.desired import Challenging
 from insight_edge.documents.host import Activated as HasActivated
+from insight_edge.documents.host import Compared
 from insight_edge.documents.topics import Kind
 from insight_edge.errors import HostError, InsightEdgeError
+from insight_edge.fleet.challenges.rules import ChallengeRefused, Challenges
 from insight_edge.fleet.hostlink import HostLink
-from insight_edge.fleet.update.actions import Action, ActivateSlot, CommitSlot, RestoreSlot
+from insight_edge.fleet.update.actions import (
+    Action,
+    ActivateSlot,
+    ChallengeHost,
+    CommitSlot,
+    RestoreSlot,
+)
 from insight_edge.fleet.update.events import (
     Activated,
     ActivationRefused,
@@ -106,7 +115,7 @@ class Attendant:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def ask(self, action: ActivateSlot | RestoreSlot | CommitSlot) -> None:
+    def ask(self, action: ActivateSlot | RestoreSlot | CommitSlot | ChallengeHost) -> None:
         """Have something done; an event tells how it ended."""
         self._asked.put(action)
         self._ring()
@@ -208,6 +217,8 @@ class Attendant:
                 self._tell(self._commit(slot))
             case ActivateSlot(slot) | RestoreSlot(slot) if host is not None:
                 self._tell(_activation(host, slot))
+            case ChallengeHost(wanted) if host is not None:
+                self._tell(_challenge(host, wanted))
             case _:
                 return  # asked of a host that has left: the protocol was told that it did
 
@@ -286,6 +297,13 @@ def _drain(ear: socket.socket) -> None:
     with suppress(BlockingIOError):
         while ear.recv(4096):
             pass
+
+
+def _challenge(host: HostLink, wanted: Challenging | None) -> Event:
+    answer = host.challenge(wanted)
+    if isinstance(answer, Compared):
+        return Challenges(answer.bundle)
+    return ChallengeRefused(answer.kind, answer.reason)
 
 
 def _activation(host: HostLink, slot: str) -> Event:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import NoReturn, Self, TypeVar
 
 from insight_edge.bundle.socket_address import socket_address
+from insight_edge.documents.desired import Challenging
 from insight_edge.documents.frames import (
     PREFIX_BYTES,
     frame_from_message,
@@ -25,6 +26,8 @@ from insight_edge.documents.host import (
     Activated,
     AnyMessage,
     AskHealth,
+    Compare,
+    Compared,
     Health,
     Hello,
     Message,
@@ -84,6 +87,15 @@ class HostLink:
         finally:
             self._socket.settimeout(self._timeout_s)
         return answer if isinstance(answer, Activated | Refused) else self._odd(answer)
+
+    def challenge(self, wanted: Challenging | None) -> Compared | Refused:
+        """Ask the host to compare what is in the challenger's slot, or to end that."""
+        self._socket.settimeout(ACTIVATION_TIMEOUT_S)
+        try:
+            answer = self._talk(Compare(wanted=wanted))
+        finally:
+            self._socket.settimeout(self._timeout_s)
+        return answer if isinstance(answer, Compared | Refused) else self._odd(answer)
 
     def health(self) -> Health:
         """Return how the open window is going."""

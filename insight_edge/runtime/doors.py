@@ -6,19 +6,26 @@ It translates: the deciding and the doing are in `swap`, `shelf` and `serving`.
 
 import os
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from insight_edge.bundle.open import Bundle
+from insight_edge.documents.desired import Challenging
 from insight_edge.documents.facts import EngineFacts
 from insight_edge.documents.host import Health, Hello, OutcomeRow, PredictionRow, SwapRecord
 from insight_edge.documents.report import Counts, Report
+from insight_edge.errors import SlotError
 from insight_edge.runtime.boot import Boot
 from insight_edge.runtime.loading import engine_facts
 from insight_edge.runtime.resident import resident_bytes
-from insight_edge.runtime.swap import Succession
+from insight_edge.runtime.swap import Opening, Succession
 
 if TYPE_CHECKING:
     from insight_edge.bundle.slots import Slots
     from insight_edge.runtime.challenger import Challenger
+
+
+Contest = Callable[[Opening, Challenging | None], str | None]
 
 
 class Doors:
@@ -26,6 +33,7 @@ class Doors:
 
     Attributes:
         challenger: beside the serving bundle, if there is one.
+        contest: loads what challenges, or ends that; returns the digest of what does then.
     """
 
     def __init__(
@@ -37,6 +45,8 @@ class Doors:
         self._allow_unsigned = allow_unsigned
         self._taking = threading.Lock()
         self.challenger: Challenger | None = None
+        self.contest: Contest | None = None
+        self._asked_for: Challenger | None = None
 
     def hello(self) -> Hello:
         """Return what this host is: protocol, process, engines, the bundle that serves."""
@@ -63,6 +73,33 @@ class Doors:
             lambda: slots.bundle(slot, allow_unsigned=self._allow_unsigned)
         )
 
+    def challenge(self, wanted: Challenging | None) -> str | None:
+        """Let the bundle in the challenger's slot be compared with the serving one, or end that.
+
+        Raises:
+            InsightEdgeError: it cannot be; the serving bundle is as it was.
+            ValueError: there is no state directory, or the runtime is closed.
+        """
+        slots, contest = self._slots, self.contest
+        if slots is None or contest is None:
+            raise ValueError("a runtime without a state directory has no slots")
+        if wanted is None and self.challenger is not self._asked_for:
+            return None  # it is the application's own
+        found = contest(lambda: self._challenging(slots, wanted), wanted)
+        self._asked_for = self.challenger
+        return found
+
+    def _asked(self) -> str | None:
+        """Return the digest of what challenges because the agent asked for it."""
+        one = self._asked_for
+        return None if one is None or self.challenger is not one else one.served.bundle
+
+    def _challenging(self, slots: "Slots", wanted: Challenging | None) -> Bundle:
+        bundle = slots.challenger.bundle(allow_unsigned=self._allow_unsigned)
+        if wanted is None or bundle.digest != wanted.bundle:
+            raise SlotError(f"the challenger's slot holds {bundle.digest[:19]}")
+        return bundle
+
     def health(self) -> Health:
         """Return how the open window is going."""
         serving = self._succession.serving
@@ -75,6 +112,7 @@ class Doors:
             failed=counts.failed,
             p99_ms=None if p99_ns is None else p99_ns / 1e6,
             rss_bytes=resident_bytes(os.getpid()) + (serving.engine_bytes() if serving else 0),
+            challenger=self._asked(),
         )
 
     def oldest_report(self) -> Report | None:

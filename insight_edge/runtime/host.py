@@ -16,12 +16,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from insight_edge.documents.desired import Challenging
 from insight_edge.documents.host import (
     SOCKET_NAME,
     Activate,
     Activated,
     AnyMessage,
     AskHealth,
+    Compare,
+    Compared,
     Health,
     Hello,
     Message,
@@ -72,6 +75,10 @@ class Doors(Protocol):
 
     def activate(self, slot: str) -> SwapRecord:
         """Swap to the bundle in a slot."""
+        ...
+
+    def challenge(self, wanted: Challenging | None) -> str | None:
+        """Begin or end a comparison; return the digest of what challenges then."""
         ...
 
     def health(self) -> Health:
@@ -257,6 +264,10 @@ class Host:
                 raise ConnectionAbortedError("the host is leaving")
             case Activate(slot=slot):
                 return Activated(slot=slot, record=self._doors.activate(slot))
+            case Compare() if self._leaving:
+                raise ConnectionAbortedError("the host is leaving")
+            case Compare(wanted=wanted):
+                return Compared(bundle=self._doors.challenge(wanted))
             case AskHealth():
                 return self._doors.health()
             case Retire():

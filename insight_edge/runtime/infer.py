@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from insight_edge.bundle.open import open_bundle
 from insight_edge.bundle.owner import NOBODY, read_owner
+from insight_edge.documents.desired import Challenging
 from insight_edge.documents.host import SwapRecord
 from insight_edge.documents.owner import Owner
 from insight_edge.documents.report import Report
@@ -35,7 +36,7 @@ from insight_edge.runtime.result import Result
 from insight_edge.runtime.served import Served
 from insight_edge.runtime.serving import Asked, Serving
 from insight_edge.runtime.shelf import Shelf
-from insight_edge.runtime.swap import Admitting, Succession
+from insight_edge.runtime.swap import Admitting, Opening, Succession
 
 if TYPE_CHECKING:
     from insight_edge.bundle.claim import Claim
@@ -86,6 +87,7 @@ class Runtime:
             admitting=admitting,
         )
         self._doors = Doors(self._succession, boot, self._slots, allow_unsigned=allow_unsigned)
+        self._doors.contest = self._contest
 
     @classmethod
     def open(
@@ -109,8 +111,8 @@ class Runtime:
                 where this machine lacks the winner's engine or a CPU extension.
             threads: of the engine; by default all that this process may use.
             isolation: runs the engine in a child process within these bounds; by default here.
-            state_dir: where windows, the boot counter and what an engine compiles at load survive the
-                process; whoever may write there runs code here.
+            state_dir: where windows, the boot counter and what an engine compiles at load survive
+                the process; whoever may write there runs code here.
             deployment: name in results and reports, where no fleet has given it one.
             admitting: holds room for a bundle while it is loaded beside the one that serves, or
                 raises an `InsightEdgeError` to refuse it.
@@ -328,6 +330,16 @@ class Runtime:
             SlotError: no bundle is serving.
             ValueError: a share is not from 0 to 1, or the runtime is closed.
         """
+        return self._challenge(
+            lambda: open_bundle(bundle_path, allow_unsigned=self._allow_unsigned),
+            cpu_share=cpu_share,
+            share=share,
+            salt=salt,
+        )
+
+    def _challenge(
+        self, opening: Opening, *, cpu_share: float, share: float, salt: str | None
+    ) -> Served:
         # A runtime that nobody challenges does without.
         from insight_edge.runtime.challenger import Challenger
         from insight_edge.runtime.share import Share
@@ -340,7 +352,7 @@ class Runtime:
                 raise SlotError("no bundle is serving that could be challenged")
             challenger = Challenger(
                 self._boot,
-                lambda: open_bundle(bundle_path, allow_unsigned=self._allow_unsigned),
+                opening,
                 served.manifest,
                 cpu_share=cpu_share,
                 share=drawn,
@@ -348,6 +360,17 @@ class Runtime:
             )
             self._set_challenger(challenger)
             return challenger.served
+
+    def _contest(self, opening: Opening, wanted: Challenging | None) -> str | None:
+        """Do what the agent asks, and return the digest of what challenges then."""
+        if wanted is None:
+            self.unchallenge()
+            return None
+        salt = wanted.salt or None
+        self.unchallenge()  # before the next is loaded: a device has no room for three
+        return self._challenge(
+            opening, cpu_share=wanted.cpu_share, share=wanted.share, salt=salt
+        ).bundle
 
     def unchallenge(self) -> None:
         """End the challenge; without one, do nothing. The challenger's last report remains."""

@@ -5,6 +5,7 @@ from insight_edge.documents.codec import Versioned
 from insight_edge.documents.delivery import Ack, Outcome, Predictions, SampleOffer
 from insight_edge.documents.desired import (
     Assignment,
+    Challenging,
     Desired,
     DirectorKey,
     Directors,
@@ -13,6 +14,7 @@ from insight_edge.documents.desired import (
 )
 from insight_edge.documents.device import (
     Birth,
+    ChallengerState,
     Death,
     DeploymentState,
     Refusal,
@@ -37,7 +39,14 @@ def standing(digest: str, facts: Facts) -> tuple[Versioned, ...]:
             device="pi-7",
             revision=5,
             expires_s=AT_S,
-            deployments={"camera-1": Assignment(bundle=digest, role="challenger", share=0.25)},
+            deployments={
+                "camera-1": Assignment(
+                    bundle=digest,
+                    role="challenger",
+                    share=0.25,
+                    challenger=Challenging(bundle=digest, cpu_share=0.1, share=0.2, salt="second"),
+                )
+            },
         ),
         Job(
             tenant="default",
@@ -110,6 +119,7 @@ def sent(digest: str, facts: Facts, swap: SwapRecord, result: BenchResult) -> tu
         swap=swap,
         refusal=refusal,
         restored_from=digest,
+        challenger=ChallengerState(bundle=digest, phase="refused", refusal=refusal),
     )
     return (
         Envelope(payload="{}", signatures=(Signature(key="0" * 64, value="2" * 128),)),

@@ -19,6 +19,7 @@ from insight_edge.documents.codec import (
     encode_msgpack,
     encode_wire,
 )
+from insight_edge.documents.desired import Challenging
 from insight_edge.documents.evidence import (
     Evidence,
     Interval,
@@ -34,6 +35,8 @@ from insight_edge.documents.host import (
     Activated,
     AnyMessage,
     AskHealth,
+    Compare,
+    Compared,
     Health,
     Hello,
     Message,
@@ -602,7 +605,18 @@ MESSAGES: tuple[Message, ...] = (
     ),
     Refused(phase="verify", kind="SelfCheckError", reason="output 'scores' is missing"),
     AskHealth(),
-    Health(window=4, serving=DIGEST, asked=9, answered=8, failed=1, p99_ms=2.5, rss_bytes=1 << 27),
+    Health(
+        window=4,
+        serving=DIGEST,
+        asked=9,
+        answered=8,
+        failed=1,
+        p99_ms=2.5,
+        rss_bytes=1 << 27,
+        challenger=DIGEST,
+    ),
+    Compare(wanted=Challenging(bundle=DIGEST, cpu_share=0.1, share=0.2, salt="second")),
+    Compared(bundle=DIGEST),
     TakeWindow(),
     TakenWindow(report=REPORT),
     TakePredictions(limit=10),

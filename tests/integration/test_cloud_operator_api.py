@@ -26,6 +26,8 @@ ROUTES = {
     ("GET", "/v1/devices/{device}"): LOOK,
     ("GET", "/v1/devices/{device}/timeline"): LOOK,
     ("PUT", "/v1/devices/{device}/deployments/{deployment}"): DO,
+    ("PUT", "/v1/devices/{device}/deployments/{deployment}/challenger"): DO,
+    ("DELETE", "/v1/devices/{device}/deployments/{deployment}/challenger"): DO,
     ("POST", "/v1/devices/{device}/renew"): DO,
     ("POST", "/v1/devices/{device}/retire"): DO,
     ("POST", "/v1/invitations"): DO,

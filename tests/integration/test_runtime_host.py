@@ -7,8 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from insight_edge.bundle.challenger_slot import ChallengerSlot
+from insight_edge.bundle.open import open_bundle
 from insight_edge.bundle.slots import Slots
-from insight_edge.documents.host import SOCKET_NAME, Activated, Refused, Retired
+from insight_edge.documents.desired import Challenging
+from insight_edge.documents.host import (
+    SOCKET_NAME,
+    Activated,
+    Compare,
+    Compared,
+    Refused,
+    Retired,
+)
 from insight_edge.errors import ConfigurationError, SlotError, UnsignedError
 from insight_edge.runtime.infer import Runtime
 from tests.fakes.agent import Agent
@@ -43,6 +53,51 @@ def runtime(engine: MatrixEngine, state_dir: Path) -> Iterator[Runtime]:
     with Runtime.attach(state_dir, allow_unsigned=True) as attached:
         yield attached
     assert engine.live == 0
+
+
+def lay(state_dir: Path, place: Path) -> str:
+    """Fill the challenger's slot, and return the digest."""
+    digest = open_bundle(place, allow_unsigned=True).digest
+    ChallengerSlot(state_dir).stage(place, digest)
+    return digest
+
+
+def test_agent_begins_and_ends_a_comparison(
+    runtime: Runtime, state_dir: Path, tmp_path: Path
+) -> None:
+    second = lay(state_dir, tmp_path / "2")
+    with Agent(state_dir) as agent:
+        agent.hello()
+        wanted = Challenging(bundle=second, share=1.0)
+        assert agent.ask(Compare(wanted=wanted)) == Compared(bundle=second)
+        assert agent.health().challenger == second
+        assert runtime.infer(one_row(), key="a").role == "challenger"
+        assert answer_of(runtime) == 1, "a call without a key"
+        assert agent.ask(Compare()) == Compared(bundle=None)
+        assert (agent.health().challenger, runtime.challenger) == (None, None)
+        runtime.challenge(tmp_path / "2")
+        assert agent.health().challenger is None
+        assert agent.ask(Compare()) == Compared(bundle=None)
+        assert runtime.challenger is not None, "the application's own is left to it"
+
+
+def test_challenger_that_cannot_be_harms_nobody(
+    runtime: Runtime, state_dir: Path, tmp_path: Path
+) -> None:
+    write_matrix_bundle(tmp_path / "wrong", tagged_matrix(3), answers_of=tagged_matrix(4))
+    wrong = lay(state_dir, tmp_path / "wrong")
+    with Agent(state_dir) as agent:
+        agent.hello()
+        for bundle, kind in ((wrong, "SelfCheckError"), ("sha256:" + "0" * 64, "SlotError")):
+            answer = agent.ask(Compare(wanted=Challenging(bundle=bundle)))
+            assert isinstance(answer, Refused)
+            assert answer.kind == kind
+        (state_dir / "challenger" / "manifest.json").write_bytes(b"{}")
+        answer = agent.ask(Compare(wanted=Challenging(bundle=wrong)))
+        assert isinstance(answer, Refused)
+    assert ChallengerSlot(state_dir).held is None
+    assert runtime.challenger is None
+    assert answer_of(runtime) == 1
 
 
 def answer_of(runtime: Runtime) -> float:

@@ -12,6 +12,8 @@ from insight_cloud.cli.opening import State, opened, settings_of, whoever
 from insight_cloud.cli.screen import Format, err, print_json, print_table
 from insight_cloud.devices.device import Query
 from insight_cloud.platform.clock import now
+from insight_edge.documents.desired import Challenging
+from insight_edge.errors import ConfigurationError
 
 app = App(name="device", help="Invite devices, list them, say what they should run.")
 
@@ -93,6 +95,52 @@ def assign(
     with opened(state) as cloud:
         revision = cloud.devices.set_desired(device, deployment, bundle, by=whoever(), now=now())
     err.print(f"{device}: revision {revision} wants {bundle[:19]} in {deployment}")
+
+
+@app.command
+def challenge(
+    device: str,
+    bundle: str,
+    /,
+    *,
+    deployment: str = "default",
+    cpu_share: float = 0.05,
+    share: float = 0.0,
+    salt: str = "",
+    state: State = None,
+) -> None:
+    """Have a bundle compared, on the device, with the one that a deployment serves.
+
+    Args:
+        device: its name.
+        bundle: digest of a published bundle.
+        deployment: its name.
+        cpu_share: of one processor, 0 to 1, that repeating calls may take.
+        share: of calls with a key, 0 to 1, that it answers itself; always the same keys.
+        salt: draws these keys; another one draws others.
+        state: folder of this installation.
+    """
+    for name, found in (("--cpu-share", cpu_share), ("--share", share)):
+        if not 0 <= found <= 1:
+            raise ConfigurationError(f"{name} is {found}: from 0 to 1")
+    wanted = Challenging(bundle=bundle, cpu_share=cpu_share, share=share, salt=salt)
+    with opened(state) as cloud:
+        revision = cloud.devices.set_challenger(device, deployment, wanted, by=whoever(), now=now())
+    err.print(f"{device}: revision {revision} compares {bundle[:19]} in {deployment}")
+
+
+@app.command
+def unchallenge(device: str, /, *, deployment: str = "default", state: State = None) -> None:
+    """End the comparison that `device challenge` began.
+
+    Args:
+        device: its name.
+        deployment: its name.
+        state: folder of this installation.
+    """
+    with opened(state) as cloud:
+        revision = cloud.devices.set_challenger(device, deployment, None, by=whoever(), now=now())
+    err.print(f"{device}: revision {revision} compares nothing in {deployment}")
 
 
 @app.command

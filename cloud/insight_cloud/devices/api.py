@@ -19,7 +19,7 @@ from insight_cloud.devices.service import Devices
 from insight_cloud.devices.timeline import MAX_EVENTS, Event, EventKind
 from insight_cloud.platform.answers import refusals
 from insight_edge.documents.codec import to_plain
-from insight_edge.documents.desired import Assignment
+from insight_edge.documents.desired import Assignment, Challenging
 from insight_edge.documents.device import Phase, Reported
 
 MAX_INVITED_HOURS = 24 * 30
@@ -88,6 +88,32 @@ class AssignmentIn(BaseModel):
     share: float = Field(1.0, ge=0, le=1, description="Of requests that a challenger sees.")
 
 
+class ChallengerIn(BaseModel):
+    """What is compared with the bundle that a deployment serves."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    bundle: str = Field(pattern=DIGEST, examples=[EXAMPLE])
+    cpu_share: float = Field(
+        0.05, ge=0, le=1, description="Of one processor, that repeating calls may take."
+    )
+    share: float = Field(
+        0.0, ge=0, le=1, description="Of calls with a key, that it answers itself."
+    )
+    salt: str = Field("", max_length=256, description="Draws these keys; another one, others.")
+
+
+class ChallengerOut(BaseModel):
+    """What is compared with the bundle that a deployment serves."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    bundle: str
+    cpu_share: float
+    share: float
+    salt: str
+
+
 class AssignmentOut(BaseModel):
     """What a deployment should run."""
 
@@ -96,6 +122,7 @@ class AssignmentOut(BaseModel):
     bundle: str
     role: str
     share: float
+    challenger: ChallengerOut | None = None
 
 
 class DesiredOut(BaseModel):
@@ -239,6 +266,28 @@ def _add_assigning(
             by=actor.name,
             now=clock(),
             tenant=actor.tenant,
+        )
+        return RevisionOut(revision=revision)
+
+    challenged = "/devices/{device}/deployments/{deployment}/challenger"
+
+    @made.put(challenged, responses=refusals(404, 409))
+    def challenge(
+        actor: Operator, device: DeviceName, deployment: DeploymentName, wanted: ChallengerIn
+    ) -> RevisionOut:
+        """Have a bundle compared, on the device, with the one that a deployment serves."""
+        check_bundle(wanted.bundle)
+        challenger = Challenging(**wanted.model_dump())
+        revision = devices.set_challenger(
+            device, deployment, challenger, by=actor.name, now=clock(), tenant=actor.tenant
+        )
+        return RevisionOut(revision=revision)
+
+    @made.delete(challenged, responses=refusals(404, 409))
+    def unchallenge(actor: Operator, device: DeviceName, deployment: DeploymentName) -> RevisionOut:
+        """End the comparison; its last report still comes."""
+        revision = devices.set_challenger(
+            device, deployment, None, by=actor.name, now=clock(), tenant=actor.tenant
         )
         return RevisionOut(revision=revision)
 

@@ -46,6 +46,7 @@ def assign(
     *,
     by: str,
     now: datetime,
+    action: str = "device.assign",
 ) -> int:
     """Record the next revision of what a device should run and return its number."""
     row.desired = next_revision(row.desired, row.accepted)
@@ -66,11 +67,11 @@ def assign(
             DesiredRow.revision <= row.desired - MAX_REVISIONS,
         )
     )
-    wanted = ", ".join(f"{name} {one.bundle[7:19]}" for name, one in deployments.items())
+    wanted = ", ".join(f"{name} {_said(one)}" for name, one in deployments.items())
     note(
         session,
         by=by,
-        action="device.assign",
+        action=action,
         subject=row.name,
         now=now,
         detail=f"revision {row.desired}: {wanted}",
@@ -79,3 +80,17 @@ def assign(
     text = one_line(f"revision {row.desired} by {by}")
     record(session, row, [News(kind=EventKind.DESIRED, text=text)], now)
     return row.desired
+
+
+def kept_beside(new: Assignment, old: Assignment | None) -> Assignment:
+    """Return an assignment with the challenger of the one before, unless it has won."""
+    if new.challenger is not None or old is None or old.challenger is None:
+        return new
+    if old.challenger.bundle == new.bundle:
+        return new
+    return msgspec.structs.replace(new, challenger=old.challenger)
+
+
+def _said(one: Assignment) -> str:
+    beside = "" if one.challenger is None else f" beside {one.challenger.bundle[7:19]}"
+    return one.bundle[7:19] + beside

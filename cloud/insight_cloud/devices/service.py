@@ -8,6 +8,8 @@ whoever publishes asks what a device should run.
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
+import msgspec
+
 from insight_cloud.accounts.audit import note
 from insight_cloud.devices import assignment, enrolment, looking, presence, writing
 from insight_cloud.devices.device import DesiredState, Device, Enrolled, Heard, Page, Query
@@ -21,9 +23,10 @@ from insight_cloud.devices.rules import Profiles
 from insight_cloud.devices.timeline import MAX_EVENTS, Event, EventKind, News, one_line
 from insight_cloud.devices.whynot import Standing, why_not_updated
 from insight_cloud.platform.database import Database
+from insight_cloud.platform.errors import ConflictError, NotFoundError
 from insight_cloud.platform.schema import TENANT
 from insight_edge.documents.codec import decode_json
-from insight_edge.documents.desired import Assignment
+from insight_edge.documents.desired import Assignment, Challenging
 from insight_edge.documents.device import Reported
 from insight_edge.documents.enrolment import EnrolmentRequest
 from insight_edge.documents.facts import Facts
@@ -216,7 +219,8 @@ class Devices:
     ) -> int:
         """Assign a bundle, by its digest, to a deployment and return the revision that says so.
 
-        What is assigned already makes no new revision: `renew_desired` does.
+        What is assigned already makes no new revision: `renew_desired` does. A challenger that is
+        there stays, unless it is what is assigned now.
 
         Raises:
             NotFoundError: there is no such device.
@@ -229,10 +233,47 @@ class Devices:
             row = find_active(session, tenant, device)
             state = assignment.current(session, row)
             deployments = {} if state is None else dict(state.deployments)
+            assigned = assignment.kept_beside(assigned, deployments.get(deployment))
             if state is not None and deployments.get(deployment) == assigned:
                 return state.revision
             deployments[deployment] = assigned
             return assignment.assign(session, row, deployments, by=by, now=now)
+
+    def set_challenger(
+        self,
+        device: str,
+        deployment: str,
+        wanted: Challenging | None,
+        *,
+        by: str,
+        now: datetime,
+        tenant: str = TENANT,
+    ) -> int:
+        """Have a bundle compared with what a deployment serves, or end that; return the revision.
+
+        What is so already makes no new revision.
+
+        Raises:
+            NotFoundError: there is no such device, or nothing is assigned to that deployment.
+            ConflictError: it retired, or that bundle is what it should serve.
+        """
+        with self._database.write() as session:
+            row = find_active(session, tenant, device)
+            state = assignment.current(session, row)
+            served = None if state is None else state.deployments.get(deployment)
+            if state is None or served is None:
+                raise NotFoundError(
+                    f"nothing is assigned to '{deployment}' of {device}",
+                    hint="a challenger is compared with a bundle that serves: assign one first",
+                )
+            if wanted is not None and wanted.bundle == served.bundle:
+                raise ConflictError(f"{wanted.bundle[:19]} is what '{deployment}' should serve")
+            if served.challenger == wanted:
+                return state.revision
+            changed = msgspec.structs.replace(served, challenger=wanted)
+            action = "device.unchallenge" if wanted is None else "device.challenge"
+            deployments = dict(state.deployments) | {deployment: changed}
+            return assignment.assign(session, row, deployments, by=by, now=now, action=action)
 
     def renew_desired(
         self, device: str, *, by: str, now: datetime, tenant: str = TENANT

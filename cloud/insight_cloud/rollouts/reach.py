@@ -4,6 +4,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from insight_cloud.devices.device import Device
 from insight_cloud.devices.selection import Selection, selected
 from insight_cloud.devices.service import Devices
@@ -54,11 +56,12 @@ class Reach:
         return Fitting(self, f"{model}:{version}", self.bundles(model, version))
 
     def assigned(self, device: str, deployment: str, tenant: str) -> tuple[Assignment | None, str]:
-        """Return what a deployment should run, and who says so."""
+        """Return what a deployment should run, and who says so; no rollout is of its challenger."""
         state = self.devices.desired(device, tenant=tenant)
         if state is None:
             return None, ""
-        return state.deployments.get(deployment), state.by
+        found = state.deployments.get(deployment)
+        return found and msgspec.structs.replace(found, challenger=None), state.by
 
 
 class Fitting:

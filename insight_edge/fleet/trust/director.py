@@ -7,10 +7,12 @@ remembers no revision.
 """
 
 from insight_edge.documents.codec import check_digest, decode_json
-from insight_edge.documents.desired import Desired, Directors
+from insight_edge.documents.desired import Challenging, Desired, Directors
 from insight_edge.documents.topics import check_name
 from insight_edge.errors import DocumentError, ExpiredError, RolledBackError
 from insight_edge.fleet.trust.signed import refuse_others, signed_payload
+
+MAX_SALT = 256
 
 _WHAT = "what was desired"
 
@@ -67,6 +69,17 @@ def _refuse_malformed(desired: Desired) -> None:
         check_digest(f"deployment '{name}'", assignment.bundle)
         if not 0.0 <= assignment.share <= 1.0:
             raise DocumentError(f"deployment '{name}': a share of {assignment.share}")
+        if assignment.challenger is not None:
+            _refuse_challenger(f"the challenger of '{name}'", assignment.challenger)
+
+
+def _refuse_challenger(what: str, wanted: Challenging) -> None:
+    check_digest(what, wanted.bundle)
+    for share in (wanted.cpu_share, wanted.share):
+        if not 0.0 <= share <= 1.0:
+            raise DocumentError(f"{what}: a share of {share}")
+    if len(wanted.salt) > MAX_SALT:
+        raise DocumentError(f"{what}: a salt of {len(wanted.salt)} characters")
 
 
 def _refuse_older(desired: Desired, revision: int, last: Desired | None) -> None:

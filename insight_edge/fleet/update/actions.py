@@ -8,6 +8,8 @@ host) is asked for again after `Restarted` or `HostCame`.
 
 import msgspec
 
+from insight_edge.documents.desired import Challenging
+
 
 class Action(msgspec.Struct, frozen=True):
     """Something is to be done."""
@@ -41,6 +43,12 @@ class RestoreSlot(Action, frozen=True):
     """Let the host swap back to the committed slot; ends as `ActivateSlot`."""
 
     slot: str
+
+
+class ChallengeHost(Action, frozen=True):
+    """Let the host compare what is in the challenger's slot, or end that; no update asks for it."""
+
+    wanted: Challenging | None
 
 
 class CancelFetch(Action, frozen=True):

@@ -21,6 +21,7 @@ from insight_cloud.releases.rules import Mode, Rotation
 from insight_cloud.releases.service import Releases
 from insight_edge.bench.machine import machine_facts
 from insight_edge.bundle.write import write_bundle
+from insight_edge.documents.desired import Challenging
 from insight_edge.documents.enrolment import EnrolmentRequest
 from tests.fakes.bundles import bundle_files, bundle_manifest
 from tests.fakes.cloud import Cloud, open_cloud
@@ -87,6 +88,13 @@ def renew_desired(cloud: Cloud, _: Path) -> Act:
     enrolled(cloud, "door-4")()
     cloud.devices.set_desired("door-4", "default", BUNDLE, by=BY, now=now())
     return lambda: cloud.devices.renew_desired("door-4", by=BY, now=now())
+
+
+def set_challenger(cloud: Cloud, _: Path) -> Act:
+    enrolled(cloud, "door-5")()
+    cloud.devices.set_desired("door-5", "default", BUNDLE, by=BY, now=now())
+    other = Challenging(bundle="sha256:" + "7" * 64)
+    return lambda: cloud.devices.set_challenger("door-5", "default", other, by=BY, now=now())
 
 
 def register(cloud: Cloud, _: Path, model: str = "pets") -> Act:
@@ -174,6 +182,7 @@ ACTS: dict[tuple[type, str], Callable[[Cloud, Path], Act]] = {
     (Devices, "retire_device"): retire_device,
     (Devices, "set_desired"): set_desired,
     (Devices, "renew_desired"): renew_desired,
+    (Devices, "set_challenger"): set_challenger,
     (Registry, "register"): register,
     (Registry, "assign_alias"): assign_alias,
     (Releases, "publish"): publish,

@@ -14,8 +14,8 @@ from insight_cloud.devices.service import Devices
 from insight_cloud.devices.tables import DesiredRow
 from insight_cloud.devices.whynot import Standing, why_not_updated
 from insight_cloud.platform.database import Database
-from insight_cloud.platform.errors import NotFoundError
-from insight_edge.documents.desired import Assignment
+from insight_cloud.platform.errors import ConflictError, NotFoundError
+from insight_edge.documents.desired import Assignment, Challenging
 from insight_edge.documents.device import DeploymentState, Refusal
 from insight_edge.errors import DocumentError
 from tests.fakes.fleet_devices import BUNDLE, NOW, OTHER, birth, death, enrol, state, told
@@ -68,6 +68,38 @@ def test_what_is_assigned_already_is_no_change_unless_it_is_renewed(devices: Dev
     assert before is not None
     assert after is not None
     assert after.deployments == before.deployments
+
+
+BESIDE = Challenging(bundle=OTHER, share=0.1)
+
+
+def challenger(devices: Devices) -> Challenging | None:
+    found = devices.desired("camera-1")
+    assert found is not None
+    return found.deployments["default"].challenger
+
+
+def test_challenger_stays_until_it_is_ended_or_has_won(devices: Devices) -> None:
+    enrol(devices)
+
+    def challenge(wanted: Challenging | None) -> int:
+        return devices.set_challenger("camera-1", "default", wanted, by="ann", now=NOW)
+
+    with pytest.raises(NotFoundError, match="nothing is assigned to 'default'"):
+        challenge(BESIDE)
+    devices.set_desired("camera-1", "default", BUNDLE, by="ann", now=NOW)
+    with pytest.raises(ConflictError, match="is what 'default' should serve"):
+        challenge(Challenging(bundle=BUNDLE))
+    assert [challenge(BESIDE), challenge(BESIDE)] == [2, 2]
+    third = "sha256:" + "3" * 64
+    assert devices.set_desired("camera-1", "default", third, by="ann", now=NOW) == 3
+    assert challenger(devices) == BESIDE
+    assert devices.set_desired("camera-1", "default", third, by="ann", now=NOW) == 3
+    assert devices.set_desired("camera-1", "default", OTHER, by="ann", now=NOW) == 4
+    assert challenger(devices) is None
+    devices.set_desired("camera-1", "default", BUNDLE, by="ann", now=NOW)
+    assert [challenge(BESIDE), challenge(None), challenge(None)] == [6, 7, 7]
+    assert challenger(devices) is None
 
 
 def test_going_back_is_a_higher_revision(devices: Devices) -> None:

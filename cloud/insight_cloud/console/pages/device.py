@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from insight_cloud.accounts.door import Actor
 from insight_cloud.console.challenge_view import challenge_lines
 from insight_cloud.console.desk import Desk, label_of
 from insight_cloud.console.fleet_view import swap_figures
@@ -16,7 +17,8 @@ from insight_cloud.console.shell import go_to
 from insight_cloud.console.telemetry_view import window_chart
 from insight_cloud.console.who import Operator, Viewer
 from insight_cloud.platform.errors import ConflictError
-from insight_cloud.releases.rules import State
+from insight_cloud.releases.rules import Release, State
+from insight_edge.documents.desired import Challenging
 
 WINDOWS = 48
 EVENTS = 60
@@ -43,13 +45,7 @@ def device_pages(desk: Desk) -> APIRouter:
     @router.post("/devices/{device}/assign")
     def assign(device: str, form: Filled, actor: Operator) -> Response:
         deployment = form.needed("deployment", "the deployment")
-        release = desk.cloud.releases.release(form.needed("bundle", "the bundle"))
-        known = devices.device(device, tenant=actor.tenant)
-        if release.state is not State.LISTED or release.profile != known.profile:
-            raise ConflictError(
-                f"{label_of(release)} is {release.state} for {release.profile}",
-                hint=f"choose one that is listed for {known.profile}",
-            )
+        release = _assignable(desk, device, form.needed("bundle", "the bundle"), actor)
         revision = devices.set_desired(
             device,
             deployment,
@@ -60,6 +56,23 @@ def device_pages(desk: Desk) -> APIRouter:
         )
         return go_to(
             f"/devices/{device}", f"Revision {revision} says so: {label_of(release)}, {deployment}."
+        )
+
+    @router.post("/devices/{device}/challenge")
+    def challenge(device: str, form: Filled, actor: Operator) -> Response:
+        deployment = form.needed("deployment", "the deployment")
+        bundle = form.text("bundle")
+        wanted = (
+            None
+            if not bundle
+            else Challenging(bundle=_assignable(desk, device, bundle, actor).bundle)
+        )
+        revision = devices.set_challenger(
+            device, deployment, wanted, by=actor.name, now=desk.shell.now(), tenant=actor.tenant
+        )
+        what = "nothing" if wanted is None else wanted.bundle[:19]
+        return go_to(
+            f"/devices/{device}", f"Revision {revision} says so: {deployment} compares {what}."
         )
 
     @router.post("/devices/{device}/renew")
@@ -75,6 +88,18 @@ def device_pages(desk: Desk) -> APIRouter:
         return go_to(f"/devices/{device}", "The device has left the fleet.")
 
     return router
+
+
+def _assignable(desk: Desk, device: str, bundle: str, actor: Actor) -> Release:
+    """Return the release of a bundle that the device may install."""
+    release = desk.cloud.releases.release(bundle)
+    known = desk.cloud.devices.device(device, tenant=actor.tenant)
+    if release.state is not State.LISTED or release.profile != known.profile:
+        raise ConflictError(
+            f"{label_of(release)} is {release.state} for {release.profile}",
+            hint=f"choose one that is listed for {known.profile}",
+        )
+    return release
 
 
 def _view(desk: Desk, name: str, tenant: str) -> dict[str, Any]:
