@@ -35,7 +35,7 @@ LISTS = (
     "/builds", "/audit", "/users",
 )  # fmt: skip
 FORMS = (
-    "/devices/x/assign", "/devices/x/renew", "/devices/x/retire", "/bundles/x/approve",
+    "/devices/x/assign", "/devices/x/challenge", "/devices/x/renew", "/devices/x/retire", "/bundles/x/approve",
     "/bundles/x/revoke", "/alarms/1/acknowledge", "/labelling/tasks/x", "/rollouts",
     "/rollouts/1/pause", "/pipelines", "/pipelines/x/cancel", "/jobs", "/jobs/x/withdraw",
 )  # fmt: skip
@@ -240,6 +240,12 @@ def test_changes_go_through_the_services_and_are_audited(
     assert (desired.deployments[DEPLOYMENT].bundle, desired.by) == (wanted, OPERATOR)
     foreign = {"deployment": DEPLOYMENT, "bundle": world.bundles[1, PROFILES[1]]}
     assert operator.post(f"/devices/{name}/assign", foreign).status == 409
+    assert operator.post(f"/devices/{name}/challenge", foreign).status == 409
+    beside = {"deployment": DEPLOYMENT, "bundle": world.bundles[2, PROFILES[0]]}
+    assert operator.post(f"/devices/{name}/challenge", beside).status == 303
+    assert "not told yet" in operator.get(f"/devices/{name}").text
+    assert operator.post(f"/devices/{name}/challenge", {"deployment": DEPLOYMENT}).status == 303
+    assert "not told yet" not in operator.get(f"/devices/{name}").text
     assert operator.post(f"/devices/{name}/retire", {"confirm": "yes"}).status == 409
     assert world.cloud.devices.device(name).retired is None
     assert operator.post(f"/devices/{name}/retire", {"confirm": name}).status == 303
