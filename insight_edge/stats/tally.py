@@ -68,7 +68,7 @@ class Workspace:
         self.grid = grid
         self.rows = max(1, min(_BLOCK_ROWS, _BLOCK_ELEMENTS // max(1, features)))
         firsts = np.arange(features)[:, None] * stride
-        dtype = np.min_scalar_type(-features * stride - 1)
+        dtype = np.promote_types(np.int16, np.min_scalar_type(-features * stride - 1))
         self.starts = (firsts + 1).astype(dtype)
         self.edges = np.append(firsts + _edges(grid), features * stride).astype(dtype)
         self.order = [0, *range(grid.bins + 1, grid.bins + _SLOTS), *range(1, grid.bins + 1)]
@@ -183,18 +183,20 @@ class Tally:
     def _count(self, position: Rows, missing: Where | None) -> int:
         """Count what every value falls into; return how many rows are unusual."""
         cells, space = self.grid.cells, self._workspace
-        cell = np.empty(position.shape, np.int16)
+        places = np.empty(position.T.shape, space.starts.dtype)
+        # In the memory of the places, which are not known before cells are by feature.
+        cell = places.reshape(-1).view(np.int16)[: position.size].reshape(position.shape)
         np.floor(position, out=cell, casting="unsafe")  # within the limit, so within 16 bits
         np.clip(cell, -1, cells, out=cell)
         if missing is not None:
             np.copyto(cell, cells + 1, where=missing)
         # As unsigned numbers, what is below the cells is far above them.
         unusual = np.greater_equal(cell.view(np.uint16), cells).any(axis=1)
-        cell = np.ascontiguousarray(cell.T)
-        cell.sort(axis=1)
-        places = np.add(cell, space.starts).ravel()
-        counts = np.diff(places.searchsorted(space.edges)).reshape(self._counters.shape)
-        self._counters += counts[:, space.order]
+        by_feature = cell.T.copy()
+        by_feature.sort(axis=1)
+        np.add(by_feature, space.starts, out=places)
+        counts = np.diff(places.reshape(-1).searchsorted(space.edges))
+        self._counters += counts.reshape(self._counters.shape)[:, space.order]
         return int(np.count_nonzero(unusual))
 
     def _add(self, position: Rows, missing: Where | None) -> None:
