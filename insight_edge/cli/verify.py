@@ -86,7 +86,7 @@ def _check(opened: Bundle, variant: Variant, threads: int) -> dict[str, str]:
     except EngineMissingError as error:
         return {"variant": variant.name, "verdict": "MISSING", "detail": str(error)}
     try:
-        candidate.verify()
+        candidate.verify(candidate.bundle.golden())
     except SelfCheckError as error:
         return {"variant": variant.name, "verdict": "DISAGREES", "detail": str(error)}
     finally:

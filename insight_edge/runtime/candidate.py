@@ -55,15 +55,14 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
     keep: Callable[[], None] | None = None
 
-    def verify(self) -> None:
-        """Ask the golden samples.
+    def verify(self, golden: GoldenSamples) -> None:
+        """Ask the golden samples of the bundle.
 
         Raises:
             SelfCheckError: the artifact does not answer as it did when it was proven, or the
                 steps after it do not give the outputs of the manifest.
             InferenceFailedError: the engine failed on a golden sample.
         """
-        golden = self.bundle.golden()
         found, outputs = self._answer_all(golden.inputs)
         reason = disagreement(
             golden.expected(self.variant.name),
@@ -79,14 +78,13 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
                 hint="build the bundle again for this machine's engine version and CPU",
             )
 
-    def warm(self) -> None:
-        """Make the first calls, one row each where the batch is free.
+    def warm(self, golden: GoldenSamples) -> None:
+        """Make the first calls, with one golden row each where the batch is free.
 
         Raises:
             InferenceFailedError: the engine failed on a golden sample.
         """
-        inputs = self.bundle.golden().inputs
-        first = _rows(inputs, 0, self._step(1))
+        first = _rows(golden.inputs, 0, self._step(1))
         for _ in range(WARM_CALLS):
             self.pipeline.answer(first)
 

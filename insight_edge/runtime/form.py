@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
-from insight_edge.bundle.durable import replace_file
+from insight_edge.bundle.durable import replace_file, storing
 from insight_edge.bundle.limits import MIB
 from insight_edge.bundle.open import Bundle
 from insight_edge.documents.manifest import Variant
@@ -84,15 +84,16 @@ class FormFile:
             return
         rest = self._bound_to + form
         try:
+            with storing(self._path):
+                for left in self._path.parent.glob(f".{self._path.name}.*"):  # by a crash
+                    left.unlink()
             replace_file(self._path, _digest(rest) + rest, mode=0o600)
         except StorageError as error:
             logger(__name__).warning("not kept, so it is compiled at every load: %s", error)
 
 
-def forget_form(path: Path | None) -> bool:
+def forget_form(path: Path) -> bool:
     """Remove a kept form and return whether there was one."""
-    if path is None:
-        return False
     try:
         path.unlink()
     except OSError as error:

@@ -9,7 +9,7 @@ errors. Nothing is inferred here, and no engine is known by name.
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from insight_edge.bundle.open import Bundle
 from insight_edge.documents.facts import EngineFacts, Missing
@@ -21,11 +21,13 @@ from insight_edge.errors import (
     InsightEdgeError,
     LoadFailedError,
 )
-from insight_edge.runtime.form import FormedSession, FormFile, Forming, form_file
 from insight_edge.runtime.installed import Plugin, plugins
 from insight_edge.runtime.logs import logger
 from insight_edge.runtime.processor import isa_extensions
 from insight_edge.runtime.seam import Engine, Session
+
+if TYPE_CHECKING:
+    from insight_edge.runtime.form import FormedSession, FormFile
 
 GROUP = "insight_edge.engines"
 
@@ -98,7 +100,11 @@ def _load_formed(
     engine: Engine, release: str, bundle: Bundle, variant: Variant, threads: int
 ) -> Loaded | None:
     """Load a form, or what is to have one; None where that is not to be had."""
-    if bundle.form is None or not isinstance(engine, Forming):
+    if bundle.form is None:
+        return None
+    from insight_edge.runtime.form import Forming, form_file  # for a bundle that has a place for it
+
+    if not isinstance(engine, Forming):
         return None
     file = form_file(bundle.form, variant, engine, release, threads=threads)
     kept = file.read()
@@ -112,7 +118,7 @@ def _load_formed(
     return None
 
 
-def _keep(file: FormFile, session: FormedSession) -> None:
+def _keep(file: "FormFile", session: "FormedSession") -> None:
     file.keep(session.form())
 
 

@@ -17,14 +17,17 @@ import queue
 import threading
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from insight_edge.documents.report import Counts
-from insight_edge.runtime.disagreement import Account
 from insight_edge.runtime.lane import Chunk, Lane, row_shape
 from insight_edge.runtime.logs import logger
 from insight_edge.runtime.observation import Observation
 from insight_edge.runtime.shelf import Shelf
 from insight_edge.runtime.window import Page, WindowHeader
+
+if TYPE_CHECKING:
+    from insight_edge.runtime.disagreement import Account
 
 CHUNK_ROWS = 2048
 """Taken with 256 rows at 64 features, one call of 25 us in a hundred was 50 to 100 us late; with
@@ -55,7 +58,7 @@ class Observer:
         lanes: Sequence[Lane],
         header: WindowHeader,
         shelf: Shelf,
-        account: Account | None = None,
+        account: "Account | None" = None,
     ) -> None:
         self._observation = observation
         self._lanes = lanes

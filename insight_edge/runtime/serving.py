@@ -15,7 +15,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,6 @@ from insight_edge.errors import InferenceFailedError, InputError
 from insight_edge.runtime.boot import Boot
 from insight_edge.runtime.boundary import Boundary
 from insight_edge.runtime.candidate import Candidate
-from insight_edge.runtime.disagreement import Account
 from insight_edge.runtime.lane import Lane
 from insight_edge.runtime.observer import Observer
 from insight_edge.runtime.predictions import PERIOD_NS
@@ -34,6 +33,9 @@ from insight_edge.runtime.result import Origin, Result
 from insight_edge.runtime.served import Served
 from insight_edge.runtime.suspicion import suspicion_from_reference
 from insight_edge.runtime.window import WindowHeader
+
+if TYPE_CHECKING:
+    from insight_edge.runtime.disagreement import Account
 
 _now_ns = time.perf_counter_ns
 
@@ -59,7 +61,7 @@ class Serving:
         engine_bytes: resident memory of an engine that is not in this process.
     """
 
-    def __init__(self, candidate: Candidate, boot: Boot, account: Account | None = None) -> None:
+    def __init__(self, candidate: Candidate, boot: Boot, account: "Account | None" = None) -> None:
         self.digest = candidate.bundle.digest
         self.served = Served(
             bundle=self.digest,
@@ -245,11 +247,11 @@ def split(tensors: Tensors, rows: Sequence[int]) -> list[dict[str, NDArray[Any]]
     ]
 
 
-def _role(account: Account | None) -> Role:
+def _role(account: "Account | None") -> Role:
     return "serve" if account is None else "challenger"
 
 
-def _header(candidate: Candidate, boot: Boot, account: Account | None) -> WindowHeader:
+def _header(candidate: Candidate, boot: Boot, account: "Account | None") -> WindowHeader:
     inputs, outputs = candidate.observation.inputs, candidate.observation.outputs
     return WindowHeader(
         device=boot.owner.device,

@@ -22,12 +22,11 @@ from insight_edge.errors import (
 )
 from insight_edge.runtime.boot import Boot
 from insight_edge.runtime.candidate import stage
-from insight_edge.runtime.disagreement import Account
-from insight_edge.runtime.form import forget_form
 from insight_edge.runtime.phases import REQUEST, Phases
 from insight_edge.runtime.serving import Serving
 
 if TYPE_CHECKING:
+    from insight_edge.runtime.disagreement import Account
     from insight_edge.runtime.isolation import Isolation
 
 DRAIN_TIMEOUT_S = 30.0
@@ -59,7 +58,7 @@ class Succession:
         threads: int,
         isolation: "Isolation | None" = None,
         drain_timeout_s: float = DRAIN_TIMEOUT_S,
-        account: Account | None = None,
+        account: "Account | None" = None,
         admitting: Admitting | None = None,
     ) -> None:
         self.serving: Serving | None = None
@@ -151,6 +150,10 @@ class Succession:
         try:
             return self._ready(bundle, phases, variant)
         except (SelfCheckError, InferenceFailedError):
+            if bundle.form is None:
+                raise
+            from insight_edge.runtime.form import forget_form
+
             # A form answered wrongly that answered when it was kept: the artifact decides.
             if not forget_form(bundle.form):
                 raise
@@ -163,9 +166,10 @@ class Succession:
             )
         try:
             with phases("verify"):
-                candidate.verify()
+                golden = candidate.bundle.golden()
+                candidate.verify(golden)
             with phases("warm"):
-                candidate.warm()
+                candidate.warm(golden)
                 candidate.keep_form()
                 return Serving(candidate, self._boot, self._account)
         except BaseException:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from insight_edge.documents.steps import AnyStep, Crop, Decode, Letterbox, Resize
 from insight_edge.documents.tensors import TensorSpec
 from insight_edge.errors import ConfigurationError, InputError, TensorMismatchError
-from insight_edge.transforms.kinds import apply, learn, result_spec
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -37,7 +36,6 @@ def run(steps: Sequence[AnyStep], tensors: Mapping[str, NDArray[Any]]) -> Arrays
             not fit a step.
         DocumentError, LimitExceededError: a row of `decode` is no image that is read.
     """
-    learn(steps)
     with np.errstate(all="ignore"):
         if any(isinstance(step, Decode) for step in steps):
             return _by_rows(steps, tensors)
@@ -52,8 +50,12 @@ def infer_specs(steps: Sequence[AnyStep], specs: Sequence[TensorSpec]) -> tuple[
     Raises:
         ConfigurationError: a step cannot be applied; the message starts with its index.
     """
-    learn(steps)
     known = {spec.name: spec for spec in specs}
+    if not steps:
+        return tuple(known.values())
+    from insight_edge.transforms.kinds import learn, result_spec  # a bundle may have no steps
+
+    learn(steps)
     for index, step in enumerate(steps):
         try:
             made = result_spec(step, *(_known(name, known) for name in step.reads))
@@ -92,7 +94,10 @@ def answered(
     return run(post, {name: before[name] for name in wanted} | dict(outputs))
 
 
-def _run(steps: Iterable[AnyStep], tensors: Mapping[str, NDArray[Any]]) -> Arrays:
+def _run(steps: Sequence[AnyStep], tensors: Mapping[str, NDArray[Any]]) -> Arrays:
+    from insight_edge.transforms.kinds import apply, learn  # as above
+
+    learn(steps)
     known = dict(tensors)
     for step in steps:
         made = apply(step, *(known[name] for name in step.reads))

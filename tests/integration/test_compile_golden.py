@@ -69,7 +69,7 @@ class Planted:
         opened = open_bundle(self._directory, allow_unsigned=True)
         candidate = stage(opened, variant=None, threads=1)
         try:
-            candidate.verify()
+            candidate.verify(candidate.bundle.golden())
         except SelfCheckError:
             return True
         finally:

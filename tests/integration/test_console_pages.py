@@ -35,7 +35,8 @@ LISTS = (
     "/builds", "/audit", "/users",
 )  # fmt: skip
 FORMS = (
-    "/devices/x/assign", "/devices/x/challenge", "/devices/x/renew", "/devices/x/retire", "/bundles/x/approve",
+    "/devices/x/assign", "/devices/x/challenge", "/devices/x/renew", "/devices/x/retire",
+    "/bundles/x/approve",
     "/bundles/x/revoke", "/alarms/1/acknowledge", "/labelling/tasks/x", "/rollouts",
     "/rollouts/1/pause", "/pipelines", "/pipelines/x/cancel", "/jobs", "/jobs/x/withdraw",
 )  # fmt: skip

@@ -98,8 +98,14 @@ def test_full_disk_keeps_what_was_there(path: Path, monkeypatch: pytest.MonkeyPa
     assert [each.name for each in path.parent.iterdir()] == ["a.form"]
 
 
+def test_what_a_crash_left_goes_with_the_next_form(path: Path) -> None:
+    path.with_name(".a.form.0123abcd").write_bytes(b"half")
+    FormFile(path, BOUND).keep(b"another")
+    assert [each.name for each in path.parent.iterdir()] == ["a.form"]
+
+
 def test_forgetting_says_whether_there_was_one(path: Path) -> None:
-    assert [forget_form(path), forget_form(path), forget_form(None)] == [True, False, False]
+    assert [forget_form(path), forget_form(path)] == [True, False]
 
 
 def test_processors_are_told_apart(tmp_path: Path) -> None:
