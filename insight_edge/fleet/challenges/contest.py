@@ -139,12 +139,17 @@ class Contest:
     def _laid(self, bundle: str) -> Laid:
         found, _ = self._offers.manifest(bundle)
         incoming = Incoming(self._place, found)
+        places = self._offers.slots
         incoming.assemble(
-            self._offers.source, self._offers.slots, stop=lambda: self._stopping, stays=True
+            self._offers.source, places, stop=lambda: self._is_over(bundle), stays=True
         )
         self._slot.stage(incoming.path, bundle)
         self._remove()
         return Laid(bundle, _needed_bytes(decode_json(Manifest, found)))
+
+    def _is_over(self, bundle: str) -> bool:
+        wanted = self._standing.wanted
+        return self._stopping or wanted is None or wanted.bundle != bundle
 
     def _sweep(self) -> None:
         try:

@@ -122,11 +122,14 @@ def learned(  # noqa: PLR0911 (one for each kind of event)
             return replace(state, laid=None, doing=None)
         case Challenges(bundle):
             return replace(_succeeded(state), running=bundle if state.attached else None)
-        case NotLaid(bundle, kind, reason, final):
+        case NotLaid(bundle) if state.wanted is None or bundle != state.wanted.bundle:
+            return replace(state, doing=None)  # nobody wants it any more
+        case NotLaid(_, kind, reason, final):
             return _failed(state, kind, reason, now_s, policy, final=final)
         case ChallengeRefused(kind, reason):
+            final = state.told == state.wanted  # else it was said of the one before
             state = replace(state, running=None, told=None)
-            return _failed(state, kind, reason, now_s, policy, final=True)
+            return _failed(state, kind, reason, now_s, policy, final=final)
         case _:
             return state
 
@@ -197,14 +200,17 @@ def _seen(state: Standing, running: str | None) -> Standing:
 
 def _left(state: Standing, now_s: float, policy: Policy) -> Standing:
     with_it = state.doing == "begin" or _ours(state)
-    doing = None if state.doing in {"begin", "end"} else state.doing
+    doing = (
+        None if state.doing in {"begin", "end"} else state.doing
+    )  # the slot is filled all the same
     state = replace(state, attached=False, running=None, told=None, doing=doing)
     if not with_it:
         return state
     state = replace(state, losses=state.losses + 1)
     words = f"the host was lost {state.losses} times with it"
     final = state.losses >= policy.most_losses
-    return _failed(state, "HostError", words, now_s, policy, final=final)
+    failed = _failed(state, "HostError", words, now_s, policy, final=final)
+    return replace(failed, doing=doing)
 
 
 def _succeeded(state: Standing) -> Standing:
@@ -215,10 +221,9 @@ def _failed(
     state: Standing, kind: str, reason: str, now_s: float, policy: Policy, *, final: bool
 ) -> Standing:
     bundle = None if state.wanted is None else state.wanted.bundle
-    doing = None if state.doing != "sweep" else state.doing
     return replace(
         state,
-        doing=doing,
+        doing=None,
         attempts=state.attempts + 1,
         retry_at_s=now_s + policy.pause_s(state.attempts + 1),
         given_up=state.given_up or final,

@@ -110,13 +110,25 @@ def test_short_memory_is_told_and_tried_again() -> None:
 
 
 def test_what_the_host_refuses_is_given_up_until_it_is_wanted_anew() -> None:
-    state = after(wanting(laid=ONE, doing="begin"), ChallengeRefused("SelfCheckError", "no"))
+    state = wanting(laid=ONE, doing="begin", told=WANTED)
+    state = after(state, ChallengeRefused("SelfCheckError", "no"))
     seen = told(state)
     assert seen is not None
     assert (seen.phase, seen.refusal and seen.refusal.kind) == ("refused", "SelfCheckError")
     assert step(state, now_s=1e6)[1] == "sweep"
     assert desired(state, WANTED, 1, 0.0) == state
     assert not desired(state, WANTED, 2, 0.0).given_up
+
+
+def test_what_became_of_the_one_before_is_not_held_against_the_next() -> None:
+    later = Challenging(bundle=OTHER)
+    for doing, event in (
+        ("lay", NotLaid(ONE, "TamperedError", "no", final=True)),
+        ("begin", ChallengeRefused("SelfCheckError", "no")),
+    ):
+        state = wanting(doing=doing, laid=ONE, told=WANTED)
+        state = after(desired(state, later, 2, 0.0), event)
+        assert (state.given_up, state.doing) == (False, None)
 
 
 def test_host_that_is_lost_with_it_again_and_again_is_spared() -> None:
