@@ -15,7 +15,7 @@ from insight_edge.bundle.limits import Limits
 from insight_edge.bundle.open import open_bundle
 from insight_edge.bundle.write import file_entry, write_bundle
 from insight_edge.documents.manifest import Manifest, Provenance
-from insight_edge.documents.steps import Cast, Label, Scale
+from insight_edge.documents.steps import Cast, Label, Scale, Tokenize
 from insight_edge.errors import (
     ConfigurationError,
     DigestMismatchError,
@@ -96,6 +96,28 @@ def test_a_bundle_of_contenders_alone_is_refused(tmp_path: Path) -> None:
     alone = msgspec.structs.replace(manifest, variants=(only,))
     with pytest.raises(DocumentError, match="no variant serves, the first is a contender"):
         write_bundle(tmp_path / "b", alone, files)
+
+
+def test_vocabulary_is_a_file_of_the_bundle_like_any_other(tmp_path: Path) -> None:
+    files = bundle_files()
+    entry = file_entry("vocabulary.json", b"{}")
+    step = Tokenize(source="text", result="ids", length=9, vocabulary=entry)
+    manifest = msgspec.structs.replace(bundle_manifest(files), pre=(step,))
+    with pytest.raises(DocumentError, match=r"the manifest names .*vocabulary\.json"):
+        write_bundle(tmp_path / "b", manifest, files)
+    write_bundle(tmp_path / "b", manifest, files | {"vocabulary.json": b"{}"})
+    opened = open_bundle(tmp_path / "b", allow_unsigned=True)
+    assert opened.vocabulary(entry) == b"{}"
+    with pytest.raises(LimitExceededError, match=r"'vocabulary\.json' is 2 bytes, at most 1"):
+        open_bundle(tmp_path / "b", allow_unsigned=True, limits=Limits(max_vocabulary_bytes=1))
+    (tmp_path / "b" / "vocabulary.json").write_bytes(b"[]")
+    with pytest.raises(DigestMismatchError, match=r"vocabulary\.json"):
+        open_bundle(tmp_path / "b", allow_unsigned=True)
+    nameless = msgspec.structs.replace(
+        manifest, pre=(msgspec.structs.replace(step, vocabulary=None),)
+    )
+    with pytest.raises(DocumentError, match="names no vocabulary"):
+        write_bundle(tmp_path / "c", nameless, files)
 
 
 def test_variants_may_share_a_file_that_they_agree_on(tmp_path: Path) -> None:
