@@ -39,7 +39,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
         path: its directory.
         digest: `sha256:` of the manifest's bytes; the identity of the bundle.
         signed: whether its digest was among those that somebody vouches for.
-        form: file, in no other hands than the bundle, in which an engine that compiles an artifact
+        cache: file, in no other hands than the bundle, in which an engine that compiles an artifact
             at load may keep what it made of it; None for nowhere.
     """
 
@@ -48,7 +48,7 @@ class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     signed: bool
     limits: Limits = msgspec.field(default_factory=Limits)
-    form: Path | None = None
+    cache: Path | None = None
 
     def file(self, name: str) -> Path:
         """Return the path of a file.

@@ -3,7 +3,7 @@
 
     <state_dir>/slots/a/    a bundle, or nothing
     <state_dir>/slots/b/    a bundle, or nothing
-    <state_dir>/slots/a.form, b.form   what the host's engine compiled of it, or nothing
+    <state_dir>/slots/a.cache, b.cache   what the host's engine compiled of it, or nothing
     <state_dir>/committed   the slot that is served after a restart
     <state_dir>/boot        how often a host has started
     <state_dir>/accepted    digests of manifests that the agent's trust check has accepted
@@ -103,7 +103,7 @@ class Slots:
         """
         path = self._filled(slot)
         bundle = open_bundle(path, allow_unsigned=allow_unsigned, accepted=self.accepted)
-        return replace(bundle, form=self._form(slot))
+        return replace(bundle, cache=self._cache(slot))
 
     @property
     def accepted(self) -> tuple[str, ...]:
@@ -155,7 +155,7 @@ class Slots:
             if os.path.lexists(path):
                 path.rename(sibling(path))
                 sync_directory(self._slots)
-            self._form(slot).unlink(missing_ok=True)
+            self._cache(slot).unlink(missing_ok=True)
             for left in self._slots.glob(f".{slot}.*"):
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
 
@@ -194,8 +194,8 @@ class Slots:
             raise SlotError(f"there is no slot {slot[:20]!r}", hint=f"one of {', '.join(SLOTS)}")
         return self._slots / slot
 
-    def _form(self, slot: str) -> Path:
-        return self._slots / f"{slot}.form"
+    def _cache(self, slot: str) -> Path:
+        return self._slots / f"{slot}.cache"
 
     def _filled(self, slot: str) -> Path:
         path = self._path(slot)

@@ -88,14 +88,14 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         for _ in range(WARM_CALLS):
             self.pipeline.answer(first)
 
-    def keep_form(self) -> None:
-        """Keep what the engine compiled, for the next load; a form that was loaded is kept."""
+    def keep_cache(self) -> None:
+        """Keep what the engine compiled, for the next load; a cache that was loaded is kept."""
         if self.keep is None:
             return
         try:
             self.keep()
         except Exception:  # noqa: BLE001 (a plug-in may raise anything; it serves all the same)
-            logger(__name__).warning("%s: no form to keep", self.variant.name, exc_info=True)
+            logger(__name__).warning("%s: no cache to keep", self.variant.name, exc_info=True)
 
     def discard(self) -> None:
         """Free the artifact; what the engine raises then is logged, nobody can act on it."""
@@ -167,7 +167,7 @@ def _loader(isolation: "Isolation | None", threads: int) -> Loader:
 
     def load_there(bundle: Bundle, variant: Variant) -> Loaded:
         session = load_isolated(bundle, variant, isolation, threads=threads)
-        return Loaded(session, session.keep_form)
+        return Loaded(session, session.keep_cache)
 
     return load_there
 

@@ -137,7 +137,7 @@ class Runtime:
             runtime._succession.begin(
                 lambda: replace(
                     open_bundle(bundle_path, allow_unsigned=allow_unsigned),
-                    form=None if state is None else state / "form",
+                    cache=None if state is None else state / "engine.cache",
                 ),
                 variant,
             )

@@ -27,7 +27,7 @@ from insight_edge.runtime.processor import isa_extensions
 from insight_edge.runtime.seam import Engine, Session
 
 if TYPE_CHECKING:
-    from insight_edge.runtime.form import FormedSession, FormFile
+    from insight_edge.runtime.engine_cache import CachedSession, CacheFile
 
 GROUP = "insight_edge.engines"
 
@@ -70,7 +70,7 @@ def load_session(bundle: Bundle, variant: Variant, *, threads: int) -> Session:
 
 
 def load(bundle: Bundle, variant: Variant, *, threads: int) -> Loaded:
-    """Load the variant's artifact, or the form that its engine compiled it into before.
+    """Load the variant's artifact, or the cache that its engine compiled it into before.
 
     Raises:
         ValueError: fewer than one thread.
@@ -85,7 +85,7 @@ def load(bundle: Bundle, variant: Variant, *, threads: int) -> Loaded:
     engine, release = _find_engine(variant)
     _refuse_isa(variant)
     try:
-        loaded = _load_formed(engine, release, bundle, variant, threads)
+        loaded = _load_cached(engine, release, bundle, variant, threads)
         return loaded or Loaded(engine.load(bundle, variant, threads=threads), None)
     except InsightEdgeError:
         raise
@@ -96,30 +96,33 @@ def load(bundle: Bundle, variant: Variant, *, threads: int) -> Loaded:
         ) from error
 
 
-def _load_formed(
+def _load_cached(
     engine: Engine, release: str, bundle: Bundle, variant: Variant, threads: int
 ) -> Loaded | None:
-    """Load a form, or what is to have one; None where that is not to be had."""
-    if bundle.form is None:
+    """Load a cache, or what is to have one; None where that is not to be had."""
+    if bundle.cache is None:
         return None
-    from insight_edge.runtime.form import Forming, form_file  # for a bundle that has a place for it
+    from insight_edge.runtime.engine_cache import (  # for a bundle that has a place for it
+        Caching,
+        cache_file,
+    )
 
-    if not isinstance(engine, Forming):
+    if not isinstance(engine, Caching):
         return None
-    file = form_file(bundle.form, variant, engine, release, threads=threads)
+    file = cache_file(bundle.cache, variant, engine, release, threads=threads)
     kept = file.read()
-    for form in (None,) if kept is None else (kept, None):
+    for cache in (None,) if kept is None else (kept, None):
         try:
-            session = engine.load_form(bundle, variant, form, threads=threads)
+            session = engine.load_cached(bundle, variant, cache, threads=threads)
         except Exception as error:  # noqa: BLE001 (a plug-in may raise anything; it is loaded plainly)
-            logger(__name__).warning("%s: of no use as a form: %s", variant.name, _one_line(error))
+            logger(__name__).warning("%s: of no use as a cache: %s", variant.name, _one_line(error))
         else:
-            return Loaded(session, partial(_keep, file, session) if form is None else None)
+            return Loaded(session, partial(_keep, file, session) if cache is None else None)
     return None
 
 
-def _keep(file: "FormFile", session: "FormedSession") -> None:
-    file.keep(session.form())
+def _keep(file: "CacheFile", session: "CachedSession") -> None:
+    file.keep(session.cache())
 
 
 def _construct(plugin: Plugin) -> Engine | Missing:

@@ -150,12 +150,12 @@ class Succession:
         try:
             return self._ready(bundle, phases, variant)
         except (SelfCheckError, InferenceFailedError):
-            if bundle.form is None:
+            if bundle.cache is None:
                 raise
-            from insight_edge.runtime.form import forget_form
+            from insight_edge.runtime.engine_cache import forget_cache
 
-            # A form answered wrongly that answered when it was kept: the artifact decides.
-            if not forget_form(bundle.form):
+            # A cache answered wrongly that answered when it was kept: the artifact decides.
+            if not forget_cache(bundle.cache):
                 raise
         return self._ready(bundle, phases, variant)
 
@@ -170,7 +170,7 @@ class Succession:
                 candidate.verify(golden)
             with phases("warm"):
                 candidate.warm(golden)
-                candidate.keep_form()
+                candidate.keep_cache()
                 return Serving(candidate, self._boot, self._account)
         except BaseException:
             candidate.discard()

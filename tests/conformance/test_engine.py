@@ -27,7 +27,7 @@ from insight_edge.errors import (
     SelfCheckError,
 )
 from insight_edge.runtime.child.session import load_isolated
-from insight_edge.runtime.form import Forming
+from insight_edge.runtime.engine_cache import Caching
 from insight_edge.runtime.infer import Runtime
 from insight_edge.runtime.insides import Revealing
 from insight_edge.runtime.isolation import Isolation
@@ -333,20 +333,20 @@ def test_thread_keeps_its_signal_stack_over_loads_and_closes(
 
 
 def test_what_was_compiled_answers_as_its_artifact(token: str, make: Make, tmp_path: Path) -> None:
-    forming = engines(token)[token]
-    if not isinstance(forming, Forming):
+    caching = engines(token)[token]
+    if not isinstance(caching, Caching):
         pytest.skip(f"{token} compiles nothing when it loads")
     write_engine_bundle(tmp_path / "b", token, make(weights_of(0)), weights_of(0))
     bundle = open_bundle(tmp_path / "b", allow_unsigned=True)
-    form = None
+    cache = None
     for _ in range(3):
-        session = forming.load_form(bundle, bundle.variant(), form, threads=1)
+        session = caching.load_cached(bundle, bundle.variant(), cache, threads=1)
         for batch in (3, 1, 17):
             inputs = rows_of(batch, batch)
             assert_answers(session.infer(inputs), inputs, weights_of(0))
-        form = form or session.form()
+        cache = cache or session.cache()
         session.close()
-    assert form
+    assert cache
 
 
 def test_engine_that_tells_what_it_executes_tells_all_of_it(

@@ -101,7 +101,7 @@ class Child:
         finally:
             os.close(area)
 
-    def keep_form(self) -> None:
+    def keep_cache(self) -> None:
         """Let it keep what its engine compiled, while it answers."""
         with suppress(OSError):  # it ended: who asks it next is told how
             self._control.send(wire.KEEP)

@@ -83,8 +83,8 @@ def opened(setup: wire.Setup) -> Loaded:
         if bundle.digest != setup.digest:
             raise DigestMismatchError(f"{setup.bundle}: another bundle than was opened")
         variant = bundle.variant(setup.variant)
-        form = None if setup.form is None else Path(setup.form)
-        return load(replace(bundle, form=form), variant, threads=setup.threads)
+        cache = None if setup.cache is None else Path(setup.cache)
+        return load(replace(bundle, cache=cache), variant, threads=setup.threads)
     except MemoryError as error:
         raise LoadFailedError(f"{setup.variant}: there is not enough memory") from error
 
@@ -95,7 +95,7 @@ def keep(loaded: Loaded) -> None:
         if loaded.keep is not None:
             loaded.keep()
     except Exception as error:  # noqa: BLE001 (a plug-in may raise anything; it serves all the same)
-        logger(__name__).warning("no form to keep: %s: %s", type(error).__name__, error)
+        logger(__name__).warning("no cache to keep: %s: %s", type(error).__name__, error)
 
 
 def answer(infer: Infer, line: int, area: int) -> None:

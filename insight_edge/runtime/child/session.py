@@ -45,7 +45,7 @@ def load_isolated(
         variant=variant.name,
         threads=threads,
         memory_bytes=isolation.memory_bytes,
-        form=None if bundle.form is None else str(bundle.form.absolute()),
+        cache=None if bundle.cache is None else str(bundle.cache.absolute()),
     )
     return ChildSession(lambda: _loaded(setup, isolation), variant.name)
 
@@ -84,9 +84,9 @@ class ChildSession:
             pool = self._anew()
         return pool.ask(inputs)
 
-    def keep_form(self) -> None:
+    def keep_cache(self) -> None:
         """Have the child keep what its engine compiled."""
-        self._children.child.keep_form()
+        self._children.child.keep_cache()
 
     def close(self) -> None:
         """End the child."""

@@ -48,7 +48,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
         bundle, digest: directory, and what its manifest has to be.
         signed: whether somebody vouches for it.
         memory_bytes: as in `Isolation`.
-        form: as in `Bundle`.
+        cache: as in `Bundle`.
     """
 
     bundle: str
@@ -57,7 +57,7 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     variant: str
     threads: int
     memory_bytes: int | None
-    form: str | None = None
+    cache: str | None = None
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True):

@@ -27,7 +27,7 @@ from insight_edge.runtime.signal_stack import signal_stack_kept
 NAME = "openvino"
 PRECISION_HINT = "INFERENCE_PRECISION_HINT"
 
-_FORM_WITHOUT_WEIGHTS = {"CACHE_MODE": "OPTIMIZE_SIZE"}
+_CACHE_WITHOUT_WEIGHTS = {"CACHE_MODE": "OPTIMIZE_SIZE"}
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -43,15 +43,15 @@ class OpenVinoEngine:
         """Return a session on the variant's IR, compiled for this CPU now."""
         return _loaded(bundle, variant, _config(variant, threads))
 
-    def form_options(self, variant: Variant, *, threads: int) -> Iterable[str]:
+    def cache_options(self, variant: Variant, *, threads: int) -> Iterable[str]:
         """Return the configuration."""
         return (f"{name}={value}" for name, value in _config(variant, threads).items())
 
-    def load_form(
-        self, bundle: Bundle, variant: Variant, form: bytes | None, *, threads: int
+    def load_cached(
+        self, bundle: Bundle, variant: Variant, cache: bytes | None, *, threads: int
     ) -> "OpenVinoSession":
         """Return a session on a graph that is compiled already; weights are the artifact's."""
-        return _loaded(bundle, variant, _config(variant, threads) | _FORM_WITHOUT_WEIGHTS, form)
+        return _loaded(bundle, variant, _config(variant, threads) | _CACHE_WITHOUT_WEIGHTS, cache)
 
     def layers(self, bundle: Bundle, variant: Variant, inputs: Tensors) -> tuple[LayerFacts, ...]:
         """Return what the compiled model executes."""
@@ -104,7 +104,7 @@ class OpenVinoSession:
         finally:
             self._requests.append(request)
 
-    def form(self) -> bytes:
+    def cache(self) -> bytes:
         """Return the compiled graph without its weights."""
         exported: bytes = self._compiled.export_model().getvalue()
         return exported
@@ -119,17 +119,17 @@ class OpenVinoSession:
 
 
 def _loaded(
-    bundle: Bundle, variant: Variant, config: dict[str, str], form: bytes | None = None
+    bundle: Bundle, variant: Variant, config: dict[str, str], cache: bytes | None = None
 ) -> OpenVinoSession:
     openvino, entry = _import_openvino(), bundle.file(variant.entry)
     weights = entry.with_suffix(".bin")
     with signal_stack_kept():
-        if form is None:
+        if cache is None:
             compiled = openvino.Core().compile_model(str(entry), "CPU", config)
         else:
             if any(file.path == weights.name for file in variant.files):
                 config = config | {"WEIGHTS_PATH": str(weights)}
-            compiled = openvino.Core().import_model(BytesIO(form), "CPU", config)
+            compiled = openvino.Core().import_model(BytesIO(cache), "CPU", config)
     io = bundle.manifest.io
     inputs, outputs = ([spec.name for spec in side] for side in (io.model_inputs, io.model_outputs))
     return OpenVinoSession(compiled, inputs, outputs, openvino.Tensor)

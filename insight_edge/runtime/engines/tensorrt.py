@@ -64,18 +64,18 @@ class TensorRtEngine:
         names = [spec.name for spec in bundle.manifest.io.model_outputs]
         return open_plan(bundle.file(variant.entry), flavour, names, threads=threads)
 
-    def form_options(self, variant: Variant, *, threads: int) -> Iterable[str]:
+    def cache_options(self, variant: Variant, *, threads: int) -> Iterable[str]:
         """Return what the driver says of the GPU."""
         del variant, threads
         return (str(gpu_facts()),)
 
-    def load_form(
-        self, bundle: Bundle, variant: Variant, form: bytes | None, *, threads: int
+    def load_cached(
+        self, bundle: Bundle, variant: Variant, cache: bytes | None, *, threads: int
     ) -> "TensorRtSession":
         """Return a session whose kernels, as far as they are compiled here, are kept kernels."""
         session = self.load(bundle, variant, threads=threads)
         try:
-            session.keep_kernels(form)
+            session.keep_kernels(cache)
         except BaseException:
             session.close()
             raise
@@ -131,7 +131,7 @@ def open_plan(
         raise
 
 
-def runtime_config(engine: Any, form: bytes | None) -> Any:
+def runtime_config(engine: Any, cache: bytes | None) -> Any:
     """Return how contexts of a loaded plan are made such that kernels are kept.
 
     None where the flavour compiles nothing on the device.
@@ -143,7 +143,7 @@ def runtime_config(engine: Any, form: bytes | None) -> Any:
     if not hasattr(config, "create_runtime_cache"):
         return None
     kernels = config.create_runtime_cache()
-    if form is not None and not kernels.deserialize(form):
+    if cache is not None and not kernels.deserialize(cache):
         raise ValueError("the kernels that were kept are not for this machine")
     if not config.set_runtime_cache(kernels):
         raise ValueError("the library keeps no kernels")
@@ -171,19 +171,19 @@ class TensorRtSession:
         self._config: Any = None
         self._lanes: deque[_Lane] = deque([self._lane()])
 
-    def keep_kernels(self, form: bytes | None) -> None:
+    def keep_kernels(self, cache: bytes | None) -> None:
         """Begin anew with kernels that were compiled before, and keep those that follow.
 
         Raises:
             ValueError: the kernels are for another GPU, driver or release, or damaged.
         """
         with self._gpu.current():
-            self._config = runtime_config(self._engine, form)
+            self._config = runtime_config(self._engine, cache)
             if self._config is not None:
                 self._lanes.pop().close()
                 self._lanes.append(self._lane())
 
-    def form(self) -> bytes:
+    def cache(self) -> bytes:
         """Return the kernels that were compiled here, nothing where all came with the plan."""
         if self._config is None:
             return b""

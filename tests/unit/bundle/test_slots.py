@@ -180,13 +180,13 @@ def test_what_is_no_bundle_is_not_staged(tmp_path: Path, slots: Slots) -> None:
         slots.stage(tmp_path / "nowhere")
 
 
-def test_form_beside_a_slot_goes_with_what_it_was_compiled_from(
+def test_cache_beside_a_slot_goes_with_what_it_was_compiled_from(
     tmp_path: Path, slots: Slots, first: Path, second: Path
 ) -> None:
     beside = tmp_path / "state" / "slots"
-    form = slots.bundle(slots.stage(first), allow_unsigned=True).form
-    assert form == beside / "a.form"
-    for name in ("a.form", ".a.form.0123abcd", "b.form"):
+    cache = slots.bundle(slots.stage(first), allow_unsigned=True).cache
+    assert cache == beside / "a.cache"
+    for name in ("a.cache", ".a.cache.0123abcd", "b.cache"):
         (beside / name).write_bytes(b"compiled")
     slots.stage(second)
-    assert sorted(each.name for each in beside.iterdir()) == ["a", "b.form"]
+    assert sorted(each.name for each in beside.iterdir()) == ["a", "b.cache"]

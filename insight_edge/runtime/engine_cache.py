@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The form that an engine compiled an artifact into, kept in a file to be loaded the next time.
+"""An engine's cache: what it compiled an artifact into, in a file, to be loaded the next time.
 
-    SHA-256 of all that follows · SHA-256 of what the form is bound to · what the engine made
+    SHA-256 of all that follows · SHA-256 of what the cache is bound to · what the engine made
 
-A form is for one artifact, one release of its engine, one processor and one way to load it.
-Whatever is not that form, whole, in a file that nobody else can write, counts as no form: it is
-made anew. Nothing here raises: who has no form compiles. Nothing is compiled here either.
+A cache is for one artifact, one release of its engine, one processor and one way to load it.
+Whatever is not that cache, whole, in a file that nobody else can write, counts as no cache: it is
+made anew. Nothing here raises: who has no cache compiles. Nothing is compiled here either.
 """
 
 import os
@@ -32,35 +32,35 @@ _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _OTHERS_MAY_WRITE: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
-class FormedSession(Session, Protocol):
+class CachedSession(Session, Protocol):
     """A session that can tell what was compiled for it."""
 
-    def form(self) -> bytes:
-        """Return what `Forming.load_form` takes, once the session has answered."""
+    def cache(self) -> bytes:
+        """Return what `Caching.load_cached` takes, once the session has answered."""
         ...
 
 
 @runtime_checkable
-class Forming(Protocol):
+class Caching(Protocol):
     """An engine that compiles an artifact when it loads it, and can load what it made of it."""
 
-    def form_options(self, variant: Variant, *, threads: int) -> Iterable[str]:
-        """Return what a form depends on besides artifact, release, processor and threads."""
+    def cache_options(self, variant: Variant, *, threads: int) -> Iterable[str]:
+        """Return what a cache depends on besides artifact, release, processor and threads."""
         ...
 
-    def load_form(
-        self, bundle: Bundle, variant: Variant, form: bytes | None, *, threads: int
-    ) -> FormedSession:
-        """Return a session on a form; for None on the artifact, such that it has a form."""
+    def load_cached(
+        self, bundle: Bundle, variant: Variant, cache: bytes | None, *, threads: int
+    ) -> CachedSession:
+        """Return a session on a cache; for None on the artifact, such that it has a cache."""
         ...
 
 
-class FormFile:
-    """Where the form of one artifact is kept.
+class CacheFile:
+    """Where the cache of one artifact is kept.
 
     Args:
         path: of the file.
-        bound_to: everything that the form depends on.
+        bound_to: everything that the cache depends on.
     """
 
     def __init__(self, path: Path, bound_to: Iterable[str]) -> None:
@@ -68,7 +68,7 @@ class FormFile:
         self._bound_to = _digest("\n".join(bound_to).encode())
 
     def read(self) -> bytes | None:
-        """Return the form, None where there is none that may be loaded."""
+        """Return the cache, None where there is none that may be loaded."""
         try:
             data = _read(self._path)
         except OSError as error:
@@ -77,12 +77,12 @@ class FormFile:
         whole = len(data) > _HEAD and data[:32] == _digest(data[32:])
         return data[_HEAD:] if whole and data[32:_HEAD] == self._bound_to else None
 
-    def keep(self, form: bytes) -> None:
-        """Keep a form in place of whatever was there, if it is within bounds and there is room."""
-        if not 0 < len(form) <= MAX_BYTES - _HEAD:
-            logger(__name__).info("%s: not kept: %d bytes", self._path, len(form))
+    def keep(self, cache: bytes) -> None:
+        """Keep a cache in place of whatever was there, if it is within bounds and there is room."""
+        if not 0 < len(cache) <= MAX_BYTES - _HEAD:
+            logger(__name__).info("%s: not kept: %d bytes", self._path, len(cache))
             return
-        rest = self._bound_to + form
+        rest = self._bound_to + cache
         try:
             with storing(self._path):
                 for left in self._path.parent.glob(f".{self._path.name}.*"):  # by a crash
@@ -92,8 +92,8 @@ class FormFile:
             logger(__name__).warning("not kept, so it is compiled at every load: %s", error)
 
 
-def forget_form(path: Path) -> bool:
-    """Remove a kept form and return whether there was one."""
+def forget_cache(path: Path) -> bool:
+    """Remove a kept cache and return whether there was one."""
     try:
         path.unlink()
     except OSError as error:
@@ -102,20 +102,20 @@ def forget_form(path: Path) -> bool:
     return True
 
 
-def form_file(
-    path: Path, variant: Variant, engine: Forming, release: str, *, threads: int
-) -> FormFile:
-    """Return the file of the form that a release of an engine makes of a variant here."""
+def cache_file(
+    path: Path, variant: Variant, engine: Caching, release: str, *, threads: int
+) -> CacheFile:
+    """Return the file of the cache that a release of an engine makes of a variant here."""
     bound_to = (
         variant.target.backend,
         release,
         processor_name(),
         f"{threads} threads",
-        *engine.form_options(variant, threads=threads),
+        *engine.cache_options(variant, threads=threads),
         *(f"{name}={value}" for name, value in sorted(variant.settings.items())),
         *(f"{file.sha256} {file.path}" for file in variant.files),
     )
-    return FormFile(path, bound_to)
+    return CacheFile(path, bound_to)
 
 
 def _digest(data: bytes) -> bytes:
@@ -139,4 +139,4 @@ def _read(path: Path) -> bytes:
 
 def _log_unless_absent(path: Path, error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):
-        logger(__name__).warning("%s: a kept form is of no use: %s", path, error)
+        logger(__name__).warning("%s: a kept cache is of no use: %s", path, error)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A kept form is read back whole and for what it was kept, or not at all."""
+"""A kept cache is read back whole and for what it was kept, or not at all."""
 
 import errno
 import os
@@ -10,44 +10,44 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from insight_edge.runtime import form as forms
+from insight_edge.runtime import engine_cache
+from insight_edge.runtime.engine_cache import CacheFile, forget_cache
 from insight_edge.runtime.engines.tensorrt import runtime_config
-from insight_edge.runtime.form import FormFile, forget_form
 from insight_edge.runtime.processor import processor_name
 
-FORM = bytes(range(200))
+CACHE = bytes(range(200))
 BOUND = ("openvino", "2026.4.1", "2 threads")
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    FormFile(tmp_path / "a.form", BOUND).keep(FORM)
-    return tmp_path / "a.form"
+    CacheFile(tmp_path / "a.cache", BOUND).keep(CACHE)
+    return tmp_path / "a.cache"
 
 
 def read(path: Path) -> bytes | None:
-    return FormFile(path, BOUND).read()
+    return CacheFile(path, BOUND).read()
 
 
-def test_form_is_read_back_and_is_ours_alone(path: Path) -> None:
-    assert read(path) == FORM
+def test_cache_is_read_back_and_is_ours_alone(path: Path) -> None:
+    assert read(path) == CACHE
     assert path.stat().st_mode & 0o777 == 0o600
-    assert [each.name for each in path.parent.iterdir()] == ["a.form"]
+    assert [each.name for each in path.parent.iterdir()] == ["a.cache"]
 
 
 @pytest.mark.parametrize("changed", range(len(BOUND)))
-def test_form_is_for_what_it_was_bound_to_alone(path: Path, changed: int) -> None:
+def test_cache_is_for_what_it_was_bound_to_alone(path: Path, changed: int) -> None:
     other = [*BOUND]
     other[changed] += "1"
-    assert FormFile(path, other).read() is None
+    assert CacheFile(path, other).read() is None
 
 
 @given(data=st.data())
 def test_no_byte_may_differ_or_be_missing(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    path = tmp_path_factory.getbasetemp() / "damaged.form"
-    FormFile(path, BOUND).keep(FORM)
+    path = tmp_path_factory.getbasetemp() / "damaged.cache"
+    CacheFile(path, BOUND).keep(CACHE)
     whole = path.read_bytes()
     at = data.draw(st.integers(0, len(whole) - 1))
     flipped = whole[at] ^ data.draw(st.integers(1, 255))
@@ -57,12 +57,12 @@ def test_no_byte_may_differ_or_be_missing(
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602])
-def test_form_that_others_may_write_is_none(path: Path, mode: int) -> None:
+def test_cache_that_others_may_write_is_none(path: Path, mode: int) -> None:
     path.chmod(mode)
     assert read(path) is None
 
 
-def test_form_of_another_owner_is_none(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cache_of_another_owner_is_none(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
     assert read(path) is None
 
@@ -74,16 +74,16 @@ def test_links_pipes_and_folders_are_none(path: Path) -> None:
     assert [read(each) for each in (link, pipe, path.parent)] == [None] * 3
 
 
-def test_form_of_more_than_the_bound_or_of_nothing_is_not_kept(
+def test_cache_of_more_than_the_bound_or_of_nothing_is_not_kept(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(forms, "MAX_BYTES", 300)
-    for form in (bytes(237), b""):
-        FormFile(path, BOUND).keep(form)
-        assert read(path) == FORM
-    FormFile(path, BOUND).keep(bytes(236))
+    monkeypatch.setattr(engine_cache, "MAX_BYTES", 300)
+    for cache in (bytes(237), b""):
+        CacheFile(path, BOUND).keep(cache)
+        assert read(path) == CACHE
+    CacheFile(path, BOUND).keep(bytes(236))
     assert read(path) == bytes(236)
-    monkeypatch.setattr(forms, "MAX_BYTES", 299)
+    monkeypatch.setattr(engine_cache, "MAX_BYTES", 299)
     assert read(path) is None
 
 
@@ -92,20 +92,20 @@ def test_full_disk_keeps_what_was_there(path: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "write", full)
-    FormFile(path, BOUND).keep(b"another")
+    CacheFile(path, BOUND).keep(b"another")
     monkeypatch.undo()
-    assert read(path) == FORM
-    assert [each.name for each in path.parent.iterdir()] == ["a.form"]
+    assert read(path) == CACHE
+    assert [each.name for each in path.parent.iterdir()] == ["a.cache"]
 
 
-def test_what_a_crash_left_goes_with_the_next_form(path: Path) -> None:
-    path.with_name(".a.form.0123abcd").write_bytes(b"half")
-    FormFile(path, BOUND).keep(b"another")
-    assert [each.name for each in path.parent.iterdir()] == ["a.form"]
+def test_what_a_crash_left_goes_with_the_next_cache(path: Path) -> None:
+    path.with_name(".a.cache.0123abcd").write_bytes(b"half")
+    CacheFile(path, BOUND).keep(b"another")
+    assert [each.name for each in path.parent.iterdir()] == ["a.cache"]
 
 
 def test_forgetting_says_whether_there_was_one(path: Path) -> None:
-    assert [forget_form(path), forget_form(path)] == [True, False]
+    assert [forget_cache(path), forget_cache(path)] == [True, False]
 
 
 def test_processors_are_told_apart(tmp_path: Path) -> None:
@@ -118,9 +118,9 @@ def test_processors_are_told_apart(tmp_path: Path) -> None:
     assert names[0] == names[2] != names[1]
 
 
-@pytest.mark.parametrize(("form", "taken"), [(None, True), (b"ours", True), (b"other", False)])
+@pytest.mark.parametrize(("cache", "taken"), [(None, True), (b"ours", True), (b"other", False)])
 def test_kernels_that_the_library_does_not_take_are_refused(
-    form: bytes | None, *, taken: bool
+    cache: bytes | None, *, taken: bool
 ) -> None:
     kernels = SimpleNamespace(deserialize=lambda blob: blob == b"ours")
     config = SimpleNamespace(
@@ -128,10 +128,10 @@ def test_kernels_that_the_library_does_not_take_are_refused(
     )
     plan = SimpleNamespace(create_runtime_config=lambda: config)
     if taken:
-        assert runtime_config(plan, form) is config
+        assert runtime_config(plan, cache) is config
     else:
         with pytest.raises(ValueError, match="not for this machine"):
-            runtime_config(plan, form)
+            runtime_config(plan, cache)
 
 
 def test_flavour_that_compiles_nothing_keeps_nothing() -> None:

@@ -49,8 +49,8 @@ def write(place: Path, seed: int) -> None:
     write_engine_bundle(place, "openvino", openvino_artifact(weights), weights)
 
 
-def form_of(state: Path, slot: str = "a") -> Path:
-    return state / "slots" / f"{slot}.form"
+def cache_of(state: Path, slot: str = "a") -> Path:
+    return state / "slots" / f"{slot}.cache"
 
 
 def sealed(rest: bytes) -> bytes:
@@ -73,9 +73,9 @@ def serve(state: Path, threads: int = 1) -> None:
 def test_second_load_compiles_nothing(state: Path, compiled: list[str]) -> None:
     serve(state)
     assert compiled == ["a"]
-    kept = form_of(state).read_bytes()
+    kept = cache_of(state).read_bytes()
     serve(state)
-    assert (compiled, form_of(state).read_bytes()) == (["a"], kept)
+    assert (compiled, cache_of(state).read_bytes()) == (["a"], kept)
 
 
 def test_staged_bundle_is_compiled_before_it_serves(
@@ -86,20 +86,20 @@ def test_staged_bundle_is_compiled_before_it_serves(
         slot = Slots(state).stage(tmp_path / "next")
         runtime._doors.activate(slot)
         assert compiled == ["a", "b"]
-        assert form_of(state, "b").exists()
+        assert cache_of(state, "b").exists()
         ask(runtime, 1)
         assert compiled == ["a", "b"]
 
 
-def test_engine_in_a_child_keeps_its_form_for_all(state: Path, compiled: list[str]) -> None:
+def test_engine_in_a_child_keeps_its_cache_for_all(state: Path, compiled: list[str]) -> None:
     with Runtime.attach(state, allow_unsigned=True, threads=1, isolation=Isolation()) as runtime:
         ask(runtime)
-        until(form_of(state).exists)
+        until(cache_of(state).exists)
     serve(state)
     assert compiled == []
 
 
-def test_form_of_other_threads_is_none(state: Path, compiled: list[str]) -> None:
+def test_cache_of_other_threads_is_none(state: Path, compiled: list[str]) -> None:
     serve(state, threads=1)
     serve(state, threads=2)
     serve(state, threads=2)
@@ -116,26 +116,26 @@ def test_form_of_other_threads_is_none(state: Path, compiled: list[str]) -> None
     ],
     ids=["truncated", "empty", "flipped", "garbage"],
 )
-def test_damaged_form_is_compiled_anew_and_kept(
+def test_damaged_cache_is_compiled_anew_and_kept(
     state: Path, compiled: list[str], damage: Damage
 ) -> None:
     serve(state)
-    form_of(state).write_bytes(damage(form_of(state).read_bytes()))
+    cache_of(state).write_bytes(damage(cache_of(state).read_bytes()))
     serve(state)
     serve(state)
     assert compiled == ["a", "a"]
 
 
-def test_form_that_answers_wrongly_is_compiled_anew(state: Path, compiled: list[str]) -> None:
+def test_cache_that_answers_wrongly_is_compiled_anew(state: Path, compiled: list[str]) -> None:
     serve(state)
-    bound_to = form_of(state).read_bytes()[32:64]
-    form_of(state).write_bytes(sealed(bound_to + form_of_another_graph(state / "slots" / "a")))
+    bound_to = cache_of(state).read_bytes()[32:64]
+    cache_of(state).write_bytes(sealed(bound_to + cache_of_another_graph(state / "slots" / "a")))
     serve(state)
     serve(state)
     assert compiled == ["a", "other", "a"]
 
 
-def form_of_another_graph(bundle: Path) -> bytes:
+def cache_of_another_graph(bundle: Path) -> bytes:
     other = bundle.parents[1] / "other"
     other.mkdir()
     graph = (bundle / "model.xml").read_text()
@@ -147,14 +147,14 @@ def form_of_another_graph(bundle: Path) -> bytes:
     return exported
 
 
-def test_slot_without_room_for_a_form_serves(state: Path, compiled: list[str]) -> None:
-    form_of(state).mkdir()
+def test_slot_without_room_for_a_cache_serves(state: Path, compiled: list[str]) -> None:
+    cache_of(state).mkdir()
     serve(state)
     serve(state)
     assert compiled == ["a", "a"]
 
 
-def test_bundle_outside_of_a_slot_has_a_form_where_its_state_is(
+def test_bundle_outside_of_a_slot_has_a_cache_where_its_state_is(
     tmp_path: Path, compiled: list[str]
 ) -> None:
     write(tmp_path / "bundle", 0)
@@ -164,4 +164,4 @@ def test_bundle_outside_of_a_slot_has_a_form_where_its_state_is(
         ) as opened:
             ask(opened)
     assert compiled == ["bundle"] * 3
-    assert (tmp_path / "state" / "form").is_file()
+    assert (tmp_path / "state" / "engine.cache").is_file()
