@@ -3,15 +3,17 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from insight_cloud.cli.job import Scenario
 from insight_cloud.devices.device import Device
 from insight_cloud.devices.selection import Selection
+from insight_cloud.jobs.api import BenchIn
 from insight_cloud.jobs.job import OPEN, Job, Member, MemberState, State, Terms
 from insight_cloud.jobs.measurements import spreads
 from insight_cloud.jobs.rules import (
@@ -28,7 +30,8 @@ from insight_cloud.jobs.rules import (
     standing,
     unfit_reason,
 )
-from insight_edge.documents.job import JobState
+from insight_edge.bench.scenarios.scenario import Name
+from insight_edge.documents.job import SCENARIOS, JobState
 from insight_edge.errors import ConfigurationError
 from tests.fakes.measuring_world import bench_result
 
@@ -274,6 +277,11 @@ def test_a_device_is_told_how_rows_are_asked() -> None:
     }
     bench = order_for(job(terms=Terms(**asked)), "cam-1").bench
     assert {name: getattr(bench, name) for name in asked} == asked
+
+
+def test_every_scenario_of_bench_can_be_asked_for_by_every_door() -> None:
+    assert set(get_args(Name)) == set(SCENARIOS) == set(get_args(Scenario))
+    assert set(get_args(BenchIn.model_fields["scenario"].annotation)) == set(SCENARIOS)
 
 
 def test_rows_that_cannot_be_asked_so_are_refused_before_any_device_is_told() -> None:

@@ -148,7 +148,7 @@ def test_unsourced_names_the_figures_whose_source_is_not_listed() -> None:
     profile = find_profile("rpi5-8gb")
     listed = {key: source for key, source in profile.sources.items() if key != "review"}
     bare = msgspec.structs.replace(profile, sources=listed)
-    assert unsourced(bare) == ("dram.length_bytes", "price_usd")
+    assert unsourced(bare) == ("form_factor", "dram.length_bytes", "price_usd")
     assert unsourced(profile) == ()
 
 
@@ -305,7 +305,7 @@ def test_list_says_what_this_machine_can_stand_in_for(capsys: pytest.CaptureFixt
 def test_list_as_csv_is_one_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert profiles_verb("list", "--format", "csv") == 0
     lines = capsys.readouterr().out.strip().splitlines()
-    assert lines[0] == "id,name,arch,cores,memory_gib,this_machine"
+    assert lines[0] == "id,name,arch,cores,form_factor,memory_gib,this_machine"
     assert len(lines) == 1 + len(PATHS)
 
 
