@@ -6,7 +6,7 @@ The runtime reads and digests the bundle, loads, checks the golden samples, make
 calls to warm, and answers; the engine alone loads the same artifact and answers. Both
 import NumPy and the engine on the clock.
 
-Expected: 1.25 of the engine for the short model, 40 ms of its 200 being imports; 1.35
+Expected: 1.3 of the engine for the short model, 20 ms of its 110 being imports; 1.35
 for the network of a million parameters, whose 16 golden samples are 19 more answers.
 """
 
