@@ -6,6 +6,8 @@ ENGINES := onnxruntime openvino tflite tvm
 TOOLCHAINS := tflite tvm tritonclient
 MORE_TOOLCHAINS := tensorrt trees tensorflow litert tflite-runtime
 STAMP := $(VENV)/.installed
+# Half as many again as processors: many tests wait for a broker, a child or a timer.
+WORKERS := $(shell expr $$(nproc) \* 3 / 2)
 
 # Hundreds of processes would each compile this project anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -33,7 +35,7 @@ up: setup  ## a cloud on this machine
 	$(BIN)/insight-cloud up
 
 test: setup  ## every suite that needs no special hardware, on every core
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 conformance: setup arm-root  ## every plug-in, with the toolchains that few need (3.6 GB more)
 	$(BIN)/insight-edge toolchain install $(MORE_TOOLCHAINS:%=toolchain-%)
