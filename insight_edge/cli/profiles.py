@@ -165,7 +165,9 @@ def _figure_rows(profile: HardwareProfile) -> list[dict[str, Any]]:
     return [
         {
             "figure": name,
-            "value": ", ".join(figure.value) if isinstance(figure.value, tuple) else figure.value,
+            "value": ", ".join(map(str, figure.value))
+            if isinstance(figure.value, tuple)
+            else figure.value,
             "source": profile.sources[figure.source].address,
         }
         for name, figure in figures(profile).items()

@@ -302,6 +302,12 @@ def test_list_says_what_this_machine_can_stand_in_for(capsys: pytest.CaptureFixt
     assert plugins >= {("engine", "onnxruntime"), ("backend", "openvino")}
 
 
+@pytest.mark.parametrize("name", sorted(path.stem for path in PATHS))
+def test_every_shipped_profile_is_shown(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert profiles_verb("show", name, "--format", "csv") == 0
+    assert "form_factor" in capsys.readouterr().out
+
+
 def test_list_as_csv_is_one_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert profiles_verb("list", "--format", "csv") == 0
     lines = capsys.readouterr().out.strip().splitlines()
