@@ -10,11 +10,11 @@ the start, most of which is golden samples.
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from benchmarks.bundles import OPENVINO, compile_bundle, write_model
