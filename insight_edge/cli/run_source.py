@@ -53,7 +53,10 @@ def stream(
         Feed(source, capacity=asked.queue, policy=asked.policy) as feed,
     ):
         failed = done = 0
-        wanted = lambda: not ended.is_set() and feed.statistics.taken != asked.limit  # noqa: E731
+
+        def wanted() -> bool:
+            return not ended.is_set() and feed.statistics.taken != asked.limit
+
         for answer in answers(runtime, feed, wanted):
             written.write(line_of(answer))
             written.flush()

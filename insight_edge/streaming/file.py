@@ -6,6 +6,7 @@ with `?every=N`.
 """
 
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 
 from insight_edge.errors import ConfigurationError, SourceError
@@ -62,5 +63,5 @@ class FileSource:
     def _frames(self) -> Generator[Item | None, None, int]:
         cv2 = self._cv2
         assert cv2 is not None  # noqa: S101 (for types alone)
-        opening = lambda: cv2.VideoCapture(str(self._path))  # noqa: E731
+        opening = partial(cv2.VideoCapture, str(self._path))
         return (yield from frames(opening, self._path.name, every=self._every))

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The child of an engine: `main` in a process of its own, with a descriptor as its argument.
 
-It opens a bundle and loads a variant as its parent would, within its memory, and answers each line
-in a thread. Its parent holds the other end of its standard input: the kernel kills it when that
-closes, also where an engine hangs and holds the interpreter. What an engine prints goes to stderr.
+It opens a bundle and loads a variant as its parent would, within its memory, answers each line in a
+thread, and keeps what its engine compiled when it is told to. Its parent holds the other end of its
+standard input: the kernel kills it when that closes, also where an engine hangs and holds the
+interpreter. What an engine prints goes to stderr.
 """
 
 import fcntl
